@@ -1,0 +1,121 @@
+"""The one exception tree.
+
+::
+
+    SecureChatError
+    ├── ProtocolError
+    │   ├── LocalProtocolError      we tried to say something illegal: a bug or bad input of ours
+    │   └── RemoteProtocolError     the other side said something illegal
+    ├── ConfigError                 a configuration that cannot be used; names every mistake
+    ├── NetworkError                the wire: cannot listen, cannot connect, connection lost
+    │   ├── TlsError                the TLS layer failed
+    │   │   └── CertificateRejected the other side's certificate failed a named check
+    │   └── ConnectionLost
+    ├── PkiError                    a certificate or key cannot be made, read or used
+    ├── StoreError                  what must survive cannot be read or written
+    │   ├── NewerSchemaError        the database was written by a newer version
+    │   ├── StoreBusy               the store's queue is full; try again later
+    │   └── AccountExists
+    └── LoginFailed                 the relay did not accept the credentials
+
+Foreign exceptions are translated at the seam, once, with ``raise … from``. This module imports
+nothing of the project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "AccountExists",
+    "CertificateRejected",
+    "ConfigError",
+    "ConnectionLost",
+    "LocalProtocolError",
+    "LoginFailed",
+    "NetworkError",
+    "NewerSchemaError",
+    "PkiError",
+    "ProtocolError",
+    "RemoteProtocolError",
+    "SecureChatError",
+    "StoreBusy",
+    "StoreError",
+    "TlsError",
+]
+
+
+class SecureChatError(Exception):
+    """Base of every error that securechat raises on purpose. ``str()`` is fit for a user."""
+
+
+class ProtocolError(SecureChatError):
+    """Something was said that the protocol does not allow."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We tried to say it. Nothing was sent."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The other side said it."""
+
+
+class ConfigError(SecureChatError):
+    """A configuration that cannot be used.
+
+    ``problems`` has one line for each mistake found, so that all can be mended in one go.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class NetworkError(SecureChatError):
+    """The wire failed: cannot listen, cannot connect, or the connection broke."""
+
+
+class TlsError(NetworkError):
+    """The TLS layer failed; the text says how."""
+
+
+class CertificateRejected(TlsError):
+    """The other side's certificate failed verification.
+
+    ``check`` names the check in one word (``expired``, ``hostname``, ``untrusted``, …), ``advice``
+    says what a person can do about it.
+    """
+
+    def __init__(self, message: str, *, check: str, advice: str) -> None:
+        self.check = check
+        self.advice = advice
+        super().__init__(message)
+
+
+class ConnectionLost(NetworkError):
+    """The connection ended before the work was done."""
+
+
+class PkiError(SecureChatError):
+    """A certificate or key cannot be made, read or used."""
+
+
+class StoreError(SecureChatError):
+    """The store cannot be read or written."""
+
+
+class NewerSchemaError(StoreError):
+    """The database was written by a newer version of securechat."""
+
+
+class StoreBusy(StoreError):
+    """The store's queue is full. Nothing was written; the caller may try again later."""
+
+
+class AccountExists(StoreError):
+    """An account of that name exists already."""
+
+
+class LoginFailed(SecureChatError):
+    """The relay did not accept the credentials. ``str()`` is what it said."""
