@@ -82,5 +82,5 @@ def check_lock_order(on: bool) -> None:
 
 
 def make_lock(name: str, *, tier: int) -> Lock:
-    """Return a new lock. ``name`` and ``tier`` (1 innermost) say what it guards and where it ranks."""
+    """Return a new lock; ``name`` says what it guards, ``tier`` (1 innermost) where it ranks."""
     return _CheckedLock(name, tier) if _checking else threading.Lock()

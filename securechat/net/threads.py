@@ -28,7 +28,7 @@ def start_thread(
     def run() -> None:
         try:
             target()
-        except BaseException as error:  # the top of the thread: its last safety net
+        except BaseException as error:  # noqa: BLE001 - the top of the thread: its last safety net
             _log.exception("thread %s crashed", name)
             if on_crash is not None:
                 on_crash(error)

@@ -1,0 +1,62 @@
+"""The IRCv3 capabilities that the relay speaks, each as one bit of a session's capability set.
+
+A set is a plain ``int``: it is compared and masked for each message, and used as a dictionary key
+when one message is encoded once for all sessions whose sets are alike.
+
+https://ircv3.net/specs/extensions/capability-negotiation
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["BITS", "capability_names"]
+
+BITS: Final[dict[str, int]] = {
+    name: 1 << position
+    for position, name in enumerate(
+        (
+            "account-notify",
+            "account-tag",
+            "away-notify",
+            "batch",
+            "cap-notify",
+            "draft/account-registration",
+            "echo-message",
+            "extended-join",
+            "invite-notify",
+            "labeled-response",
+            "message-tags",
+            "multi-prefix",
+            "sasl",
+            "server-time",
+            "setname",
+            "standard-replies",
+            "userhost-in-names",
+        )
+    )
+}
+"""Each capability of the relay and its bit."""
+
+ACCOUNT_NOTIFY: Final = BITS["account-notify"]
+ACCOUNT_REGISTRATION: Final = BITS["draft/account-registration"]
+ACCOUNT_TAG: Final = BITS["account-tag"]
+AWAY_NOTIFY: Final = BITS["away-notify"]
+BATCH: Final = BITS["batch"]
+CAP_NOTIFY: Final = BITS["cap-notify"]
+ECHO_MESSAGE: Final = BITS["echo-message"]
+EXTENDED_JOIN: Final = BITS["extended-join"]
+INVITE_NOTIFY: Final = BITS["invite-notify"]
+LABELED_RESPONSE: Final = BITS["labeled-response"]
+MESSAGE_TAGS: Final = BITS["message-tags"]
+MULTI_PREFIX: Final = BITS["multi-prefix"]
+SASL: Final = BITS["sasl"]
+SERVER_TIME: Final = BITS["server-time"]
+SETNAME: Final = BITS["setname"]
+STANDARD_REPLIES: Final = BITS["standard-replies"]
+USERHOST_IN_NAMES: Final = BITS["userhost-in-names"]
+
+
+def capability_names(mask: int) -> list[str]:
+    """Return the names of the capabilities in ``mask``."""
+    return [name for name, bit in BITS.items() if mask & bit]

@@ -1,0 +1,25 @@
+"""Which names are equal: nicks and channel names are compared after folding.
+
+https://modern.ircdocs.horse/#casemapping-parameter
+"""
+
+from __future__ import annotations
+
+import string
+from typing import Final, Literal
+
+__all__ = ["Casemapping", "fold"]
+
+Casemapping = Literal["ascii", "rfc1459", "rfc1459-strict"]
+
+_ASCII: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_TABLES: Final = {
+    "ascii": _ASCII,
+    "rfc1459": _ASCII | str.maketrans("[]\\^", "{}|~"),
+    "rfc1459-strict": _ASCII | str.maketrans("[]\\", "{}|"),
+}
+
+
+def fold(name: str, casemapping: Casemapping = "ascii") -> str:
+    """Return the form of ``name`` that equal names share. The relay uses ``ascii``."""
+    return name.translate(_TABLES[casemapping])

@@ -1,0 +1,103 @@
+"""The tokens of RPL_ISUPPORT (005): what a server supports, and with which limits.
+
+https://modern.ircdocs.horse/#feature-advertisement
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from securechat.irc.casemapping import Casemapping, fold
+from securechat.irc.modes import ModeKinds
+
+__all__ = ["TOKENS_PER_LINE", "Isupport", "format_tokens", "token_lines"]
+
+TOKENS_PER_LINE: Final = 13
+"""Most tokens in one 005: "the maximum number of RPL_ISUPPORT tokens that can be advertised is 13"
+beside the client's name and the text."""
+
+_ESCAPED: Final = re.compile(r"\\x([0-9A-Fa-f]{2})")
+_ESCAPABLE: Final = re.compile(r"[\\= \x00-\x1f\x7f]")
+
+
+def format_tokens(tokens: Mapping[str, str | None]) -> list[str]:
+    """Return the tokens as they are sent; a value of ``None`` has no ``=``."""
+    return [
+        key if value is None else f"{key}={_ESCAPABLE.sub(_escape, value)}"
+        for key, value in tokens.items()
+    ]
+
+
+def token_lines(tokens: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the tokens in groups that fit one 005 each."""
+    listed = list(tokens)
+    for start in range(0, len(listed), TOKENS_PER_LINE):
+        yield tuple(listed[start : start + TOKENS_PER_LINE])
+
+
+class Isupport:
+    """What a server has said in its 005 lines; the client's side. Owned by its connection's thread.
+
+    Until a token has come, the defaults of Modern IRC hold.
+    """
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, str] = {}
+
+    def update(self, tokens: Iterable[str]) -> None:
+        """Take the tokens of one 005 line (without the client's name and the text)."""
+        for token in tokens:
+            key, _, value = token.partition("=")
+            if key.startswith("-"):
+                self._tokens.pop(key[1:], None)
+            else:
+                self._tokens[key] = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._tokens
+
+    def get(self, key: str, default: str = "") -> str:
+        """Return the value of ``key``, empty when it has none, ``default`` when it was not sent."""
+        return self._tokens.get(key, default)
+
+    def number(self, key: str, default: int) -> int:
+        """Return the value of ``key`` as a number, ``default`` when it is missing or not one."""
+        value = self._tokens.get(key, "")
+        return int(value) if value.isascii() and value.isdigit() else default
+
+    @property
+    def casemapping(self) -> Casemapping:
+        """How names are compared; an unknown mapping is taken for ``rfc1459``, the default."""
+        match self._tokens.get("CASEMAPPING"):
+            case "ascii":
+                return "ascii"
+            case "rfc1459-strict":
+                return "rfc1459-strict"
+            case _:
+                return "rfc1459"
+
+    def fold(self, name: str) -> str:
+        """Return the form of ``name`` that equal names share on this server."""
+        return fold(name, self.casemapping)
+
+    def is_channel(self, target: str) -> bool:
+        """Whether ``target`` names a channel on this server."""
+        return target != "" and target[0] in self._tokens.get("CHANTYPES", "#&")
+
+    @property
+    def prefixes(self) -> dict[str, str]:
+        """Mode letter → mark, highest rank first."""
+        letters, _, marks = self._tokens.get("PREFIX", "(ov)@+").lstrip("(").partition(")")
+        return dict(zip(letters, marks, strict=False))
+
+    @property
+    def channel_modes(self) -> ModeKinds:
+        """Which channel modes there are."""
+        kinds = [*self._tokens.get("CHANMODES", "b,k,l,imnpst").split(","), "", "", "", ""]
+        return ModeKinds(kinds[0], kinds[1], kinds[2], kinds[3], "".join(self.prefixes))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\x{ord(match[0]):02X}"

@@ -1,0 +1,113 @@
+"""One IRC message: ``[@tags] [:source] command [params]``.
+
+https://modern.ircdocs.horse/#message-format
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from securechat.errors import LocalProtocolError, RemoteProtocolError
+from securechat.irc.tags import format_tags, parse_tags
+
+__all__ = ["BODY_BYTES", "MAX_PARAMS", "NO_TAGS", "Message", "split_source"]
+
+BODY_BYTES: Final = 510
+"""Most bytes of a message without its tags and without CR LF: 512 in all, as since RFC 1459."""
+
+MAX_PARAMS: Final = 15
+"""Most parameters of a message. Modern IRC says "many"; 15 is the limit of RFC 1459, and a line of
+512 bytes with more is an attack on our patience, not a command. What follows is one parameter."""
+
+NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
+"""The tags of a message without tags; shared, so that a plain line costs no dict."""
+
+_COMMAND: Final = re.compile(r"[A-Za-z]+|[0-9]{3}")
+_FORBIDDEN: Final = re.compile(r"[\0\r\n]")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message. Immutable.
+
+    ``command`` is upper case. ``params`` holds the trailing parameter last, without its colon.
+    """
+
+    command: str
+    params: tuple[str, ...] = ()
+    source: str | None = None
+    tags: Mapping[str, str] = NO_TAGS
+
+    @classmethod
+    def parse(cls, line: str) -> Message:
+        """Return the message in ``line`` (no CR LF).
+
+        :raises RemoteProtocolError: there is no command, or it is not a word or three digits, or
+            the line holds NUL, CR or LF.
+        """
+        if _FORBIDDEN.search(line):
+            raise RemoteProtocolError("a message must not contain NUL, CR or LF")
+        tags: Mapping[str, str] = NO_TAGS
+        source = None
+        if line.startswith("@"):
+            data, _, line = line[1:].partition(" ")
+            tags = parse_tags(data)
+        line = line.lstrip(" ")
+        if line.startswith(":"):
+            source, _, line = line[1:].partition(" ")
+            line = line.lstrip(" ")
+        head, colon, trailing = line.partition(" :")
+        words = head.split(" ")
+        if "" in words:
+            words = [word for word in words if word]
+        if not words or not _COMMAND.fullmatch(words[0]):
+            raise RemoteProtocolError("a message needs a command: a word or three digits")
+        params = words[1:]
+        if colon:
+            params.append(trailing)
+        if len(params) > MAX_PARAMS:
+            params[MAX_PARAMS - 1 :] = [" ".join(params[MAX_PARAMS - 1 :])]
+        return cls(words[0].upper(), tuple(params), source, tags)
+
+    def to_line(self) -> str:
+        """Return the message as a line without CR LF. The inverse of ``parse``.
+
+        The length is not checked: what is too long depends on the direction.
+
+        :raises LocalProtocolError: a part would not survive the trip (a space or a leading colon in
+            a parameter that is not the last, an empty one, NUL, CR, LF).
+        """
+        parts = []
+        if self.tags:
+            parts.append("@" + format_tags(self.tags))
+        if self.source is not None:
+            parts.append(":" + self.source)
+        parts.append(self.command)
+        if self.params:
+            for middle in self.params[:-1]:
+                if not middle or middle[0] == ":" or " " in middle:
+                    raise LocalProtocolError(f"not allowed as a middle parameter: {middle!r}")
+                parts.append(middle)
+            last = self.params[-1]
+            plain = last and last[0] != ":" and " " not in last
+            parts.append(last if plain else ":" + last)
+        line = " ".join(parts)
+        if _FORBIDDEN.search(line):
+            raise LocalProtocolError("a message must not contain NUL, CR or LF")
+        return line
+
+    @property
+    def nick(self) -> str:
+        """The nick (or server name) in the source; empty when there is none."""
+        return split_source(self.source)[0] if self.source else ""
+
+
+def split_source(source: str) -> tuple[str, str, str]:
+    """Split ``nick!user@host`` into its three parts; those missing are empty."""
+    rest, _, host = source.partition("@")
+    nick, _, user = rest.partition("!")
+    return nick, user, host

@@ -1,0 +1,372 @@
+"""SASL: PLAIN, SCRAM-SHA-256 and EXTERNAL, both sides, and the chunks of AUTHENTICATE.
+
+Nonces and salts come in as arguments. Passwords must be prepared (``prepare_password``) before they
+are hashed or compared, so that the same characters typed on two systems are one password.
+
+https://ircv3.net/specs/extensions/sasl-3.1, RFC 4616 (PLAIN), RFC 5802 and 7677 (SCRAM-SHA-256),
+RFC 8265 (OpaqueString).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import enum
+import hashlib
+import hmac
+import unicodedata
+from dataclasses import dataclass, field
+from typing import Final
+
+from securechat.errors import LocalProtocolError, RemoteProtocolError
+
+__all__ = [
+    "CHUNK_BYTES",
+    "EXTERNAL",
+    "MECHANISMS",
+    "PASSWORD_BYTES",
+    "PLAIN",
+    "RESPONSE_BYTES",
+    "SCRAM_ITERATIONS",
+    "SCRAM_SHA_256",
+    "ResponseAssembler",
+    "ScramClient",
+    "ScramServer",
+    "ScramVerifier",
+    "authenticate_chunks",
+    "parse_external",
+    "parse_plain",
+    "plain_response",
+    "prepare_password",
+]
+
+PLAIN: Final = "PLAIN"
+SCRAM_SHA_256: Final = "SCRAM-SHA-256"
+EXTERNAL: Final = "EXTERNAL"
+MECHANISMS: Final = (SCRAM_SHA_256, PLAIN, EXTERNAL)
+
+CHUNK_BYTES: Final = 400
+"""Base64 in one AUTHENTICATE, in bytes: "split to 400-byte chunks"."""
+
+RESPONSE_BYTES: Final = 4096
+"""Most bytes of one SASL response, base64 decoded: far above what any mechanism here needs."""
+
+PASSWORD_BYTES: Final = 300
+"""Most bytes of a password in UTF-8: "300 bytes should be a safe reasonable limit" for what must
+also fit in one line (account-registration)."""
+
+SCRAM_ITERATIONS: Final = 15_000
+"""PBKDF2 rounds of a new verifier. RFC 7677 asks for at least 4096 and hopes for more; a client
+pays them at each login, on a phone or in a browser too. What is stored for the other mechanisms is
+Argon2id; the verifier is as strong as these rounds."""
+
+_ITERATIONS_LIMIT: Final = 1_000_000
+"""Most rounds a server may ask of us: a hostile one must not keep a client busy for minutes."""
+
+
+def prepare_password(password: str) -> str:
+    """Return ``password`` in the form in which it is hashed (PRECIS OpaqueString, RFC 8265).
+
+    :raises LocalProtocolError: it is empty, over ``PASSWORD_BYTES``, or has control characters.
+    """
+    prepared = unicodedata.normalize(
+        "NFC", "".join(" " if unicodedata.category(c) == "Zs" else c for c in password)
+    )
+    if not prepared:
+        raise LocalProtocolError("the password is empty")
+    if len(prepared.encode()) > PASSWORD_BYTES:
+        raise LocalProtocolError(f"the password is longer than {PASSWORD_BYTES} bytes")
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Cn") for c in prepared):
+        raise LocalProtocolError("the password has characters that cannot be typed everywhere")
+    return prepared
+
+
+def authenticate_chunks(response: bytes) -> list[str]:
+    """Return the parameters of the AUTHENTICATE messages that carry ``response``."""
+    text = base64.b64encode(response).decode()
+    chunks = [text[start : start + CHUNK_BYTES] for start in range(0, len(text), CHUNK_BYTES)]
+    if not chunks or len(chunks[-1]) == CHUNK_BYTES:
+        chunks.append("+")
+    return chunks
+
+
+class ResponseAssembler:
+    """Puts the chunks of AUTHENTICATE together. Owned by the thread of its connection."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def feed(self, chunk: str) -> bytes | None:
+        """Take the next parameter; return the response when it is whole, else ``None``.
+
+        :raises RemoteProtocolError: the chunk is over 400 bytes, the whole over ``RESPONSE_BYTES``,
+            or it is not base64. The assembler is then empty again.
+        """
+        if len(chunk) > CHUNK_BYTES or len(self._text) * 3 // 4 > RESPONSE_BYTES:
+            self._text = ""
+            raise RemoteProtocolError("SASL message too long")
+        if chunk != "+":
+            self._text += chunk
+            if len(chunk) == CHUNK_BYTES:
+                return None
+        text, self._text = self._text, ""
+        try:
+            return base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise RemoteProtocolError("a SASL response must be base64") from error
+
+
+def plain_response(account: str, password: str) -> bytes:
+    """Return the response of PLAIN. ``password`` as typed: the server prepares it."""
+    return b"\0".join((b"", account.encode(), password.encode()))
+
+
+def parse_plain(response: bytes) -> tuple[str, str]:
+    """Return account and password of a PLAIN response.
+
+    :raises RemoteProtocolError: it is malformed, or asks to act as another account.
+    """
+    try:
+        authorize_as, account, password = response.decode().split("\0")
+    except ValueError as error:
+        raise RemoteProtocolError("a PLAIN response has three fields of UTF-8") from error
+    if authorize_as not in ("", account):
+        raise RemoteProtocolError("acting as another account is not possible")
+    return account, password
+
+
+def parse_external(response: bytes) -> str:
+    """Return the account asked for by an EXTERNAL response, empty for "as the certificate says".
+
+    :raises RemoteProtocolError: it is not UTF-8.
+    """
+    try:
+        return response.decode()
+    except UnicodeDecodeError as error:
+        raise RemoteProtocolError("an EXTERNAL response must be UTF-8") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ScramVerifier:
+    """What a server keeps to check SCRAM-SHA-256 logins: not enough to log in with. Immutable."""
+
+    salt: bytes
+    iterations: int
+    stored_key: bytes = field(repr=False)
+    server_key: bytes = field(repr=False)
+
+    @classmethod
+    def derive(
+        cls, password: str, *, salt: bytes, iterations: int = SCRAM_ITERATIONS
+    ) -> ScramVerifier:
+        """Return the verifier of ``password`` (prepared). Slow by design: PBKDF2."""
+        salted = _salted_password(password, salt, iterations)
+        client_key = _hmac(salted, b"Client Key")
+        return cls(
+            salt, iterations, hashlib.sha256(client_key).digest(), _hmac(salted, b"Server Key")
+        )
+
+    def to_text(self) -> str:
+        """Return the verifier as one line of text (the form of RFC 5803)."""
+        salt, stored, server = (
+            base64.b64encode(part).decode()
+            for part in (self.salt, self.stored_key, self.server_key)
+        )
+        return f"SCRAM-SHA-256${self.iterations}:{salt}${stored}:{server}"
+
+    @classmethod
+    def from_text(cls, text: str) -> ScramVerifier:
+        """Return the verifier that ``to_text`` wrote.
+
+        :raises LocalProtocolError: the text is not a verifier.
+        """
+        try:
+            scheme, parameters, keys = text.split("$")
+            iterations, salt = parameters.split(":")
+            stored, server = keys.split(":")
+            if scheme != SCRAM_SHA_256:
+                raise ValueError(scheme)
+            return cls(
+                base64.b64decode(salt, validate=True),
+                int(iterations),
+                base64.b64decode(stored, validate=True),
+                base64.b64decode(server, validate=True),
+            )
+        except (binascii.Error, ValueError) as error:
+            raise LocalProtocolError("not a SCRAM-SHA-256 verifier") from error
+
+
+class _ScramState(enum.Enum):
+    START = enum.auto()
+    CHALLENGED = enum.auto()
+    PROVED = enum.auto()
+    DONE = enum.auto()
+
+
+class ScramServer:
+    """The server's side of one SCRAM-SHA-256 exchange. Owned by the thread of its connection.
+
+    ``begin`` gives the account; the caller looks up its verifier and calls ``challenge``, then
+    ``finish`` with the answer. Channel binding is refused until it is offered (``-PLUS``).
+
+    :param nonce: fresh random printable ASCII without commas.
+    """
+
+    def __init__(self, nonce: str) -> None:
+        self._nonce = nonce
+        self._state = _ScramState.START
+        self._header = ""
+        self._client_first = ""
+        self._server_first = ""
+        self._verifier: ScramVerifier | None = None
+
+    def begin(self, response: bytes) -> str:
+        """Take the client's first message; return the account that it wants to be.
+
+        :raises RemoteProtocolError: malformed, or asks for what is not offered.
+        """
+        text = _decode(response)
+        flag, authorize_as, bare = [*text.split(",", 2), "", ""][:3]
+        if flag.startswith("p="):
+            raise RemoteProtocolError("channel binding is not offered")
+        if flag not in ("n", "y") or not (authorize_as == "" or authorize_as.startswith("a=")):
+            raise RemoteProtocolError("malformed SCRAM header")
+        fields = _attributes(bare)
+        if list(fields)[:2] != ["n", "r"] or not fields["r"]:
+            raise RemoteProtocolError("malformed SCRAM message")
+        account = _unescape_name(fields["n"])
+        if authorize_as and _unescape_name(authorize_as[2:]) != account:
+            raise RemoteProtocolError("acting as another account is not possible")
+        self._header = f"{flag},{authorize_as},"
+        self._client_first = bare
+        self._nonce = fields["r"] + self._nonce
+        return account
+
+    def challenge(self, verifier: ScramVerifier) -> bytes:
+        """Return the server's first message. For an unknown account pass a made-up verifier."""
+        self._verifier = verifier
+        salt = base64.b64encode(verifier.salt).decode()
+        self._server_first = f"r={self._nonce},s={salt},i={verifier.iterations}"
+        self._state = _ScramState.CHALLENGED
+        return self._server_first.encode()
+
+    def finish(self, response: bytes) -> bytes:
+        """Take the client's proof; return the server's final message, which proves us to it.
+
+        :raises RemoteProtocolError: malformed, or the proof is wrong.
+        """
+        if self._state is not _ScramState.CHALLENGED or self._verifier is None:
+            raise RemoteProtocolError("a SCRAM proof before its challenge")
+        self._state = _ScramState.DONE
+        text = _decode(response)
+        without_proof, _, proof_text = text.rpartition(",p=")
+        fields = _attributes(without_proof)
+        expected = base64.b64encode(self._header.encode()).decode()
+        if fields.get("c") != expected or fields.get("r") != self._nonce:
+            raise RemoteProtocolError("the SCRAM proof belongs to another exchange")
+        signed = f"{self._client_first},{self._server_first},{without_proof}".encode()
+        signature = _hmac(self._verifier.stored_key, signed)
+        proof = _unbase64(proof_text)
+        if len(proof) != len(signature):
+            raise RemoteProtocolError("malformed SCRAM proof")
+        client_key = _xor(proof, signature)
+        if not hmac.compare_digest(hashlib.sha256(client_key).digest(), self._verifier.stored_key):
+            raise RemoteProtocolError("the SCRAM proof is wrong")
+        return b"v=" + base64.b64encode(_hmac(self._verifier.server_key, signed))
+
+
+class ScramClient:
+    """The client's side of one SCRAM-SHA-256 exchange. Owned by the thread of its connection.
+
+    :param password: prepared.
+    :param nonce: fresh random printable ASCII without commas.
+    """
+
+    def __init__(self, account: str, password: str, nonce: str) -> None:
+        self._password = password
+        self._nonce = nonce
+        self._bare = f"n={account.replace('=', '=3D').replace(',', '=2C')},r={nonce}"
+        self._state = _ScramState.START
+        self._server_signature = b""
+
+    def respond(self, challenge: bytes) -> bytes:
+        """Take the server's next message (empty at first); return the answer. PBKDF2 runs here.
+
+        :raises RemoteProtocolError: malformed, or the server could not prove that it knows us.
+        """
+        if self._state is _ScramState.START:
+            self._state = _ScramState.CHALLENGED
+            return b"n,," + self._bare.encode()
+        if self._state is _ScramState.CHALLENGED:
+            self._state = _ScramState.PROVED
+            return self._prove(_decode(challenge))
+        if self._state is _ScramState.PROVED:
+            self._state = _ScramState.DONE
+            signature = _attributes(_decode(challenge)).get("v", "")
+            if not hmac.compare_digest(_unbase64(signature), self._server_signature):
+                raise RemoteProtocolError("the server could not prove that it knows the password")
+            return b""
+        raise RemoteProtocolError("the SCRAM exchange is over")
+
+    @property
+    def server_proved(self) -> bool:
+        """Whether the server has proved that it holds our verifier. Check it on success."""
+        return self._state is _ScramState.DONE
+
+    def _prove(self, server_first: str) -> bytes:
+        fields = _attributes(server_first)
+        nonce, salt, rounds = (fields.get(key, "") for key in "rsi")
+        if not nonce.startswith(self._nonce) or nonce == self._nonce or not rounds.isdecimal():
+            raise RemoteProtocolError("malformed SCRAM challenge")
+        if not 1 <= int(rounds) <= _ITERATIONS_LIMIT:
+            raise RemoteProtocolError(f"the server asks for {rounds} rounds of PBKDF2")
+        salted = _salted_password(self._password, _unbase64(salt), int(rounds))
+        client_key = _hmac(salted, b"Client Key")
+        without_proof = f"c={base64.b64encode(b'n,,').decode()},r={nonce}"
+        signed = f"{self._bare},{server_first},{without_proof}".encode()
+        signature = _hmac(hashlib.sha256(client_key).digest(), signed)
+        self._server_signature = _hmac(_hmac(salted, b"Server Key"), signed)
+        proof = base64.b64encode(_xor(client_key, signature)).decode()
+        return f"{without_proof},p={proof}".encode()
+
+
+def _salted_password(password: str, salt: bytes, iterations: int) -> bytes:
+    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+
+
+def _hmac(key: bytes, data: bytes) -> bytes:
+    return hmac.digest(key, data, "sha256")
+
+
+def _xor(left: bytes, right: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(left, right, strict=True))
+
+
+def _decode(message: bytes) -> str:
+    try:
+        return message.decode()
+    except UnicodeDecodeError as error:
+        raise RemoteProtocolError("a SCRAM message must be UTF-8") from error
+
+
+def _unbase64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise RemoteProtocolError("malformed base64 in a SCRAM message") from error
+
+
+def _attributes(text: str) -> dict[str, str]:
+    fields = {}
+    for item in text.split(","):
+        key, equals, value = item.partition("=")
+        if not equals or len(key) != 1:
+            raise RemoteProtocolError("malformed SCRAM message")
+        fields[key] = value
+    return fields
+
+
+def _unescape_name(name: str) -> str:
+    return name.replace("=2C", ",").replace("=3D", "=")
