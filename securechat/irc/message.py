@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -35,12 +35,13 @@ class Message:
     """A message. Immutable.
 
     ``command`` is upper case. ``params`` holds the trailing parameter last, without its colon.
+    Tags count for equality; the hash leaves them out, since a mapping has none.
     """
 
     command: str
     params: tuple[str, ...] = ()
     source: str | None = None
-    tags: Mapping[str, str] = NO_TAGS
+    tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS, hash=False)
 
     @classmethod
     def parse(cls, line: str) -> Message:
