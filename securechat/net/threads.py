@@ -6,9 +6,12 @@ import logging
 import threading
 from collections.abc import Callable
 
-__all__ = ["start_thread"]
+__all__ = ["Thread", "start_thread"]
 
 _log = logging.getLogger(__name__)
+
+Thread = threading.Thread
+"""What ``start_thread`` returns; for annotations only."""
 
 
 def start_thread(
@@ -17,7 +20,7 @@ def start_thread(
     *,
     on_crash: Callable[[BaseException], None] | None = None,
     daemon: bool = False,
-) -> threading.Thread:
+) -> Thread:
     """Start ``target`` in a thread called ``name`` and return the thread, already running.
 
     If ``target`` raises, the traceback goes to the log and ``on_crash`` is called in that thread

@@ -1,0 +1,267 @@
+"""One socket, its TLS, its handler, and what waits to be sent."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from securechat.errors import ConnectionLost, NetworkError, TlsError
+from securechat.net.timers import Timer
+from securechat.net.tls_pipe import TlsPipe
+
+if TYPE_CHECKING:
+    from securechat.net.io_thread import IoThread
+
+__all__ = ["RECEIVE_BYTES", "Connection", "ConnectionHandler"]
+
+_log = logging.getLogger(__name__)
+
+RECEIVE_BYTES: Final = 65_536
+"""Most ciphertext read from one socket in one turn: four full records; then the others' turn."""
+
+_ENCRYPT_BYTES: Final = 262_144
+"""Most plaintext encrypted before the socket is tried: more would wait in memory as ciphertext."""
+
+LINGER_S: Final = 2.0
+"""How long a closed connection waits for the other side to close too, in seconds. Closing a socket
+with unread input resets it, and the last line (an ERROR with the reason) would be lost."""
+
+
+class ConnectionHandler(Protocol):
+    """Who is told what happens on a connection. All calls come on its I/O thread, one at a time."""
+
+    def opened(self) -> None:
+        """Take note: the handshake is done; data may come and go."""
+
+    def received(self, data: bytes) -> None:
+        """Take the next bytes of the stream, never empty."""
+
+    def closed(self, error: NetworkError | None) -> None:
+        """Take note: it is over. Called exactly once, also when ``opened`` never was.
+
+        ``error`` is ``None`` when we closed it or the other side did so in good order.
+        """
+
+
+class _State(enum.Enum):
+    OPEN = enum.auto()
+    CLOSING = enum.auto()  # no more input counts; what is queued still goes out
+    HALF_CLOSED = enum.auto()  # all is sent; waiting for the other side to close
+    GONE = enum.auto()
+
+
+class Connection:
+    """One TLS connection. Owned by its I/O thread; ``send`` and ``close`` are safe from any thread.
+
+    Nothing blocks: what cannot be sent yet waits, up to ``send_limit_bytes``; beyond that the
+    connection is closed, and only it.
+    """
+
+    __slots__ = (
+        "_deadline",
+        "_handler",
+        "_pipe",
+        "_queue",
+        "_queued_bytes",
+        "_send_limit_bytes",
+        "_socket",
+        "_state",
+        "_told",
+        "_unsent",
+        "dirty",
+        "thread",
+        "writing",
+    )
+
+    def __init__(
+        self,
+        thread: IoThread,
+        sock: socket.socket,
+        pipe: TlsPipe,
+        make_handler: Callable[[Connection], ConnectionHandler],
+        *,
+        send_limit_bytes: int,
+    ) -> None:
+        self.thread = thread
+        self.dirty = False  # listed by the thread for the flush at the end of the turn
+        self.writing = False  # the selector watches for room in the socket
+        self._socket = sock
+        self._pipe = pipe
+        self._send_limit_bytes = send_limit_bytes
+        self._queue: list[bytes] = []
+        self._queued_bytes = 0
+        self._unsent: memoryview | None = None
+        self._deadline: Timer | None = None
+        self._state = _State.OPEN
+        self._told = False  # the handler has heard that it is over
+        self._handler = make_handler(self)
+
+    # ---- safe from any thread ----
+
+    def send(self, data: bytes) -> None:
+        """Queue ``data``. Dropped when the connection is closed."""
+        self.thread.send((self,), data)
+
+    def close(self) -> None:
+        """Send what is queued, then close. The handler hears ``closed(None)``."""
+        self.thread.post(self.finish)
+
+    # ---- owner only ----
+
+    @property
+    def pipe(self) -> TlsPipe:
+        """The TLS state: version, cipher, certificate. Owner only."""
+        return self._pipe
+
+    def start(self, handshake_timeout_s: float) -> None:
+        """Begin the handshake, which must be done in time."""
+        self._deadline = self.thread.call_later(handshake_timeout_s, self._handshake_late)
+        self._pipe.start()
+        self.thread.mark_dirty(self)
+
+    def queue(self, data: bytes) -> None:
+        """Append to what goes out at the end of the turn; nothing once it is closing."""
+        if self._state is _State.OPEN:
+            self._queue.append(data)
+            self._queued_bytes += len(data)
+
+    def readable(self) -> None:
+        """Read once, decrypt, hand on."""
+        try:
+            data = self._socket.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.drop(ConnectionLost(error.strerror or str(error)))
+            return
+        if self._state is not _State.OPEN:  # only waiting for the end; see LINGER_S
+            if not data:
+                self.drop(None)
+            return
+        if not data:
+            early = not self._pipe.handshake_done
+            self.drop(
+                ConnectionLost("connection closed during the TLS handshake") if early else None
+            )
+            return
+        shaking_hands = not self._pipe.handshake_done
+        try:
+            plain = self._pipe.receive(data)
+        except TlsError as error:
+            self._send_alert()
+            self.drop(error)
+            return
+        if shaking_hands:
+            self.thread.mark_dirty(self)
+            if not self._pipe.handshake_done:
+                return
+            self._cancel_deadline()
+            self._handler.opened()
+        if plain and self._state is _State.OPEN:
+            self._handler.received(plain)
+        if self._pipe.eof:
+            self.finish()
+
+    def flush(self) -> None:
+        """Encrypt what is queued as one piece and send it; keep what the socket does not take."""
+        self.dirty = False
+        if self._state is _State.GONE:
+            return
+        try:
+            while True:
+                if self._unsent is None:
+                    if self._queue and self._pipe.handshake_done:
+                        self._encrypt()
+                    data = self._pipe.take()
+                    if not data:
+                        break
+                    self._unsent = memoryview(data)
+                sent = self._socket.send(self._unsent)
+                self._unsent = self._unsent[sent:] if sent < len(self._unsent) else None
+        except BlockingIOError:
+            waiting = self._queued_bytes + len(self._unsent or b"")
+            if waiting > self._send_limit_bytes:
+                self.drop(NetworkError("SendQ exceeded"))
+            elif not self.writing:
+                self.thread.watch(self, writing=True)
+            return
+        except TlsError as error:
+            self.drop(error)
+            return
+        except OSError as error:
+            self.drop(ConnectionLost(error.strerror or str(error)))
+            return
+        if self.writing:
+            self.thread.watch(self, writing=False)
+        if self._state is _State.CLOSING:
+            self._half_close()
+
+    def finish(self) -> None:
+        """Send what is queued, say goodbye, and wait a little for the other side to close."""
+        if self._state is not _State.OPEN:
+            return
+        self._state = _State.CLOSING
+        self._cancel_deadline()
+        self._deadline = self.thread.call_later(LINGER_S, lambda: self.drop(None))
+        self._tell(None)
+        self.thread.mark_dirty(self)
+
+    def drop(self, error: NetworkError | None) -> None:
+        """Close at once; what is queued is lost."""
+        self._state = _State.GONE
+        self._cancel_deadline()
+        self._queue.clear()
+        self._queued_bytes = 0
+        self._unsent = None
+        self.thread.forget(self)
+        self._socket.close()
+        self._tell(error)
+
+    def fileno(self) -> int:
+        """Return the descriptor of the socket, -1 when it is closed."""
+        return self._socket.fileno()
+
+    def _encrypt(self) -> None:
+        data = self._queue[0] if len(self._queue) == 1 else b"".join(self._queue)
+        self._queue.clear()
+        if len(data) > _ENCRYPT_BYTES:
+            self._queue.append(data[_ENCRYPT_BYTES:])
+            data = data[:_ENCRYPT_BYTES]
+        self._queued_bytes -= len(data)
+        self._pipe.send(data)
+
+    def _half_close(self) -> None:
+        self._state = _State.HALF_CLOSED
+        self._pipe.close()
+        self._send_alert()
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.drop(None)
+
+    def _send_alert(self) -> None:
+        alert = self._pipe.take()
+        if alert and self._unsent is None:
+            try:
+                self._socket.send(alert)
+            except OSError:
+                return  # the other side will see the connection end; there is no more to tell it
+
+    def _handshake_late(self) -> None:
+        self.drop(TlsError("the TLS handshake took too long"))
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _tell(self, error: NetworkError | None) -> None:
+        if not self._told:
+            self._told = True
+            try:
+                self._handler.closed(error)
+            except Exception:  # noqa: BLE001 - a handler's bug must not leave the socket half done
+                _log.exception("a handler failed when its connection closed")

@@ -1,0 +1,259 @@
+"""A thread that owns many connections: their sockets, their TLS, their timers."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from securechat.net.connection import Connection, ConnectionHandler
+from securechat.net.locks import make_lock
+from securechat.net.threads import Thread, start_thread
+from securechat.net.timers import Clock, Timer, Timers
+from securechat.net.tls_pipe import TlsPipe
+
+__all__ = ["INBOX_ENTRIES", "IoThread"]
+
+_log = logging.getLogger(__name__)
+
+INBOX_ENTRIES: Final = 10_000
+"""Entries in an inbox beyond which the other I/O threads stop reading (and so stop posting) until
+it has been emptied: the bound on what waits between two threads, beside one turn's work."""
+
+_OVERLOAD_NAP_S: Final = 0.01
+"""How long a thread waits, in seconds, before it looks again whether another has caught up."""
+
+_Work = Callable[[], None]
+_Multicast = tuple[Iterable[Connection], bytes, Connection | None]
+
+
+class IoThread:
+    """Owns connections. ``send``, ``post`` and ``adopt`` are safe from any thread; none blocks.
+
+    All work for the connections comes through one inbox, so it is done in the order in which it was
+    posted. Each turn of the loop: read what has come (handlers run here), empty the inbox, run the
+    timers, then flush every connection that has something to say — once, so that all lines of a
+    turn are joined, encrypted as one record and sent by one call.
+
+    :param name: of the thread.
+    :param on_crash: called with the exception should the loop itself fail.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        clock: Clock = time.monotonic,
+        on_crash: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        self.clock = clock
+        self._name = name
+        self._on_crash = on_crash
+        self._lock = make_lock(f"{name} inbox", tier=1)  # guards _inbox and _woken
+        self._inbox: list[_Work | _Multicast] = []
+        self._woken = False
+        self._receiver, self._waker = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._waker.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._receiver, selectors.EVENT_READ, None)
+        self._timers = Timers()
+        self._connections: set[Connection] = set()
+        self._dirty: list[Connection] = []
+        self._neighbours: tuple[IoThread, ...] = ()
+        self._running = True
+        self._ident: int | None = None
+        self._thread: Thread | None = None
+
+    def start(self, neighbours: Iterable[IoThread] = ()) -> None:
+        """Start the thread. ``neighbours`` are the threads that its handlers send to."""
+        self._neighbours = tuple(thread for thread in neighbours if thread is not self)
+        self._thread = start_thread(self._name, self._run, on_crash=self._on_crash)
+
+    def stop(self, timeout_s: float) -> None:
+        """Finish all connections, then end the thread; drop what is still there in ``timeout_s``.
+
+        Blocks; not for the thread itself.
+        """
+        if self._thread is None:
+            self._close_all()
+            return
+        self.post(lambda: self._finish_all(timeout_s))
+        self._thread.join()
+
+    # ---- safe from any thread ----
+
+    def post(self, work: _Work) -> None:
+        """Call ``work`` on the thread, after all that was posted before."""
+        self._put(work)
+
+    def send(
+        self, recipients: Iterable[Connection], data: bytes, skip: Connection | None = None
+    ) -> None:
+        """Queue ``data`` for each of ``recipients``, which this thread owns, but not for ``skip``.
+
+        ``recipients`` must not change afterwards. Consecutive calls with the same object are joined
+        before they are handed on, so a caller does well to keep the tuple of a group.
+        """
+        self._put((recipients, data, skip))
+
+    def adopt(
+        self,
+        sock: socket.socket,
+        pipe: TlsPipe,
+        make_handler: Callable[[Connection], ConnectionHandler],
+        *,
+        handshake_timeout_s: float,
+        send_limit_bytes: int,
+    ) -> None:
+        """Take over a connected socket and begin the handshake on it.
+
+        ``make_handler`` is called on this thread. ``pipe`` must not have been used.
+        """
+
+        def begin() -> None:
+            sock.setblocking(False)
+            with contextlib.suppress(OSError):  # not TCP in some tests
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = Connection(
+                self, sock, pipe, make_handler, send_limit_bytes=send_limit_bytes
+            )
+            self._connections.add(connection)
+            self._selector.register(sock, selectors.EVENT_READ, connection)
+            connection.start(handshake_timeout_s)
+
+        self.post(begin)
+
+    def overloaded(self) -> bool:
+        """Whether the inbox is so full that nobody should add to it in bulk."""
+        return len(self._inbox) > INBOX_ENTRIES
+
+    # ---- owner only ----
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        """Call ``callback`` on this thread after ``delay_s``. Owner only."""
+        self.assert_owner()
+        return self._timers.add(self.clock() + delay_s, callback)
+
+    def mark_dirty(self, connection: Connection) -> None:
+        """Flush ``connection`` at the end of this turn. Owner only."""
+        if not connection.dirty:
+            connection.dirty = True
+            self._dirty.append(connection)
+
+    def watch(self, connection: Connection, *, writing: bool) -> None:
+        """Watch for room in the socket of ``connection``, or no longer. Owner only."""
+        connection.writing = writing
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
+        self._selector.modify(connection, events, connection)
+
+    def forget(self, connection: Connection) -> None:
+        """No longer watch ``connection``. Owner only."""
+        self.assert_owner()
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self._selector.unregister(connection)
+
+    def assert_owner(self) -> None:
+        """Fail when called from another thread."""
+        assert self._ident in (None, threading.get_ident()), f"{self._name}: foreign thread"
+
+    def _put(self, entry: _Work | _Multicast) -> None:
+        with self._lock:
+            self._inbox.append(entry)
+            wake = not self._woken and self._ident != threading.get_ident()
+            if wake:
+                self._woken = True
+        if wake:
+            with contextlib.suppress(OSError):  # full: it will wake anyhow; closed: it has ended
+                self._waker.send(b"\0")
+
+    def _run(self) -> None:
+        self._ident = threading.get_ident()
+        try:
+            while self._running or self._connections:
+                self._turn()
+        finally:
+            self._close_all()
+
+    def _turn(self) -> None:
+        timeout = 0.0 if self._inbox or self._dirty else self._timers.next_in(self.clock())
+        for key, events in self._selector.select(timeout):
+            connection: Connection | None = key.data
+            if connection is None:
+                with contextlib.suppress(BlockingIOError):
+                    self._receiver.recv(4096)
+                continue
+            if events & selectors.EVENT_WRITE:
+                self.mark_dirty(connection)
+            if events & selectors.EVENT_READ:
+                try:
+                    connection.readable()
+                except Exception:  # noqa: BLE001 - a handler's bug ends its connection, not the rest
+                    _log.exception("a handler failed; its connection is closed")
+                    connection.drop(None)
+        self._empty_inbox()
+        self._timers.run(self.clock())
+        dirty, self._dirty = self._dirty, []
+        for connection in dirty:
+            connection.flush()
+        if any(thread.overloaded() for thread in self._neighbours):
+            time.sleep(_OVERLOAD_NAP_S)
+
+    def _empty_inbox(self) -> None:
+        with self._lock:
+            entries, self._inbox = self._inbox, []
+            self._woken = False
+        group: Iterable[Connection] = ()
+        skipped: Connection | None = None
+        parts: list[bytes] = []
+        for entry in entries:
+            if isinstance(entry, tuple):
+                recipients, data, skip = entry
+                if recipients is not group or skip is not skipped:
+                    self._deliver(group, skipped, parts)
+                    group, skipped, parts = recipients, skip, []
+                parts.append(data)
+                continue
+            self._deliver(group, skipped, parts)
+            group, skipped, parts = (), None, []
+            try:
+                entry()
+            except Exception:  # noqa: BLE001 - a caller's bug must not end the thread
+                _log.exception("posted work failed")
+        self._deliver(group, skipped, parts)
+
+    def _deliver(
+        self, group: Iterable[Connection], skip: Connection | None, parts: list[bytes]
+    ) -> None:
+        if not parts:
+            return
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        dirty = self._dirty
+        for connection in group:
+            if connection is not skip:
+                connection.queue(data)
+                if not connection.dirty:
+                    connection.dirty = True
+                    dirty.append(connection)
+
+    def _finish_all(self, timeout_s: float) -> None:
+        self._running = False
+        for connection in list(self._connections):
+            connection.finish()
+        self.call_later(timeout_s, self._drop_all)
+
+    def _drop_all(self) -> None:
+        for connection in list(self._connections):
+            connection.drop(None)
+
+    def _close_all(self) -> None:
+        self._drop_all()
+        self._selector.close()
+        self._receiver.close()
+        self._waker.close()

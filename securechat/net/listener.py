@@ -1,0 +1,171 @@
+"""The listening sockets and the thread that accepts on them."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import selectors
+import socket
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from securechat.errors import NetworkError
+from securechat.net.threads import Thread, start_thread
+
+__all__ = ["Listener", "format_address", "parse_address"]
+
+_log = logging.getLogger(__name__)
+
+_BACKLOG: Final = 1024
+"""Connections that wait to be accepted, in the kernel: a whole room coming back at once."""
+
+_NO_DESCRIPTORS_NAP_S: Final = 0.1
+"""How long to wait, in seconds, when the process is out of descriptors: nothing else helps."""
+
+_NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT`` or ``[IPv6]:PORT``.
+
+    :raises ValueError: it is neither, or the port is not one.
+    """
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not host or (":" in host and not bracketed):
+        raise ValueError("write HOST:PORT, or [IPv6]:PORT")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("the port must be a number from 0 to 65535")
+    return host.strip("[]") if bracketed else host, int(port)
+
+
+def format_address(host: str, port: int) -> str:
+    """Return ``HOST:PORT``, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Listener:
+    """Accepts connections on a thread of its own. Made, started and stopped by one thread.
+
+    :param addresses: hosts and ports. A name stands for all its addresses, of which at least one
+        must be usable here. Port 0 takes a free one.
+    :param accept: called on the accept thread with each new socket and the address of the other
+        side (an IP address); it owns the socket from then on and must not block.
+    :raises NetworkError: an address is taken, not ours, or not allowed.
+    """
+
+    def __init__(
+        self,
+        addresses: Iterable[tuple[str, int]],
+        accept: Callable[[socket.socket, str], None],
+    ) -> None:
+        self._accept = accept
+        self._sockets: list[socket.socket] = []
+        try:
+            for host, port in addresses:
+                self._sockets += _listen(host, port)
+        except NetworkError:
+            self._close()
+            raise
+        self._receiver, self._waker = socket.socketpair()
+        self._thread: Thread | None = None
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """The addresses listened on, with the ports that were taken for 0."""
+        return [sock.getsockname()[:2] for sock in self._sockets]
+
+    def start(self, on_crash: Callable[[BaseException], None] | None = None) -> None:
+        """Begin to accept."""
+        self._thread = start_thread("accept", self._run, on_crash=on_crash)
+
+    def stop(self) -> None:
+        """Accept no more; close the sockets; wait for the thread."""
+        self._waker.send(b"\0")
+        if self._thread is not None:
+            self._thread.join()
+        self._close()
+        self._receiver.close()
+        self._waker.close()
+
+    def _run(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._receiver, selectors.EVENT_READ)
+            for sock in self._sockets:
+                selector.register(sock, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is self._receiver:
+                        return
+                    assert isinstance(key.fileobj, socket.socket)
+                    self._accept_one(key.fileobj)
+
+    def _accept_one(self, listening: socket.socket) -> None:
+        try:
+            sock, address = listening.accept()
+        except OSError as error:
+            # The other side has gone already, or we are out of descriptors or memory.
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                _log.warning("cannot accept: %s", os.strerror(error.errno))
+                time.sleep(_NO_DESCRIPTORS_NAP_S)
+            return
+        try:
+            self._accept(sock, address[0])
+        except Exception:  # noqa: BLE001 - one connection's trouble must not stop the others
+            _log.exception("could not take over a connection")
+            sock.close()
+
+    def _close(self) -> None:
+        for sock in self._sockets:
+            sock.close()
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise NetworkError(
+            f"cannot listen on {format_address(host, port)}: no such host"
+        ) from error
+    sockets: list[socket.socket] = []
+    failure: OSError | None = None
+    for family, _, _, _, address in dict.fromkeys(found):
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            failure = error
+            continue
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # All addresses of a name get the same port when it may be any.
+            chosen = sockets[0].getsockname()[1] if sockets and not port else port
+            sock.bind((address[0], chosen, *address[2:]))
+            sock.listen(_BACKLOG)
+            sock.setblocking(False)
+        except OSError as error:
+            sock.close()
+            if error.errno not in _NOT_HERE:
+                for other in sockets:
+                    other.close()
+                raise NetworkError(_explain(host, port, error)) from error
+            failure = error
+        else:
+            sockets.append(sock)
+    if not sockets:
+        assert failure is not None
+        raise NetworkError(_explain(host, port, failure)) from failure
+    return sockets
+
+
+def _explain(host: str, port: int, error: OSError) -> str:
+    reasons = {
+        errno.EADDRINUSE: "the port is taken; is another relay running? Choose another port.",
+        errno.EACCES: "not allowed; ports below 1024 need special rights. Choose another port.",
+        errno.EADDRNOTAVAIL: "this machine has no such address.",
+    }
+    reason = reasons.get(error.errno or 0, f"{error.strerror}.")
+    return f"cannot listen on {format_address(host, port)}: {reason}"

@@ -1,0 +1,168 @@
+"""TLS as a sans-I/O object.
+
+Ciphertext in, plaintext out, and the other way round, over two memory BIOs: no hidden bytes that a
+selector cannot see, one read for many records, one write for many lines, and the same object runs
+inside a stream that is not a socket.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+from securechat.errors import TlsError
+from securechat.net.client_hello import NO_APPLICATION_PROTOCOL, offered_protocols
+from securechat.net.tls import translate_tls_error
+
+__all__ = ["TlsPipe"]
+
+_READ_BYTES: Final = 65_536
+
+
+class TlsPipe:
+    """One end of a TLS connection. Owned by one thread for its whole life.
+
+    OpenSSL does not allow reading and writing one connection from two threads
+    (openssl/openssl#20446), and CPython does not protect it (python/cpython#137583).
+
+    :param server_hostname: given: the client's end, which verifies the server to be this host.
+        ``None``: the server's end.
+    :param required_protocols: server only: refuse a client that offers protocols by ALPN and none
+        of these. A client that offers none is welcome.
+    """
+
+    __slots__ = (
+        "_hello",
+        "_incoming",
+        "_object",
+        "_outgoing",
+        "_required",
+        "eof",
+        "handshake_done",
+    )
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_hostname: str | None = None,
+        required_protocols: Sequence[str] = (),
+    ) -> None:
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._object = context.wrap_bio(
+            self._incoming,
+            self._outgoing,
+            server_side=server_hostname is None,
+            server_hostname=server_hostname,
+        )
+        self._required = tuple(required_protocols)
+        self._hello: bytes | None = b"" if self._required else None
+        self.handshake_done = False
+        self.eof = False  # the other side has said that no more will come
+
+    def start(self) -> None:
+        """Begin the handshake; on a client's end there is now something to ``take``."""
+        if not self.handshake_done:
+            self._shake_hands()
+
+    def receive(self, data: bytes) -> bytes:
+        """Take ciphertext from the wire; return the plaintext that it completes, often empty.
+
+        :raises TlsError: the handshake failed or the stream is broken. ``take`` may still have an
+            alert for the other side.
+        """
+        if self._hello is not None:
+            self._check_hello(data)
+        self._incoming.write(data)
+        if not self.handshake_done and not self._shake_hands():
+            return b""
+        return self._read()
+
+    def send(self, data: bytes) -> None:
+        """Encrypt ``data``; allowed once the handshake is done.
+
+        :raises TlsError: the stream is broken.
+        """
+        try:
+            sent = self._object.write(data)
+            if sent < len(data):  # one call makes one record at most
+                rest = memoryview(data)[sent:]
+                while rest:
+                    rest = rest[self._object.write(rest) :]
+        except ssl.SSLError as error:
+            raise translate_tls_error(error) from error
+
+    def take(self) -> bytes:
+        """Return what must go to the wire now, and forget it."""
+        return self._outgoing.read()
+
+    def close(self) -> None:
+        """Say that no more will come (``close_notify``); the other side may still send."""
+        if self.handshake_done:
+            try:
+                self._object.unwrap()
+            except ssl.SSLError:
+                return  # waits for the other side's own notice, which we do not need
+
+    @property
+    def protocol(self) -> str | None:
+        """The protocol agreed on by ALPN."""
+        return self._object.selected_alpn_protocol()
+
+    @property
+    def peer_certificate(self) -> bytes | None:
+        """The other side's verified certificate in DER; ``None`` if it showed none."""
+        return self._object.getpeercert(binary_form=True)
+
+    @property
+    def version(self) -> str:
+        """The TLS version, ``TLSv1.3``; empty before the handshake."""
+        return self._object.version() or ""
+
+    @property
+    def cipher(self) -> str:
+        """The name of the cipher suite; empty before the handshake."""
+        cipher = self._object.cipher()
+        return cipher[0] if cipher else ""
+
+    def _shake_hands(self) -> bool:
+        try:
+            self._object.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError as error:
+            raise translate_tls_error(error) from error
+        self.handshake_done = True
+        return True
+
+    def _read(self) -> bytes:
+        chunks = []
+        try:
+            while True:
+                chunk = self._object.read(_READ_BYTES)
+                if not chunk:
+                    self.eof = True
+                    break
+                chunks.append(chunk)
+                if not self._incoming.pending and not self._object.pending():
+                    break
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self.eof = True
+        except ssl.SSLError as error:
+            raise translate_tls_error(error) from error
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _check_hello(self, data: bytes) -> None:
+        assert self._hello is not None
+        self._hello += data
+        offered = offered_protocols(self._hello)
+        if offered is None:
+            return
+        self._hello = None
+        if offered and not set(offered) & set(self._required):
+            self._outgoing.write(NO_APPLICATION_PROTOCOL)
+            raise TlsError("the client offers only other application protocols")
