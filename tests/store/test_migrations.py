@@ -1,0 +1,167 @@
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from securechat.errors import NewerSchemaError, StoreError
+from securechat.store.accounts import Account, Accounts
+from securechat.store.database import open_database
+from securechat.store.migrations import APPLICATION_ID, MIGRATIONS, check_schema, migrate
+from securechat.store.secrets import RelaySecrets
+
+# As released. Never edit this: databases out there look like it.
+FROZEN_V1 = """
+CREATE TABLE accounts (
+    id INTEGER PRIMARY KEY,
+    folded_name TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    password_hash TEXT NOT NULL,
+    scram TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    last_login_at REAL
+);
+CREATE TABLE relay_secrets (
+    name TEXT NOT NULL PRIMARY KEY,
+    value BLOB NOT NULL
+);
+PRAGMA application_id = 1396926580;
+PRAGMA user_version = 1;
+"""
+
+V1_ROWS = """
+INSERT INTO accounts VALUES (1, 'alice', 'Alice', '$argon2id$1', 'scram 1', 1700000000.5, NULL);
+INSERT INTO accounts VALUES (7, 'bob{}', 'Bob[]', '$argon2id$2', 'scram 2', 1700000001.0, 1.7e9);
+INSERT INTO relay_secrets VALUES ('cloak', x'00ff10');
+"""
+
+A_TABLE = ("CREATE TABLE rooms (name TEXT NOT NULL PRIMARY KEY)",)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def schema_of(connection: sqlite3.Connection) -> dict[str, str]:
+    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {name: re.sub(r"\s+", " ", sql) for name, sql in rows}
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return version
+
+
+def test_the_first_migration_still_makes_the_frozen_v1_schema(tmp_path):
+    with closing(connect(tmp_path / "frozen")) as frozen, closing(connect(tmp_path / "new")) as new:
+        frozen.executescript(FROZEN_V1)
+        migrate(new, tmp_path / "new", MIGRATIONS[:1])
+        assert schema_of(new) == schema_of(frozen)
+        assert version_of(new) == 1
+        assert new.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+
+
+def test_a_v1_database_is_upgraded_with_what_it_holds(tmp_path):
+    path = tmp_path / "relay.db"
+    with closing(connect(path)) as old:
+        old.executescript(FROZEN_V1 + V1_ROWS)
+    with (
+        closing(open_database(path)) as upgraded,
+        closing(open_database(tmp_path / "fresh.db")) as fresh,
+    ):
+        assert version_of(upgraded) == len(MIGRATIONS)
+        assert schema_of(upgraded) == schema_of(fresh)
+        accounts = Accounts(upgraded)
+        assert accounts.names() == [("alice", "Alice"), ("bob{}", "Bob[]")]
+        assert accounts.get("alice") == Account("Alice", "$argon2id$1", "scram 1", 1700000000.5)
+        assert accounts.get("bob{}") == Account(
+            "Bob[]", "$argon2id$2", "scram 2", 1700000001, 1.7e9
+        )
+        assert RelaySecrets(upgraded).get_or_create("cloak", bytes) == b"\x00\xff\x10"
+
+
+def test_only_the_missing_migrations_are_run(tmp_path):
+    with closing(connect(tmp_path / "relay.db")) as connection:
+        migrate(connection, tmp_path / "relay.db")
+        statements: list[str] = []
+        connection.set_trace_callback(statements.append)
+        migrate(connection, tmp_path / "relay.db", (*MIGRATIONS, A_TABLE))
+        connection.set_trace_callback(None)
+        assert [s for s in statements if not s.startswith("PRAGMA")] == [
+            "BEGIN IMMEDIATE",
+            *A_TABLE,
+            "COMMIT",
+        ]
+        assert version_of(connection) == len(MIGRATIONS) + 1
+        assert "rooms" in schema_of(connection)
+
+
+def test_a_database_of_the_newest_version_is_left_alone(tmp_path):
+    with closing(connect(tmp_path / "relay.db")) as connection:
+        migrate(connection, tmp_path / "relay.db")
+        before = connection.total_changes
+        migrate(connection, tmp_path / "relay.db")
+        assert connection.total_changes == before
+
+
+def test_a_migration_that_fails_leaves_the_version_before(tmp_path):
+    path = tmp_path / "relay.db"
+    broken = (*A_TABLE, "INSERT INTO nowhere VALUES (1)")
+    with closing(connect(path)) as connection:
+        migrate(connection, path)
+        before = schema_of(connection)
+        with pytest.raises(StoreError, match="no such table: nowhere") as caught:
+            migrate(connection, path, (*MIGRATIONS, broken))
+        assert f"{path} from schema version {len(MIGRATIONS)} to " in str(caught.value)
+        assert not connection.in_transaction
+        assert schema_of(connection) == before
+        assert version_of(connection) == len(MIGRATIONS)
+        migrate(connection, path, (*MIGRATIONS, A_TABLE))  # mended, it runs
+        assert "rooms" in schema_of(connection)
+
+
+def test_a_migration_that_leaves_dangling_references_is_undone(tmp_path):
+    path = tmp_path / "relay.db"
+    dangling = (
+        "CREATE TABLE marks (account INTEGER NOT NULL REFERENCES accounts (id))",
+        "INSERT INTO marks VALUES (99)",
+    )
+    with closing(connect(path)) as connection:
+        with pytest.raises(StoreError, match="rows that do not exist"):
+            migrate(connection, path, (*MIGRATIONS, dangling))
+        assert version_of(connection) == len(MIGRATIONS)
+        assert "marks" not in schema_of(connection)
+
+
+def test_a_newer_database_is_refused_with_both_numbers_and_what_to_do(tmp_path):
+    path = tmp_path / "relay.db"
+    newer = len(MIGRATIONS) + 41
+    with closing(connect(path)) as connection:
+        migrate(connection, path)
+        connection.execute(f"PRAGMA user_version = {newer}")
+        with pytest.raises(NewerSchemaError) as caught:
+            check_schema(connection, path)
+    text = str(caught.value)
+    assert str(path) in text
+    assert f"version {newer}" in text
+    assert f"up to {len(MIGRATIONS)}" in text
+    assert "start the newer securechat" in text
+
+
+@pytest.mark.parametrize("version", [0, 1, 70])
+def test_a_database_of_another_program_is_refused(tmp_path, version):
+    path = tmp_path / "places.sqlite"
+    with closing(connect(path)) as connection:
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+        connection.execute(f"PRAGMA user_version = {version}")
+        with pytest.raises(StoreError, match="some other program") as caught:
+            check_schema(connection, path)
+    assert str(path) in str(caught.value)
+
+
+def test_each_statement_of_a_migration_is_one_statement():
+    for migration in MIGRATIONS:
+        for statement in migration:
+            assert sqlite3.complete_statement(statement + ";")
+            assert not statement.lstrip().upper().startswith(("BEGIN", "COMMIT", "END", "ROLLBACK"))
