@@ -1,0 +1,70 @@
+"""Run everything that must pass: lint, format, types, tests. One command, here and in CI.
+
+::
+
+    python3 scripts/test.py                     all of it
+    python3 scripts/test.py -k framing -x       only pytest, with these arguments
+
+Makes ``.venv`` and installs the test extra on the first run, and again when ``pyproject.toml`` has
+changed. Every step runs even if one before it failed. Exit code: 0 if all passed (with arguments:
+that of pytest). Standard library only, Python 3.11 or later.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import _venv
+
+STEPS = {
+    "ruff check": ["ruff", "check"],
+    "ruff format": ["ruff", "format", "--check"],
+    "mypy": ["mypy", "--strict", "securechat"],
+    "pytest": ["pytest"],
+}
+
+
+def plain_environment() -> dict[str, str]:
+    """The environment without colours: logs are read by people and by programs."""
+    environment = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    return {**environment, "NO_COLOR": "1"}
+
+
+def run_step(venv: _venv.Venv, module: Sequence[str], *, stdin: int | None = None) -> int:
+    command = [str(venv.python), "-m", *module]
+    done = subprocess.run(command, cwd=venv.root, env=plain_environment(), stdin=stdin, check=False)
+    return done.returncode
+
+
+def run_all(venv: _venv.Venv) -> int:
+    results: dict[str, int] = {}
+    for name, module in STEPS.items():
+        print(f"== {name}", flush=True)
+        results[name] = run_step(venv, module, stdin=subprocess.DEVNULL)
+    print("== results")
+    for name, code in results.items():
+        print(f"{name}: {'ok' if code == 0 else f'FAILED (exit code {code})'}")
+    return 1 if any(results.values()) else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    pytest_arguments = list(sys.argv[1:] if argv is None else argv)
+    if pytest_arguments in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
+    venv = _venv.Venv()
+    try:
+        venv.ensure("test")
+        if pytest_arguments:
+            return run_step(venv, ["pytest", *pytest_arguments])
+        return run_all(venv)
+    except _venv.SetupFailed as error:
+        print(f"test.py: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
