@@ -28,6 +28,7 @@ _NETWORK_SIGNS = (
     "Network is unreachable",
     "name resolution",
     "Name or service not known",
+    "(from versions: none)",
 )
 
 
@@ -110,18 +111,22 @@ class Venv:
         log = self.folder / "pip.log"
         command = [str(self.python), "-m", "pip", "install", "--quiet", "--no-input"]
         command += ["--disable-pip-version-check", "--log", str(log), "--editable", what]
+        log.unlink(missing_ok=True)  # pip appends
         done = _run(command, self.root)
         if done.returncode != 0:
-            raise SetupFailed(f"{explain_pip(done.stdout)} (details: {log})")
+            # What went wrong in a build is told in the log only.
+            written = log.read_text(errors="replace") if log.exists() else ""
+            raise SetupFailed(f"{explain_pip(written, done.stdout)} (details: {log})")
 
 
-def explain_pip(output: str) -> str:
-    """What pip's output means, in one line."""
+def explain_pip(log: str, output: str) -> str:
+    """What pip's log and output mean, in one line."""
     # With no network pip ends with "no matching distribution", which points at the wrong thing.
-    if any(sign in output for sign in _NETWORK_SIGNS):
+    if any(sign in log for sign in _NETWORK_SIGNS):
         return "pip cannot reach the package index: no network?"
-    errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
-    return f"pip failed: {errors[-1].removeprefix('ERROR: ') if errors else _last_line(output)}"
+    lines = (line.partition("ERROR: ")[2] for line in log.splitlines())
+    errors = [line for line in lines if line and not line.startswith("[present-rich]")]
+    return f"pip failed: {errors[-1] if errors else _last_line(output)}"
 
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -492,24 +492,33 @@ class TestVenv:
             _venv.Venv(checkout).ensure()
 
 
+OFFLINE_LOG = """\
+2026-01-05T19:34:06,204   Running command pip subprocess to install build dependencies
+2026-01-05T19:34:06,669   WARNING: Retrying after connection broken by 'NewConnectionError(...)'
+2026-01-05T19:34:06,675   ERROR: Could not find a version that satisfies setuptools>=77
+2026-01-05T19:34:06,675   ERROR: No matching distribution found for setuptools>=77
+2026-01-05T19:34:06,823   ERROR: [present-rich] pip subprocess exited with 1
+"""
+
+
 @pytest.mark.parametrize(
-    ("output", "said"),
+    ("log", "output", "said"),
     [
+        (OFFLINE_LOG, "note: see above\n", "pip cannot reach the package index: no network?"),
+        # Without retries pip does not even mention the connection.
         (
-            """\
-WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError(...)'
-ERROR: Could not find a version that satisfies the requirement setuptools>=77
-ERROR: No matching distribution found for setuptools>=77
-""",
+            "2026-01-05T19:34:06,675   ERROR: Could not find a version (from versions: none)\n",
+            "note: see above\n",
             "pip cannot reach the package index: no network?",
         ),
         (
-            "ERROR: first\nERROR: Could not install packages: No space left on device\n",
-            "pip failed: Could not install packages: No space left on device",
+            "x ERROR: first\nx ERROR: Could not install: No space left on device\nx more\n",
+            "ERROR: ...\n",
+            "pip failed: Could not install: No space left on device",
         ),
-        ("something else\n", "pip failed: something else"),
-        ("", "pip failed: no reason given"),
+        ("", "something else\n", "pip failed: something else"),
+        ("", "", "pip failed: no reason given"),
     ],
 )
-def test_pip_is_explained(output: str, said: str) -> None:
-    assert _venv.explain_pip(output) == said
+def test_pip_is_explained(log: str, output: str, said: str) -> None:
+    assert _venv.explain_pip(log, output) == said
