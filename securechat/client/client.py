@@ -1,0 +1,343 @@
+"""``Client``: the public API, for bots and for every user interface.
+
+Its parts: the caller's threads, which ask; one I/O thread, which owns the connection and the
+protocol; a short-lived thread that looks up the name and dials. What callers ask for is posted to
+the I/O thread; what happens comes back as events through one queue.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import random
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from securechat.client.connector import Connector, Endpoint, Policy
+from securechat.client.event_queue import EventQueue
+from securechat.client.events import Event, MemberSnapshot, NotDelivered
+from securechat.client.link import Timing
+from securechat.client.protocol import (
+    ClientProtocol,
+    SentKind,
+    check_command,
+    check_line,
+    check_text,
+)
+from securechat.client.session import Credentials, Identity
+from securechat.errors import ConnectionLost, LocalProtocolError, NetworkError
+from securechat.irc.names import clean_username
+from securechat.irc.sasl import prepare_password
+
+__all__ = ["DEFAULT_PORT", "Client"]
+
+DEFAULT_PORT: Final = 6697
+"""Where IRC over TLS listens (RFC 7194)."""
+
+_USERNAME_LENGTH: Final = 10
+
+
+class Client:
+    """A chat client. Safe from any thread, except that one thread at a time reads the events.
+
+    ::
+
+        with Client("localhost", nick="echo", ca=Path("certs/ca.pem")) as client:
+            client.connect()
+            for event in client:
+                ...
+
+    Once it has been welcomed, a client that loses its connection comes back by itself: it waits
+    (longer each time), connects, logs in and joins its channels again, and says so by
+    ``Disconnected`` and ``Welcome``. What must be mended by a person is not retried: a certificate
+    that fails verification, a refused login.
+
+    :param ca: PEM; trust this CA and no other. ``None`` trusts what the system trusts. There is no
+        way not to verify.
+    :param account: to log in to; with a ``password`` and no ``account``, the nick.
+    :param certificate: PEM, shown to the server, with ``key``; logs in by SASL EXTERNAL.
+    :param channels: joined after each welcome.
+    :param other_nick: try ``nick_`` when somebody else uses the nick.
+    :param reconnect: whether to come back after a lost connection.
+    :param interactive: a refused nick or login is an event, and a person can answer it with
+        ``set_nick`` or ``login``; otherwise it ends the connection with ``LoginFailed``.
+    :param on_event: called on the I/O thread when there is something to ``poll``; must not block,
+        nor call ``connect``, ``members`` or ``close``.
+    :param timing: how long to wait for what.
+    :param chance: returns a number from 0 to 1, for the jitter of the retries.
+    :raises LocalProtocolError: a name or the password cannot be used.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int = DEFAULT_PORT,
+        *,
+        nick: str,
+        ca: Path | None = None,
+        account: str | None = None,
+        password: str | None = None,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        realname: str = "",
+        channels: Sequence[str] = (),
+        other_nick: bool = False,
+        reconnect: bool = True,
+        interactive: bool = False,
+        on_event: Callable[[], None] | None = None,
+        timing: Timing | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        if not host:
+            raise LocalProtocolError("the host has no name")
+        check_command("NICK", nick)
+        check_command("USER", "user", "0", "*", realname)
+        for channel in channels:
+            check_command("JOIN", channel)
+        credentials = None
+        if password is not None or certificate is not None:
+            credentials = _credentials(account or nick, password, certificate is not None)
+        username = clean_username(nick, _USERNAME_LENGTH)[1:]
+        self._certificate = certificate is not None
+        self._host = host
+        self._deliveries = itertools.count(1)
+        self._events = EventQueue(on_event)
+        self._connector = Connector(
+            Endpoint(host, port, ca, certificate, key),
+            Identity(nick, username, realname, credentials, other_nick),
+            Policy(reconnect, interactive, timing or Timing(), chance),
+            self._events,
+        )
+        self._connector.channels.update((name.lower(), (name, "")) for name in channels)
+
+    # ---- coming and going ----
+
+    def start(self) -> None:
+        """Begin to connect, and return; all news come as events. Does nothing the second time."""
+        self._connector.start()
+
+    def connect(self, timeout_s: float = 30.0) -> None:
+        """Connect, log in, and return when the server has said welcome. Blocks.
+
+        On an error the client is closed.
+
+        :raises CertificateRejected: the server's certificate failed verification.
+        :raises LoginFailed: the server did not accept nick, account or password.
+        :raises NetworkError: no such host, nobody listens, no welcome in time, …
+        """
+        self.start()
+        if not self._connector.settled.wait(timeout_s):
+            self.close()
+            raise NetworkError(f"no welcome from {self._host} within {timeout_s:g} seconds")
+        if not self._connector.welcomed:
+            self.close()
+            raise self._connector.error or ConnectionLost("the client was closed")
+
+    def close(self, reason: str = "leaving") -> None:
+        """Say goodbye and end; the iteration over the events ends too.
+
+        Blocks for a few seconds at most. Does nothing the second time.
+        """
+        self._connector.close(reason)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # ---- events ----
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield the events as they come, until the client is closed or has given up."""
+        while (event := self.next_event()) is not None:
+            yield event
+
+    def next_event(self, timeout_s: float | None = None) -> Event | None:
+        """Return the next event, waiting for it; ``None`` when there will be no more.
+
+        :raises TimeoutError: there was none in time.
+        """
+        return self._events.get(timeout_s)
+
+    def poll(self) -> Event | None:
+        """Return the next event if there is one now, without waiting."""
+        return self._events.poll()
+
+    # ---- where we are ----
+
+    @property
+    def nick(self) -> str:
+        """Our nick; before the welcome, the one we ask for."""
+        link = self._connector.link
+        return link.protocol.session.nick if link else self._connector.identity.nick
+
+    @property
+    def account(self) -> str | None:
+        """The account that we are logged in to."""
+        link = self._connector.link
+        return link.protocol.session.account if link else None
+
+    @property
+    def online(self) -> bool:
+        """Whether we are welcomed and connected now."""
+        return self._connector.online
+
+    def offers(self, capability: str) -> bool:
+        """Whether the server has this capability and we use it."""
+        link = self._connector.link
+        return link is not None and capability in link.protocol.session.enabled
+
+    def same_name(self, left: str, right: str) -> bool:
+        """Whether the server takes two nicks, or two channel names, for the same."""
+        link = self._connector.link
+        if link is None:
+            return left.lower() == right.lower()
+        fold = link.protocol.session.isupport.fold
+        return fold(left) == fold(right)
+
+    def is_channel(self, target: str) -> bool:
+        """Whether ``target`` names a channel and not a person."""
+        link = self._connector.link
+        return link.protocol.session.isupport.is_channel(target) if link else target[:1] == "#"
+
+    def members(self, channel: str) -> tuple[MemberSnapshot, ...]:
+        """Return who is in a channel, by rank and nick; empty when we are not. Blocks shortly."""
+        answer: queue.SimpleQueue[tuple[MemberSnapshot, ...]] = queue.SimpleQueue()
+
+        def look() -> None:
+            link = self._connector.link
+            answer.put(link.protocol.session.roster.snapshot(channel) if link else ())
+
+        return answer.get() if self._connector.post(look) else ()
+
+    # ---- saying things ----
+
+    def send(self, target: str, text: str) -> int:
+        """Say ``text`` to a channel or nick; return the number that its ``Delivered`` or
+        ``NotDelivered`` will carry. A long text or one with line ends becomes several messages.
+
+        :raises LocalProtocolError: the target is not one name, or there is no text.
+        :raises NetworkError: we are not connected now; nothing was sent.
+        """
+        return self._send(target, text, "message")
+
+    def notice(self, target: str, text: str) -> int:
+        """Say ``text`` as a notice, which no program answers; otherwise like ``send``."""
+        return self._send(target, text, "notice")
+
+    def action(self, target: str, text: str) -> int:
+        """Say what we do (``/me``); otherwise like ``send``."""
+        return self._send(target, text, "action")
+
+    def join(self, channel: str, key: str | None = None) -> None:
+        """Join a channel; ``Joined`` and ``NamesReceived`` follow, or a ``Failure``.
+
+        This and the following: raise as ``send`` does, answer by events.
+        """
+        check_command("JOIN", channel, *([key] if key else []))
+
+        def intent(protocol: ClientProtocol) -> None:
+            if key:
+                self._connector.keys[channel.lower()] = key
+            protocol.command("JOIN", channel, *([key] if key else []))
+
+        self._do(intent)
+
+    def part(self, channel: str, reason: str = "") -> None:
+        """Leave a channel."""
+        self.command("PART", channel, *([reason] if reason else []))
+
+    def set_topic(self, channel: str, topic: str) -> None:
+        """Set the topic of a channel, or clear it with an empty one."""
+        self.command("TOPIC", channel, topic)
+
+    def away(self, message: str = "") -> None:
+        """Be away, or with an empty message, be back."""
+        self.command("AWAY", *([message] if message else []))
+
+    def command(self, command: str, *params: str) -> None:
+        """Say any command with its parameters, ``command("KICK", "#room", "eve", "spam")``."""
+        check_command(command, *params)
+        self._do(lambda protocol: protocol.command(command, *params))
+
+    def raw(self, line: str) -> None:
+        """Say a line as it is; for what this API does not know."""
+        check_line(line)
+        self._do(lambda protocol: protocol.raw(line))
+
+    def register(self, password: str, *, account: str = "*", email: str = "*") -> None:
+        """Make an account (``*``: named as our nick); ``Registered`` follows, or a ``Failure``.
+
+        May be said before the welcome, where the server allows it.
+        """
+        prepare_password(password)
+        check_command("REGISTER", account, email, password)
+
+        def intent(protocol: ClientProtocol) -> None:
+            name = protocol.session.nick if account == "*" else account
+            self._connector.proposed = Credentials(name, password)
+            protocol.command("REGISTER", account, email, password)
+
+        self._do(intent, registered=False)
+
+    def login(self, account: str, password: str) -> None:
+        """Log in; ``LoggedIn`` follows, or ``LoginRejected``. May be said before the welcome."""
+        credentials = _credentials(account, password, self._certificate)
+
+        def intent(protocol: ClientProtocol) -> None:
+            self._connector.proposed = credentials
+            protocol.login(credentials)
+
+        self._do(intent, registered=False)
+
+    def set_nick(self, nick: str) -> None:
+        """Ask for another nick. May be said before the welcome."""
+        check_command("NICK", nick)
+        self._do(lambda protocol: protocol.set_nick(nick), registered=False)
+
+    def _send(self, target: str, text: str, kind: SentKind) -> int:
+        check_text(target, text)
+        delivery = next(self._deliveries)
+        lost = NotDelivered(delivery, target, "NOT_CONNECTED", "not connected")
+
+        def intent(protocol: ClientProtocol) -> None:
+            try:
+                protocol.send_text(target, text, delivery=delivery, kind=kind)
+            except LocalProtocolError as error:  # what only the server's limits make too long
+                self._connector.push(NotDelivered(delivery, target, "TOO_LONG", str(error)))
+
+        self._do(intent, otherwise=lost)
+        return delivery
+
+    def _do(
+        self,
+        intent: Callable[[ClientProtocol], None],
+        *,
+        registered: bool = True,
+        otherwise: Event | None = None,
+    ) -> None:
+        if self._connector.link is None or (registered and not self._connector.online):
+            raise NetworkError("not connected")
+
+        def work() -> None:
+            if self._connector.link is not None:
+                self._connector.link.do(intent)
+            elif otherwise is not None:
+                self._connector.push(otherwise)
+
+        if not self._connector.post(work):
+            raise NetworkError("not connected")
+
+
+def _credentials(account: str, password: str | None, certificate: bool) -> Credentials:
+    if password is not None:
+        prepare_password(password)  # so that a bad one is told now and not in the middle
+    return Credentials(account, password, certificate)

@@ -1,0 +1,297 @@
+"""Keeping a client connected: dial, hand over to the I/O thread, log in, rejoin, come back.
+
+The states of a connector are few: dialling (a thread of its own, since looking up a name blocks),
+linked (there is a ``Link``), waiting for the next try, over.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from securechat.client.event_queue import EVENTS_LIMIT, EventQueue
+from securechat.client.events import (
+    AccountRequired,
+    Disconnected,
+    Event,
+    Joined,
+    Kicked,
+    LoggedIn,
+    LoginRejected,
+    NickChanged,
+    NickRejected,
+    Parted,
+    Registered,
+    Welcome,
+)
+from securechat.client.link import Link, LinkOwner, Timing
+from securechat.client.protocol import ClientProtocol
+from securechat.client.session import Credentials, Identity
+from securechat.errors import (
+    CertificateRejected,
+    ConnectionLost,
+    LoginFailed,
+    NetworkError,
+    SecureChatError,
+)
+from securechat.net.connection import Connection
+from securechat.net.dialer import dial
+from securechat.net.io_thread import IoThread
+from securechat.net.locks import make_lock
+from securechat.net.threads import Thread, start_thread
+from securechat.net.tls import client_context
+from securechat.net.tls_pipe import TlsPipe
+
+__all__ = ["Connector", "Endpoint", "Policy"]
+
+SEND_LIMIT_BYTES: Final = 1_048_576
+"""Most bytes that wait to be sent: a server that does not read is given up, not stored for."""
+
+_NONCE_BYTES: Final = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to connect, and whom to trust. Immutable."""
+
+    host: str
+    port: int
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What to do when things go wrong. Immutable."""
+
+    reconnect: bool
+    interactive: bool
+    timing: Timing
+    chance: Callable[[], float]
+
+
+class Connector:
+    """The connection of a client, again and again. Owned by the I/O thread, but for ``start`` and
+    ``close``, which are safe from any thread, and single values, which any thread may read.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, identity: Identity, policy: Policy, events: EventQueue
+    ) -> None:
+        self.identity = identity
+        self.link: Link | None = None
+        self.online = False
+        self.welcomed = False  # once at least
+        self.error: SecureChatError | None = None  # why it is over for good
+        self.settled = threading.Event()  # welcomed once, or over
+        self.channels: dict[str, tuple[str, str]] = {}  # lower case → name and key, to be joined
+        self.keys: dict[str, str] = {}  # lower case → key of a join that is not answered yet
+        self.proposed: Credentials | None = None  # not accepted by the server yet
+        self._endpoint = endpoint
+        self._policy = policy
+        self._events = events
+        self._failures = 0  # tries in a row
+        self._over = False  # nobody reads the events
+        self._finished = False
+        self._io = IoThread("client net")
+        self._lock = make_lock("Connector", tier=2)  # guards _started, _closing and _dialer
+        self._started = False
+        self._closing = False
+        self._dialer: Thread | None = None
+
+    # ---- safe from any thread ----
+
+    def start(self) -> None:
+        """Begin to connect, once."""
+        with self._lock:
+            begin = not self._started and not self._closing
+            self._started = True
+        if begin:
+            self._io.start()
+            self._dial()
+
+    def post(self, work: Callable[[], None]) -> bool:
+        """Call ``work`` on the I/O thread; false when that runs no more (or not yet)."""
+        with self._lock:
+            running = self._started and not self._closing
+            if running:
+                self._io.post(work)
+        return running
+
+    def close(self, reason: str) -> None:
+        """Say goodbye and end. Blocks shortly; not for the I/O thread."""
+        with self._lock:
+            first = not self._closing
+            self._closing = True
+            started, self._started = self._started, True
+            dialer = self._dialer
+        if not first:
+            return
+        close_s = self._policy.timing.close_s
+        if started:
+            self._io.post(lambda: self._leave(reason))
+        else:
+            self._finish(None, "closed")
+        self._io.stop(close_s)
+        if dialer is not None:
+            dialer.join(close_s)
+
+    # ---- dialling: on its own thread ----
+
+    def _dial(self) -> None:
+        with self._lock:
+            if not self._closing:
+                self._dialer = start_thread("client dial", self._dial_once, daemon=True)
+
+    def _dial_once(self) -> None:
+        endpoint, timing = self._endpoint, self._policy.timing
+        try:
+            context = client_context(
+                endpoint.ca,
+                certificate=endpoint.certificate,
+                key=endpoint.key,
+                protocols=["irc"],
+            )
+            sock = dial(endpoint.host, endpoint.port, timing.dial_s)
+        except NetworkError as error:
+            self._dial_failed(error)
+            return
+        try:
+            pipe = TlsPipe(context, server_hostname=endpoint.host)
+        except ValueError:
+            sock.close()
+            self._dial_failed(NetworkError(f"not a host name for TLS: {endpoint.host!r}"))
+            return
+        with self._lock:  # once we are closing, nobody would take care of the socket
+            adopt = not self._closing
+            if adopt:
+                self._io.adopt(
+                    sock,
+                    pipe,
+                    self._make_link,
+                    handshake_timeout_s=timing.handshake_s,
+                    send_limit_bytes=SEND_LIMIT_BYTES,
+                )
+        if not adopt:
+            sock.close()
+
+    def _dial_failed(self, error: NetworkError) -> None:
+        self.post(lambda: self._failed(error, str(error)))
+
+    # ---- on the I/O thread ----
+
+    def push(self, event: Event) -> None:
+        """Report an event; disconnect when nobody reads them."""
+        if self._over or self._events.put(event):
+            return
+        self._over = True
+        if self.link is not None:
+            self.link.end(NetworkError(f"over {EVENTS_LIMIT} events were not read"))
+
+    def _make_link(self, connection: Connection) -> Link:
+        protocol = ClientProtocol(
+            self.identity,
+            wall_clock=lambda: datetime.now(UTC),
+            make_nonce=lambda: secrets.token_urlsafe(_NONCE_BYTES),
+        )
+        self.link = Link(
+            connection,
+            protocol,
+            LinkOwner(self._happened, self._ended),
+            host=self._endpoint.host,
+            port=self._endpoint.port,
+            timing=self._policy.timing,
+        )
+        return self.link
+
+    def _happened(self, link: Link, events: list[Event]) -> None:
+        for event in events:
+            self._note(link, event)
+            self.push(event)
+            if isinstance(event, Welcome):
+                self.settled.set()
+
+    def _note(self, link: Link, event: Event) -> None:
+        match event:
+            case Welcome():
+                self._welcome(link, event)
+            case Joined(own=True):
+                name = event.channel.lower()
+                _, key = self.channels.get(name, ("", ""))
+                self.channels[name] = (event.channel, self.keys.pop(name, key))
+            case Parted(own=True) | Kicked(own=True):
+                self.channels.pop(event.channel.lower(), None)
+            case NickChanged(own=True):
+                self.identity = replace(self.identity, nick=event.new)
+            case LoggedIn() | Registered() if self.proposed is not None:
+                self.identity = replace(self.identity, credentials=self.proposed)
+                self.proposed = None
+            case LoginRejected():
+                self.proposed = None
+                if not self.online and not (self._policy.interactive and event.code):
+                    link.end(LoginFailed(f"login as {event.account} failed: {event.text}"))
+            case AccountRequired() if not self._policy.interactive:
+                link.end(LoginFailed(event.text))
+            case NickRejected() if not self.online:
+                self._nick_rejected(link, event)
+            case _:
+                pass
+
+    def _welcome(self, link: Link, event: Welcome) -> None:
+        self.online = self.welcomed = True
+        self._failures = 0
+        if not self.identity.other_nick:
+            self.identity = replace(self.identity, nick=event.nick)
+
+        def rejoin(protocol: ClientProtocol) -> None:
+            for name, key in self.channels.values():
+                protocol.command("JOIN", name, *([key] if key else []))
+
+        link.do(rejoin)
+
+    def _nick_rejected(self, link: Link, event: NickRejected) -> None:
+        if self.welcomed and not event.reserved:
+            # Most likely our own last connection, which the server has not given up yet.
+            link.end(NetworkError(f"the nick {event.nick} is still in use"))
+        elif not self._policy.interactive:
+            link.end(LoginFailed(f"the nick {event.nick} cannot be used: {event.text}"))
+
+    def _ended(self, link: Link, error: SecureChatError | None) -> None:
+        reason = link.protocol.session.closing or (str(error) if error else "connection closed")
+        self._failed(error or ConnectionLost(reason), reason)
+
+    def _failed(self, error: SecureChatError, reason: str) -> None:
+        self.link = None
+        self.online = False
+        policy = self._policy
+        final = isinstance(error, CertificateRejected | LoginFailed) or self._over
+        if self._closing:
+            self._finish(None, "closed")
+        elif final or not policy.reconnect or not self.welcomed:
+            self._finish(error, reason)
+        else:
+            wait_s = policy.timing.retry_in_s(self._failures, policy.chance())
+            self._failures += 1
+            self.push(Disconnected(reason, True, wait_s, error))
+            self._io.call_later(wait_s, self._dial)
+
+    def _leave(self, reason: str) -> None:
+        if self.link is None:
+            self._finish(None, "closed")
+            return
+        self.link.do(lambda protocol: protocol.command("QUIT", reason))
+        self.link.end(None)
+
+    def _finish(self, error: SecureChatError | None, reason: str) -> None:
+        """The end, once."""
+        finished, self._finished = self._finished, True
+        if not finished:
+            self.error = error
+            self._events.finish(Disconnected(reason, False, 0.0, error))
+            self.settled.set()

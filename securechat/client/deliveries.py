@@ -1,0 +1,133 @@
+"""Which of our texts the server has taken, and which it has refused.
+
+With ``labeled-response``, ``batch`` and ``echo-message`` each line carries a label, and whatever
+comes back with it is the answer. Without them a PING follows each text: its PONG says that the
+server has handled all that was before; a refusal that names the target belongs to the oldest text
+to that target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from securechat.client.events import Delivered, NotDelivered
+from securechat.client.session import Session
+from securechat.irc.message import NO_TAGS, Message
+
+__all__ = ["OPEN_DELIVERIES", "Deliveries"]
+
+OPEN_DELIVERIES: Final = 1000
+"""Most texts that wait for an answer: a server that never answers must not fill our memory. A text
+beyond it is not sent but reported as not delivered."""
+
+_PING: Final = "delivery-"
+
+_REFUSALS: Final = frozenset(
+    {"401", "402", "403", "404", "405", "407", "411", "412", "413", "414", "415", "417", "477"}
+    | {"437", "439", "480", "486", "489", "520", "531", "716"}
+)
+"""Numerics that say, without a label, that a text went nowhere; networks have their own for it."""
+
+
+@dataclass(slots=True)
+class _Open:
+    target: str
+    unanswered: int
+
+
+class Deliveries:
+    """The texts of one connection that wait for an answer. Owned by the connection's thread."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._open: dict[int, _Open] = {}
+        self._labels: dict[str, int] = {}
+
+    def send(self, delivery: int, command: str, target: str, texts: list[str]) -> bool:
+        """Send the lines of one text; report whether they were sent."""
+        session = self._session
+        if len(self._open) >= OPEN_DELIVERIES:
+            session.emit(
+                NotDelivered(delivery, target, "TOO_MANY", "too many texts wait for an answer")
+            )
+            return False
+        labels = session.has("labeled-response", "batch", "echo-message")
+        self._open[delivery] = _Open(target, len(texts) if labels else 1)
+        for number, text in enumerate(texts):
+            tags: Mapping[str, str] = NO_TAGS
+            if labels:
+                label = f"{delivery}.{number}"
+                self._labels[label] = delivery
+                tags = {"label": label}
+            session.say(command, target, text, tags=tags)
+        if not labels:
+            session.say("PING", f"{_PING}{delivery}")
+        return True
+
+    def refused(self, label: str, message: Message) -> bool:
+        """Look at an answer with a label; true when it refuses a text of ours."""
+        if message.command != "FAIL" and not "400" <= message.command <= "599":
+            return False
+        delivery = self._labels.pop(label, None)
+        if delivery is not None:
+            self._refuse(delivery, message)
+        return delivery is not None
+
+    def answered(self, label: str) -> None:
+        """Take note of any other answer with that label."""
+        delivery = self._labels.pop(label, None)
+        if delivery is not None:
+            self._answered(delivery)
+
+    def unlabelled(self, message: Message) -> bool:
+        """Take a refusal without a label; true when it refuses a text of ours."""
+        params = message.params
+        if message.command == "FAIL":
+            if not params or params[0].upper() not in ("PRIVMSG", "NOTICE"):
+                return False
+        elif message.command not in _REFUSALS:
+            return False
+        fold = self._session.isupport.fold
+        named = {fold(param) for param in params[1:-1]}
+        for delivery, waiting in self._open.items():
+            if fold(waiting.target) in named:
+                self._refuse(delivery, message)
+                return True
+        return False
+
+    def pong(self, token: str) -> bool:
+        """Take the answer to a PING; true when it was one of ours."""
+        number = token.removeprefix(_PING)
+        if number == token or not (number.isascii() and number.isdigit()):
+            return False
+        if int(number) in self._open:
+            self._answered(int(number))
+        return True
+
+    def lost(self, reason: str) -> None:
+        """The connection is over: report what is still open."""
+        for delivery, waiting in self._open.items():
+            self._session.emit(NotDelivered(delivery, waiting.target, "CONNECTION_LOST", reason))
+        self._open.clear()
+        self._labels.clear()
+
+    def _answered(self, delivery: int) -> None:
+        waiting = self._open.get(delivery)
+        if waiting is None:  # another of its lines was refused
+            return
+        waiting.unanswered -= 1
+        if waiting.unanswered == 0:
+            del self._open[delivery]
+            self._session.emit(Delivered(delivery))
+
+    def _refuse(self, delivery: int, message: Message) -> None:
+        waiting = self._open.pop(delivery, None)
+        if waiting is None:
+            return
+        code = message.command
+        if code == "FAIL":
+            code = message.params[1] if len(message.params) > 1 else code
+        text = message.params[-1] if message.params else ""
+        self._session.emit(NotDelivered(delivery, waiting.target, code, text))

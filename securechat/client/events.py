@@ -1,0 +1,401 @@
+"""What a client hears: one frozen dataclass for each kind of news.
+
+Texts, names and reasons are as they came from the network. They may hold control characters; show
+them on a terminal only after ``safe_text.make_safe``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from securechat.errors import SecureChatError
+from securechat.irc.message import Message
+
+__all__ = [
+    "AccountChanged",
+    "AccountRequired",
+    "AwayChanged",
+    "Connected",
+    "Delivered",
+    "Disconnected",
+    "Event",
+    "Failure",
+    "HostChanged",
+    "Invited",
+    "Joined",
+    "Kicked",
+    "LoggedIn",
+    "LoggedOut",
+    "LoginRejected",
+    "MemberSnapshot",
+    "ModeChanged",
+    "NamesReceived",
+    "NickChanged",
+    "NickRejected",
+    "NotDelivered",
+    "Parted",
+    "Quit",
+    "RawReceived",
+    "RealnameChanged",
+    "Registered",
+    "Reply",
+    "TextKind",
+    "TextReceived",
+    "TopicChanged",
+    "VerificationRequired",
+    "Welcome",
+]
+
+TextKind = Literal["message", "notice", "action", "ctcp"]
+"""``ctcp`` is a request or answer inside a text (``VERSION``); the client answers none."""
+
+
+# ---- the connection ----
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """TLS is up and the server's certificate has been verified; registration begins."""
+
+    host: str
+    port: int
+    tls_version: str
+    cipher: str
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """Registration is complete: we are on the network, under ``nick``."""
+
+    nick: str
+    account: str | None
+    network: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The connection is over, or could not be made.
+
+    ``will_retry``: the client tries again by itself in ``retry_in_s`` seconds. Otherwise this is
+    the last event; ``error`` says what went wrong, ``None`` after a ``close`` of our own.
+    """
+
+    reason: str
+    will_retry: bool
+    retry_in_s: float = 0.0
+    error: SecureChatError | None = None
+
+
+# ---- who we are ----
+
+
+@dataclass(frozen=True, slots=True)
+class NickRejected:
+    """The server refuses the nick. ``reserved``: it is registered; a login makes it usable.
+
+    Before the welcome the server now waits: for another nick, or for a login.
+    """
+
+    nick: str
+    reserved: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRequired:
+    """The server lets in only who is logged in, and waits for that."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """The server has accepted the login (or the registration logged us in)."""
+
+    account: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedOut:
+    """The server has ended the login."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRejected:
+    """The login failed: wrong password, no such account, or no mechanism in common.
+
+    ``code`` is the numeric, or empty when we gave up before the server answered.
+    """
+
+    account: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A new account was made; we are logged in to it."""
+
+    account: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationRequired:
+    """A new account was made but must be verified first; ``text`` says how."""
+
+    account: str
+    text: str
+
+
+# ---- texts ----
+
+
+@dataclass(frozen=True, slots=True)
+class TextReceived:
+    """Somebody, or we ourselves on this or another device, said something.
+
+    ``conversation`` is where it belongs: the channel, or (then it is ``direct``) the nick of the
+    other person; empty for what the server itself says. ``own`` texts are reported once they are
+    sent, or, where the server echoes, when the echo comes.
+    """
+
+    conversation: str
+    target: str
+    sender: str
+    account: str | None
+    text: str
+    kind: TextKind
+    time: datetime
+    direct: bool
+    own: bool = False
+    msgid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The server has taken the text of that ``delivery`` (what ``Client.send`` returned)."""
+
+    delivery: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotDelivered:
+    """The text of that ``delivery`` was refused, or the connection ended before an answer."""
+
+    delivery: int
+    target: str
+    code: str
+    text: str
+
+
+# ---- channels and people ----
+
+
+@dataclass(frozen=True, slots=True)
+class MemberSnapshot:
+    """One member of a channel. ``marks`` are the prefixes of the ranks, highest first (``@+``)."""
+
+    nick: str
+    marks: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Somebody joined. ``people`` counts the members after it.
+
+    When it is ``own`` the members are not known yet; ``NamesReceived`` brings them.
+    """
+
+    nick: str
+    channel: str
+    people: int
+    own: bool
+    account: str | None = None
+    realname: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """Somebody left a channel. ``people`` counts the members after it; 0 when it is ``own``."""
+
+    nick: str
+    channel: str
+    people: int
+    reason: str
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kicked:
+    """Somebody was thrown out of a channel by ``by``."""
+
+    nick: str
+    channel: str
+    people: int
+    by: str
+    reason: str
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """Somebody left the network. ``channels``: each shared channel with its members after it."""
+
+    nick: str
+    channels: tuple[tuple[str, int], ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NickChanged:
+    """Somebody has another nick."""
+
+    old: str
+    new: str
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TopicChanged:
+    """The topic of a channel. ``by`` is ``None`` when it is told and not changed now."""
+
+    channel: str
+    topic: str
+    by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NamesReceived:
+    """The members of a channel, complete. ``joined``: this ends our own join."""
+
+    channel: str
+    members: tuple[MemberSnapshot, ...]
+    joined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModeChanged:
+    """Modes of a channel or of a user changed; ``modes`` is the mode string and its parameters."""
+
+    target: str
+    modes: tuple[str, ...]
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """``nick`` was invited to a channel; ``own`` when that is us."""
+
+    nick: str
+    channel: str
+    by: str
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AwayChanged:
+    """Somebody is away (``message``) or back (``None``)."""
+
+    nick: str
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChanged:
+    """Somebody logged in to ``account``, or out (``None``)."""
+
+    nick: str
+    account: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RealnameChanged:
+    """Somebody changed the real name."""
+
+    nick: str
+    realname: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostChanged:
+    """Somebody is now seen at another ``user@host``."""
+
+    nick: str
+    user: str
+    host: str
+
+
+# ---- answers and the rest ----
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An informational answer that has no event of its own (MOTD, WHOIS, LIST, …).
+
+    ``params`` is without our own nick, which comes first in a numeric; ``text`` is its last.
+    """
+
+    numeric: str
+    params: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The server refused something. ``code`` is the numeric or the word of a standard reply.
+
+    ``command`` is the refused command where the server says it; ``context`` is what it is about
+    (the channel, the nick).
+    """
+
+    command: str
+    code: str
+    context: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RawReceived:
+    """A message that this client does not interpret; nothing is lost."""
+
+    message: Message
+
+
+Event = (
+    Connected
+    | Welcome
+    | Disconnected
+    | NickRejected
+    | AccountRequired
+    | LoggedIn
+    | LoggedOut
+    | LoginRejected
+    | Registered
+    | VerificationRequired
+    | TextReceived
+    | Delivered
+    | NotDelivered
+    | Joined
+    | Parted
+    | Kicked
+    | Quit
+    | NickChanged
+    | TopicChanged
+    | NamesReceived
+    | ModeChanged
+    | Invited
+    | AwayChanged
+    | AccountChanged
+    | RealnameChanged
+    | HostChanged
+    | Reply
+    | Failure
+    | RawReceived
+)

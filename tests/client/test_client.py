@@ -1,0 +1,436 @@
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+from scripted_server import FULL_CAPS, TIMEOUT_S, Peer, Pki, Script, ScriptedServer, serving
+
+from securechat.client import (
+    Client,
+    Delivered,
+    Disconnected,
+    Event,
+    NamesReceived,
+    NotDelivered,
+    TextReceived,
+    Timing,
+    Welcome,
+)
+from securechat.errors import (
+    CertificateRejected,
+    LocalProtocolError,
+    LoginFailed,
+    NetworkError,
+    TlsError,
+)
+from securechat.irc.sasl import ScramServer, ScramVerifier
+
+AT_ONCE = Timing(retry_first_s=0)
+
+
+def wait_for(client: Client, kind: type[Event]) -> Event:
+    """Return the next event of that kind."""
+    while True:
+        event = client.next_event(TIMEOUT_S)
+        assert event is not None, "the events are over"
+        if isinstance(event, kind):
+            return event
+
+
+def online(peer: Peer) -> None:
+    peer.register()
+    peer.until_gone()
+
+
+def make(server: ScriptedServer, pki: Pki, **options: object) -> Client:
+    options = {"nick": "alice", "timing": AT_ONCE} | options
+    return Client("localhost", server.port, ca=pki.ca_file, **options)  # type: ignore[arg-type]
+
+
+# ---- connect ----
+
+
+def test_connect_join_send_and_read(pki: Pki) -> None:
+    def script(peer: Peer) -> None:
+        peer.register()
+        peer.joins("#room", "bob")
+        peer.echo(peer.expect("PRIVMSG", "#room"))
+        peer.say("@time=2026-01-02T03:04:05.678Z;account=bob;msgid=m1 :bob!b@h PRIVMSG #room :hi")
+        peer.until_gone()
+
+    with serving(pki, script) as server, make(server, pki) as client:
+        client.connect(TIMEOUT_S)
+        client.join("#room")
+        names = wait_for(client, NamesReceived)
+        assert isinstance(names, NamesReceived)
+        assert [member.nick for member in names.members] == ["alice", "bob"]
+        assert [member.nick for member in client.members("#ROOM")] == ["alice", "bob"]
+        delivery = client.send("#room", "hello")
+        own = wait_for(client, TextReceived)
+        assert isinstance(own, TextReceived)
+        assert (own.own, own.text, own.conversation) == (True, "hello", "#room")
+        assert wait_for(client, Delivered) == Delivered(delivery)
+        assert wait_for(client, TextReceived) == TextReceived(
+            "#room",
+            "#room",
+            "bob",
+            "bob",
+            "hi",
+            "message",
+            datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC),
+            direct=False,
+            msgid="m1",
+        )
+    assert "QUIT leaving" in server.peers[0].heard
+
+
+def test_iteration_ends_when_closed(pki: Pki) -> None:
+    with serving(pki, online) as server, make(server, pki) as client:
+        client.connect(TIMEOUT_S)
+        client.close("that is all")
+        client.close()
+        events = list(client)
+        assert events[-1] == Disconnected("closed", False)
+        assert client.next_event() is None
+        assert client.members("#room") == ()
+        with pytest.raises(NetworkError, match="not connected"):
+            client.send("#room", "too late")
+    assert "QUIT :that is all" in server.peers[0].heard
+
+
+def test_a_client_that_was_never_started_can_be_closed(pki: Pki) -> None:
+    client = Client("localhost", 1, nick="alice", ca=pki.ca_file)
+    client.close()
+    assert [type(event) for event in client] == [Disconnected]
+    with pytest.raises(NetworkError):
+        client.connect()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"nick": "a\nb"},
+        {"nick": "alice", "realname": "x\r\nQUIT"},
+        {"nick": "alice", "channels": ["#a\r\nQUIT"]},
+        {"nick": "alice", "password": ""},
+    ],
+)
+def test_names_that_cannot_be_said(options: dict[str, object]) -> None:
+    with pytest.raises(LocalProtocolError):
+        Client("localhost", **options)  # type: ignore[arg-type]
+
+
+def test_nobody_listens(pki: Pki) -> None:
+    with serving(pki, online) as server:
+        port = server.port
+    client = Client("localhost", port, nick="alice", ca=pki.ca_file)
+    with pytest.raises(NetworkError, match="nothing listens"):
+        client.connect(TIMEOUT_S)
+
+
+def test_the_server_closes_before_the_welcome(pki: Pki) -> None:
+    def script(peer: Peer) -> None:
+        peer.expect("USER")
+        peer.say("ERROR :Closing link: you are banned")
+
+    with serving(pki, script) as server, pytest.raises(NetworkError, match="you are banned"):
+        make(server, pki).connect(TIMEOUT_S)
+
+
+def test_the_server_speaks_nonsense(pki: Pki) -> None:
+    def script(peer: Peer) -> None:
+        peer.say_bytes(b"\0\0\0\r\n")
+        peer.until_gone()
+
+    with serving(pki, script) as server:
+        client = make(server, pki)
+        client.start()
+        last = list(client)[-1]
+        client.close()
+    assert isinstance(last, Disconnected)
+    assert "does not speak IRC" in last.reason
+
+
+# ---- certificates ----
+
+
+def rejected(pki: Pki, context_cert: trustme.LeafCert, host: str, ca: Path) -> CertificateRejected:
+    server = ScriptedServer(pki.context(cert=context_cert), [online])
+    try:
+        with pytest.raises(CertificateRejected) as caught:
+            Client(host, server.port, nick="alice", ca=ca).connect(TIMEOUT_S)
+    finally:
+        server.close()
+    return caught.value
+
+
+def test_an_untrusted_ca(pki: Pki, tmp_path: Path) -> None:
+    other = Pki(tmp_path)
+    error = rejected(pki, pki.ca.issue_cert("localhost"), "localhost", other.ca_file)
+    assert error.check == "untrusted"
+    assert "--ca" in error.advice
+
+
+def test_an_expired_certificate(pki: Pki) -> None:
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    expired = pki.ca.issue_cert(
+        "localhost", not_before=yesterday - timedelta(days=1), not_after=yesterday
+    )
+    error = rejected(pki, expired, "localhost", pki.ca_file)
+    assert error.check == "expired"
+    assert "renew" in error.advice
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_a_certificate_for_another_host(pki: Pki, host: str) -> None:
+    error = rejected(pki, pki.ca.issue_cert("chat.example.org"), host, pki.ca_file)
+    assert error.check == "hostname"
+    assert "name" in error.advice
+
+
+def test_a_ca_file_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(TlsError, match=r"ca\.pem: cannot be read"):
+        Client("localhost", 1, nick="alice", ca=tmp_path / "ca.pem").connect(TIMEOUT_S)
+
+
+def test_a_bad_certificate_is_not_retried(pki: Pki, tmp_path: Path) -> None:
+    """The relay comes back with a certificate of somebody else."""
+
+    def first(peer: Peer) -> None:
+        peer.register()
+
+    server = ScriptedServer(pki.context(), [first])
+    try:
+        with make(server, pki) as client:
+            client.connect(TIMEOUT_S)
+            server._context = Pki(tmp_path).context()
+            lost = [event for event in client if isinstance(event, Disconnected)]
+    finally:
+        server.close()
+    assert isinstance(lost[-1].error, CertificateRejected)
+    assert not lost[-1].will_retry
+
+
+# ---- login ----
+
+
+def scram_login(account: str, password: str) -> Script:
+    def script(peer: Peer) -> None:
+        peer.expect("CAP", "LS")
+        peer.say(f":irc.test CAP * LS :{FULL_CAPS}")
+        peer.nick = peer.expect("NICK").params[0]
+        request = peer.expect("CAP", "REQ")
+        peer.say(f":irc.test CAP {peer.nick} ACK :{request.params[1]}")
+        peer.expect("AUTHENTICATE", "SCRAM-SHA-256")
+        scram = ScramServer("servernonce")
+        peer.say("AUTHENTICATE +")
+        assert scram.begin(base64.b64decode(peer.expect("AUTHENTICATE").params[0])) == account
+        verifier = ScramVerifier.derive(password, salt=b"salt", iterations=4096)
+        challenge = base64.b64encode(scram.challenge(verifier)).decode()
+        peer.say(f"AUTHENTICATE {challenge}")
+        proof = base64.b64decode(peer.expect("AUTHENTICATE").params[0])
+        try:
+            final = scram.finish(proof)
+        except Exception:
+            peer.say(f":irc.test 904 {peer.nick} :SASL authentication failed")
+            peer.until_gone()
+            return
+        peer.say(f"AUTHENTICATE {base64.b64encode(final).decode()}")
+        peer.expect("AUTHENTICATE", "+")
+        peer.say(
+            f":irc.test 900 {peer.nick} {peer.nick}!u@h {account} :You are now logged in",
+            f":irc.test 903 {peer.nick} :SASL authentication successful",
+        )
+        peer.expect("CAP", "END")
+        peer.welcome()
+        peer.until_gone()
+
+    return script
+
+
+def test_login(pki: Pki) -> None:
+    script = scram_login("alice", "pencil")
+    with serving(pki, script) as server, make(server, pki, password="pencil") as client:
+        client.connect(TIMEOUT_S)
+        assert client.account == "alice"
+
+
+def test_a_wrong_password(pki: Pki) -> None:
+    script = scram_login("alice", "pencil")
+    with serving(pki, script) as server, pytest.raises(LoginFailed, match="authentication failed"):
+        make(server, pki, password="wrong").connect(TIMEOUT_S)
+    assert not any("PLAIN" in line for line in server.peers[0].heard)
+
+
+def test_a_nick_in_use(pki: Pki) -> None:
+    def script(peer: Peer) -> None:
+        peer.negotiate()
+        peer.say(":irc.test 433 * alice :Nickname is already in use")
+        peer.nick = peer.expect("NICK").params[0]
+        peer.welcome()
+        peer.until_gone()
+
+    with serving(pki, script) as server, pytest.raises(LoginFailed, match="already in use"):
+        make(server, pki).connect(TIMEOUT_S)
+    with serving(pki, script) as server, make(server, pki, other_nick=True) as client:
+        client.connect(TIMEOUT_S)
+        assert client.nick == "alice_"
+
+
+# ---- reconnect ----
+
+
+def test_the_client_comes_back_and_rejoins(pki: Pki) -> None:
+    def first(peer: Peer) -> None:
+        peer.register()
+        peer.joins("#room", "bob")
+        peer.expect("PRIVMSG", "#room")
+        peer.say("ERROR :Server is shutting down")
+
+    def second(peer: Peer) -> None:
+        peer.register()
+        peer.joins("#room", "bob", "carol")
+        peer.until_gone()
+
+    with serving(pki, first, second) as server, make(server, pki) as client:
+        client.connect(TIMEOUT_S)
+        client.join("#Room".lower())
+        wait_for(client, NamesReceived)
+        delivery = client.send("#room", "lost on the way")
+        lost = wait_for(client, NotDelivered)
+        assert isinstance(lost, NotDelivered)
+        assert (lost.delivery, lost.code) == (delivery, "CONNECTION_LOST")
+        gone = wait_for(client, Disconnected)
+        assert isinstance(gone, Disconnected)
+        assert (gone.reason, gone.will_retry) == ("Server is shutting down", True)
+        wait_for(client, Welcome)
+        names = wait_for(client, NamesReceived)
+        assert isinstance(names, NamesReceived)
+        assert len(names.members) == 3
+
+
+def test_the_old_connection_still_holds_the_nick(pki: Pki) -> None:
+    def first(peer: Peer) -> None:
+        peer.register()
+
+    def second(peer: Peer) -> None:
+        peer.negotiate()
+        peer.say(":irc.test 433 * alice :Nickname is already in use")
+        peer.until_gone()
+
+    with serving(pki, first, second, online) as server, make(server, pki) as client:
+        client.connect(TIMEOUT_S)
+        wait_for(client, Disconnected)
+        again = wait_for(client, Disconnected)
+        assert isinstance(again, Disconnected)
+        assert again.will_retry
+        wait_for(client, Welcome)
+
+
+def test_without_reconnect_the_events_end(pki: Pki) -> None:
+    def script(peer: Peer) -> None:
+        peer.register()
+
+    with serving(pki, script) as server, make(server, pki, reconnect=False) as client:
+        client.connect(TIMEOUT_S)
+        last = list(client)[-1]
+    assert isinstance(last, Disconnected)
+    assert not last.will_retry
+    assert last.error is not None
+
+
+def test_a_silent_server_is_given_up(pki: Pki) -> None:
+    def silent(peer: Peer) -> None:
+        while True:
+            peer.next()
+
+    quick = Timing(idle_s=0, answer_s=0)
+    with serving(pki, silent) as server:
+        client = make(server, pki, timing=quick)
+        with pytest.raises(NetworkError, match="does not answer"):
+            client.connect(TIMEOUT_S)
+
+
+def test_retries_wait_longer_and_longer_up_to_a_limit() -> None:
+    timing = Timing(retry_first_s=1, retry_most_s=60, retry_jitter=0.5)
+    assert [timing.retry_in_s(failures, 0) for failures in range(8)] == [
+        1,
+        2,
+        4,
+        8,
+        16,
+        32,
+        60,
+        60,
+    ]
+    assert timing.retry_in_s(10_000, 1) == 30
+
+
+def test_events_that_nobody_reads(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("securechat.client.event_queue.EVENTS_LIMIT", 50)
+
+    def flood(peer: Peer) -> None:
+        peer.register()
+        peer.expect("PRIVMSG")
+        peer.say(*[f":bob!b@h PRIVMSG alice :{n}" for n in range(100)])
+        peer.until_gone()
+
+    with serving(pki, flood) as server, make(server, pki) as client:
+        client.connect(TIMEOUT_S)
+        client.send("bob", "go")
+        assert server.peers[0].heard
+        # Nothing is read until the server has seen us go.
+        server._threads[0].join(TIMEOUT_S)
+        last = list(client)[-1]
+    assert isinstance(last, Disconnected)
+    assert "were not read" in last.reason
+
+
+# ---- a bot ----
+
+ECHO_BOT = '''\
+"""A bot that says everything again."""
+
+import sys
+from pathlib import Path
+
+from securechat.client import Client, TextReceived
+
+
+def main(port: int, ca: Path) -> None:
+    with Client("localhost", port, nick="echo", ca=ca, channels=["#room"]) as client:
+        client.connect()
+        for event in client:
+            if not isinstance(event, TextReceived) or event.own or event.kind != "message":
+                continue
+            if event.text == "bye":
+                break
+            client.send(event.conversation, f"{event.sender} said: {event.text}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))
+'''
+
+
+def test_the_echo_bot(pki: Pki) -> None:
+    said: list[str] = []
+
+    def script(peer: Peer) -> None:
+        peer.register()
+        peer.joins("#room", "bob")
+        peer.say(":bob!b@h PRIVMSG #room :hello")
+        answer = peer.expect("PRIVMSG", "#room")
+        said.append(answer.params[1])
+        peer.echo(answer)
+        peer.say(":bob!b@h PRIVMSG #room :bye")
+        peer.until_gone()
+
+    names: dict[str, object] = {"__name__": "echo_bot"}
+    exec(ECHO_BOT, names)
+    with serving(pki, script) as server:
+        names["main"](server.port, pki.ca_file)  # type: ignore[operator]
+    assert said == ["bob said: hello"]
