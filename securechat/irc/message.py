@@ -20,13 +20,14 @@ BODY_BYTES: Final = 510
 """Most bytes of a message without its tags and without CR LF: 512 in all, as since RFC 1459."""
 
 MAX_PARAMS: Final = 15
-"""Most parameters of a message. Modern IRC says "many"; 15 is the limit of RFC 1459, and a line of
-512 bytes with more is an attack on our patience, not a command. What follows is one parameter."""
+"""Most parameters of a message that we send, as in RFC 1459: "some clients may have trouble reading
+more than this". What we read may have any number (a line limits it): we "MUST parse" that."""
 
 NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 """The tags of a message without tags; shared, so that a plain line costs no dict."""
 
 _COMMAND: Final = re.compile(r"[A-Za-z]+|[0-9]{3}")
+_OUR_COMMAND: Final = re.compile(r"[A-Z]+|[0-9]{3}")
 _FORBIDDEN: Final = re.compile(r"[\0\r\n]")
 
 
@@ -70,8 +71,6 @@ class Message:
         params = words[1:]
         if colon:
             params.append(trailing)
-        if len(params) > MAX_PARAMS:
-            params[MAX_PARAMS - 1 :] = [" ".join(params[MAX_PARAMS - 1 :])]
         return cls(words[0].upper(), tuple(params), source, tags)
 
     def to_line(self) -> str:
@@ -79,13 +78,20 @@ class Message:
 
         The length is not checked: what is too long depends on the direction.
 
-        :raises LocalProtocolError: a part would not survive the trip (a space or a leading colon in
-            a parameter that is not the last, an empty one, NUL, CR, LF).
+        :raises LocalProtocolError: a part would not survive the trip (a command in lower case, a
+            space in the source or in the name of a tag, a space or a leading colon in a parameter
+            that is not the last, an empty one, NUL, CR, LF), or there are over ``MAX_PARAMS``.
         """
+        if not _OUR_COMMAND.fullmatch(self.command):
+            raise LocalProtocolError(f"not a command: {self.command!r}")
+        if len(self.params) > MAX_PARAMS:
+            raise LocalProtocolError(f"over {MAX_PARAMS} parameters for {self.command}")
         parts = []
         if self.tags:
             parts.append("@" + format_tags(self.tags))
         if self.source is not None:
+            if " " in self.source:
+                raise LocalProtocolError(f"not allowed as a source: {self.source!r}")
             parts.append(":" + self.source)
         parts.append(self.command)
         if self.params:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from securechat.errors import LocalProtocolError
+
 __all__ = ["CLIENT_TAG_DATA_BYTES", "client_only", "format_tags", "parse_tags"]
 
 CLIENT_TAG_DATA_BYTES: Final = 4094
@@ -38,7 +40,13 @@ def parse_tags(data: str) -> dict[str, str]:
 
 
 def format_tags(tags: Mapping[str, str]) -> str:
-    """Return ``tags`` in their wire form, without ``@`` and space; ``parse_tags`` undoes it."""
+    """Return ``tags`` in their wire form, without ``@`` and space; ``parse_tags`` undoes it.
+
+    :raises LocalProtocolError: a key is empty or has a space, a semicolon or an equals sign in it.
+    """
+    keys = "".join(tags)
+    if " " in keys or ";" in keys or "=" in keys or "" in tags:
+        raise LocalProtocolError(f"not allowed as names of tags: {list(tags)!r}")
     return ";".join(
         f"{key}={_ESCAPABLE.sub(_escape, value)}" if value else key for key, value in tags.items()
     )
