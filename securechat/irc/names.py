@@ -14,7 +14,7 @@ CHANNEL_TYPES: Final = "#"
 """CHANTYPES of the relay: all channels are of one kind."""
 
 _NICK: Final = re.compile(r"[A-Za-z\[\]\\`_^{|}][A-Za-z0-9\[\]\\`_^{|}-]*")
-_CHANNEL: Final = re.compile(r"#[^\x00-\x20,:\x7f]+")
+_CHANNEL: Final = re.compile(r"#[^\x00-\x20,:\x7f-\x9f\ud800-\udfff]+")
 _NOT_IN_USERNAME: Final = re.compile(r"[^A-Za-z0-9._-]")
 
 
