@@ -11,7 +11,7 @@ from typing import Final
 __all__ = ["strip_formatting"]
 
 _CODES: Final = re.compile(
-    r"\x03(?:\d{1,2}(?:,\d{1,2})?)?|\x04(?:[0-9A-Fa-f]{6}(?:,[0-9A-Fa-f]{6})?)?"
+    r"\x03(?:[0-9]{1,2}(?:,[0-9]{1,2})?)?|\x04(?:[0-9A-Fa-f]{6}(?:,[0-9A-Fa-f]{6})?)?"
     r"|[\x02\x0f\x11\x16\x1d\x1e\x1f]"
 )
 
