@@ -114,6 +114,7 @@ ERR_SASLALREADY: Final = "907"
 RPL_SASLMECHS: Final = "908"
 
 ERROR_TEXTS: Final[Mapping[str, str]] = {
+    ERR_UNKNOWNERROR: "Unknown error",
     ERR_NOSUCHNICK: "No such nick/channel",
     ERR_NOSUCHSERVER: "No such server",
     ERR_NOSUCHCHANNEL: "No such channel",
@@ -151,6 +152,8 @@ ERROR_TEXTS: Final[Mapping[str, str]] = {
     ERR_USERSDONTMATCH: "Can't view or change modes of other users",
     ERR_HELPNOTFOUND: "No help available on this topic",
     ERR_INVALIDKEY: "Key is not well-formed",
+    ERR_INVALIDMODEPARAM: "Invalid mode parameter",
+    ERR_NICKLOCKED: "You must use a nick assigned to you",
     ERR_SASLFAIL: "SASL authentication failed",
     ERR_SASLTOOLONG: "SASL message too long",
     ERR_SASLABORTED: "SASL authentication aborted",
