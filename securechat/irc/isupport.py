@@ -18,6 +18,16 @@ TOKENS_PER_LINE: Final = 13
 """Most tokens in one 005: "the maximum number of RPL_ISUPPORT tokens that can be advertised is 13"
 beside the client's name and the text."""
 
+_TOKENS_BYTES: Final = 360
+"""Most bytes of the tokens in one 005, with their spaces: leaves 150 of the line for the name of
+the server (63), the numeric, the client's name and the text."""
+
+_TOKENS_KEPT: Final = 512
+"""Most tokens kept of a server, far above what any sends: a hostile one must not fill memory."""
+
+_NUMBER_DIGITS: Final = 18
+"""Most digits of a number in a token; what is longer is no limit of anything."""
+
 _ESCAPED: Final = re.compile(r"\\x([0-9A-Fa-f]{2})")
 _ESCAPABLE: Final = re.compile(r"[\\= \x00-\x1f\x7f]")
 
@@ -31,10 +41,18 @@ def format_tokens(tokens: Mapping[str, str | None]) -> list[str]:
 
 
 def token_lines(tokens: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    """Yield the tokens in groups that fit one 005 each."""
-    listed = list(tokens)
-    for start in range(0, len(listed), TOKENS_PER_LINE):
-        yield tuple(listed[start : start + TOKENS_PER_LINE])
+    """Yield the tokens in groups that fit one 005 each, in number and in bytes."""
+    group: list[str] = []
+    size = 0
+    for token in tokens:
+        token_bytes = len(token.encode()) + 1
+        if group and (len(group) == TOKENS_PER_LINE or size + token_bytes > _TOKENS_BYTES):
+            yield tuple(group)
+            group, size = [], 0
+        group.append(token)
+        size += token_bytes
+    if group:
+        yield tuple(group)
 
 
 class Isupport:
@@ -47,12 +65,15 @@ class Isupport:
         self._tokens: dict[str, str] = {}
 
     def update(self, tokens: Iterable[str]) -> None:
-        """Take the tokens of one 005 line (without the client's name and the text)."""
+        """Take the tokens of one 005 line (without the client's name and the text).
+
+        What is not a token is ignored.
+        """
         for token in tokens:
             key, _, value = token.partition("=")
             if key.startswith("-"):
                 self._tokens.pop(key[1:], None)
-            else:
+            elif key and (key in self._tokens or len(self._tokens) < _TOKENS_KEPT):
                 self._tokens[key] = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value)
 
     def __contains__(self, key: str) -> bool:
@@ -65,7 +86,9 @@ class Isupport:
     def number(self, key: str, default: int) -> int:
         """Return the value of ``key`` as a number, ``default`` when it is missing or not one."""
         value = self._tokens.get(key, "")
-        return int(value) if value.isascii() and value.isdigit() else default
+        if len(value) > _NUMBER_DIGITS or not (value.isascii() and value.isdigit()):
+            return default
+        return int(value)
 
     @property
     def casemapping(self) -> Casemapping:
