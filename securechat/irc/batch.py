@@ -11,13 +11,18 @@ from typing import Final
 from securechat.errors import RemoteProtocolError
 from securechat.irc.message import Message
 
-__all__ = ["OPEN_BATCHES", "Batch", "BatchCollector"]
+__all__ = ["BATCHED_MESSAGES", "BATCH_DEPTH", "OPEN_BATCHES", "Batch", "BatchCollector"]
 
 OPEN_BATCHES: Final = 64
 """Most batches open at once on a connection: no server needs more, no hostile one gets further."""
 
 BATCHED_MESSAGES: Final = 20_000
-"""Most messages held in open batches of a connection; the largest history page or WHO is below."""
+"""Most messages held in open batches of a connection, an inner batch counting as one more; the
+largest history page or WHO is below."""
+
+BATCH_DEPTH: Final = 16
+"""Most levels of batches inside batches, so that whoever walks through them may recurse. Two are
+common: an answer with a label, and the history in it."""
 
 
 @dataclass(slots=True)
@@ -34,42 +39,55 @@ class Batch:
     content: list[Message | Batch] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _OpenBatch:
+    batch: Batch
+    held: int = 0  # messages and batches in it, at all levels
+    depth: int = 1
+
+
 class BatchCollector:
     """Holds back batched messages until their batch ends. Owned by the thread of its connection."""
 
     def __init__(self) -> None:
-        self._open: dict[str, Batch] = {}
+        self._open: dict[str, _OpenBatch] = {}
         self._held = 0
 
     def feed(self, message: Message) -> Message | Batch | None:
         """Take the next message; return what is now complete, ``None`` while a batch is open.
 
         :raises RemoteProtocolError: a batch of no known reference is ended or used, opened twice,
-            or there are too many.
+            or there are too many, too deep in each other or too full.
         """
-        parent = message.tags.get("batch")
-        done: Message | Batch = message
-        if message.command == "BATCH":
-            reference = message.params[0] if message.params else ""
-            if reference.startswith("+"):
-                self._start(message, reference[1:])
-                return None
-            ended = self._open.pop(reference[1:], None)
-            if not reference.startswith("-") or ended is None:
-                raise RemoteProtocolError(f"no such batch: {reference!r}")
-            done = ended
-            parent = ended.opened_by.tags.get("batch")
-        if not parent:
-            if isinstance(done, Batch):
-                self._held -= _count(done)
-            return done
-        if parent not in self._open:
-            raise RemoteProtocolError(f"no such batch: {parent!r}")
-        self._open[parent].content.append(done)
-        if done is message:
-            self._held += 1
-            if self._held > BATCHED_MESSAGES:
-                raise RemoteProtocolError("too many messages in open batches")
+        if message.command != "BATCH":
+            return self._place(message, message.tags.get("batch"), held=1, depth=0)
+        reference = message.params[0] if message.params else ""
+        if reference.startswith("+"):
+            self._start(message, reference[1:])
+            return None
+        if not reference.startswith("-") or reference[1:] not in self._open:
+            raise RemoteProtocolError(f"no such batch: {reference!r}")
+        ended = self._open.pop(reference[1:])
+        self._held -= ended.held
+        outer = ended.batch.opened_by.tags.get("batch")
+        return self._place(ended.batch, outer, held=ended.held + 1, depth=ended.depth)
+
+    def _place(
+        self, item: Message | Batch, outer: str | None, *, held: int, depth: int
+    ) -> Message | Batch | None:
+        if not outer:
+            return item
+        if outer not in self._open:
+            raise RemoteProtocolError(f"no such batch: {outer!r}")
+        if depth >= BATCH_DEPTH:
+            raise RemoteProtocolError("too many batches inside each other")
+        if self._held + held > BATCHED_MESSAGES:
+            raise RemoteProtocolError("too many messages in open batches")
+        self._held += held
+        target = self._open[outer]
+        target.batch.content.append(item)
+        target.held += held
+        target.depth = max(target.depth, depth + 1)
         return None
 
     def _start(self, message: Message, reference: str) -> None:
@@ -77,8 +95,5 @@ class BatchCollector:
             raise RemoteProtocolError(f"bad start of a batch: {message.params!r}")
         if len(self._open) >= OPEN_BATCHES:
             raise RemoteProtocolError("too many open batches")
-        self._open[reference] = Batch(reference, message.params[1], message.params[2:], message)
-
-
-def _count(batch: Batch) -> int:
-    return sum(_count(item) if isinstance(item, Batch) else 1 for item in batch.content)
+        batch = Batch(reference, message.params[1], message.params[2:], message)
+        self._open[reference] = _OpenBatch(batch)
