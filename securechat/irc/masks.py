@@ -1,20 +1,15 @@
 """Masks: ``*`` for any run of characters, ``?`` for one, in ``nick!user@host``.
 
+There is no escape: neither character is legal in a nick, and a backslash is.
+
 https://modern.ircdocs.horse/#wildcard-expressions
 """
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
-from typing import Final
-
 from securechat.irc.casemapping import fold
 
 __all__ = ["matches", "normalise_mask"]
-
-_CACHED_MASKS: Final = 4096
-"""Compiled masks kept, in masks: the ban lists of the busiest rooms; a miss costs microseconds."""
 
 
 def normalise_mask(mask: str) -> str:
@@ -29,20 +24,35 @@ def normalise_mask(mask: str) -> str:
 def matches(mask: str, text: str) -> bool:
     """Whether ``mask`` covers the whole of ``text``, both folded by ASCII rules.
 
-    At worst linear in the length of ``text`` for each ``*``: no mask can make it exponential.
+    At worst one step for each pair of their characters: no mask can make it exponential. Nothing is
+    compiled or cached, so masks that come from others cost no memory either.
     """
-    return _compile(fold(mask)).fullmatch(fold(text)) is not None
+    first, *pieces = fold(mask).split("*")
+    text = fold(text)
+    if not pieces:
+        return len(first) == len(text) and _fits(first, text, 0)
+    last = pieces.pop()
+    start, end = len(first), len(text) - len(last)
+    if start > end or not _fits(first, text, 0) or not _fits(last, text, end):
+        return False
+    # The leftmost place for each piece is as good as any other: there is no way back to try.
+    for piece in pieces:
+        found = _find(piece, text, start, end)
+        if found < 0:
+            return False
+        start = found + len(piece)
+    return True
 
 
-@lru_cache(maxsize=_CACHED_MASKS)
-def _compile(mask: str) -> re.Pattern[str]:
-    # An atomic ".*?literal" step never goes back behind a "*" that has matched: the leftmost place
-    # for each piece is as good as any other, so backtracking could find nothing more.
-    pieces = [
-        "".join("." if c == "?" else re.escape(c) for c in piece)
-        for piece in re.sub(r"\*+", "*", mask).split("*")
-    ]
-    if len(pieces) == 1:
-        return re.compile(pieces[0], re.DOTALL)
-    middle = "".join(f"(?>.*?{piece})" for piece in pieces[1:-1])
-    return re.compile(f"{pieces[0]}{middle}.*{pieces[-1]}", re.DOTALL)
+def _find(piece: str, text: str, start: int, end: int) -> int:
+    if "?" not in piece:
+        return text.find(piece, start, end)
+    places = range(start, end - len(piece) + 1)
+    return next((place for place in places if _fits(piece, text, place)), -1)
+
+
+def _fits(piece: str, text: str, place: int) -> bool:
+    if "?" not in piece:
+        return text.startswith(piece, place)
+    there = text[place : place + len(piece)]
+    return all(c in ("?", d) for c, d in zip(piece, there, strict=True))
