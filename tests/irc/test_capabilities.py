@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from securechat.irc import capabilities
+from securechat.irc.capabilities import BITS, capability_names
+
+
+def test_each_capability_has_a_bit_of_its_own() -> None:
+    assert len(set(BITS.values())) == len(BITS)
+    assert all(bit.bit_count() == 1 for bit in BITS.values())
+
+
+def test_each_capability_has_a_constant() -> None:
+    constants = {
+        name: value
+        for name, value in vars(capabilities).items()
+        if name.isupper() and isinstance(value, int)
+    }
+    assert sorted(constants.values()) == sorted(BITS.values())
+    for name, bit in BITS.items():
+        constant = name.removeprefix("draft/").replace("-", "_").upper()
+        assert constants[constant] == bit
+
+
+@pytest.mark.parametrize("name", BITS)
+def test_names_can_be_sent(name: str) -> None:
+    """capability-negotiation: "Capability names are case-sensitive, and MUST NOT start with a
+    hyphen (`-`). Typical capability names SHOULD be lowercase, and use hyphens to separate words".
+    """
+    assert re.fullmatch("(draft/)?[a-z]+(-[a-z]+)*", name)
+
+
+@pytest.mark.parametrize(
+    ("mask", "names"),
+    [
+        (0, []),
+        (capabilities.SASL, ["sasl"]),
+        (capabilities.SERVER_TIME | capabilities.BATCH, ["batch", "server-time"]),
+        (1 << 60, []),
+        (-1, list(BITS)),
+    ],
+)
+def test_capability_names(mask: int, names: list[str]) -> None:
+    assert capability_names(mask) == names
