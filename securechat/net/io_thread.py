@@ -33,7 +33,8 @@ _Multicast = tuple[Iterable[Connection], bytes, Connection | None]
 
 
 class IoThread:
-    """Owns connections. ``send``, ``post`` and ``adopt`` are safe from any thread; none blocks.
+    """Owns connections. ``send``, ``post``, ``adopt`` and ``begin_stop`` are safe from any thread
+    and do not block.
 
     All work for the connections comes through one inbox, so it is done in the order in which it was
     posted. Each turn of the loop: read what has come (handlers run here), empty the inbox, run the
@@ -75,15 +76,16 @@ class IoThread:
         self._neighbours = tuple(thread for thread in neighbours if thread is not self)
         self._thread = start_thread(self._name, self._run, on_crash=self._on_crash)
 
-    def stop(self, timeout_s: float) -> None:
-        """Finish all connections, then end the thread; drop what is still there in ``timeout_s``.
+    def begin_stop(self, timeout_s: float) -> None:
+        """Finish all connections, then end; drop what is still there after ``timeout_s``."""
+        self.post(lambda: self._finish_all(timeout_s))
 
-        Blocks; not for the thread itself.
-        """
+    def stop(self, timeout_s: float) -> None:
+        """Begin to stop and wait for the end. Blocks; not for the thread itself."""
         if self._thread is None:
             self._close_all()
             return
-        self.post(lambda: self._finish_all(timeout_s))
+        self.begin_stop(timeout_s)
         self._thread.join()
 
     # ---- safe from any thread ----

@@ -27,15 +27,21 @@ class TokenBucket:
         """Take one token if there is one."""
         if not self._rate:
             return True
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if self._tokens < 1:
+        if not self.ready(now):
             return False
         self._tokens -= 1
         return True
 
+    def ready(self, now: float) -> bool:
+        """Whether there is a token."""
+        if not self._rate:
+            return True
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        return self._tokens >= 1
+
     def wait_s(self) -> float:
-        """Return the seconds from the last ``take`` until there is a token."""
+        """Return the seconds from the last ``take`` or ``ready`` until there is a token."""
         return max(0.0, (1 - self._tokens) / self._rate) if self._rate else 0.0
 
 

@@ -27,23 +27,26 @@ def store_errors(doing: str) -> Iterator[None]:
         raise StoreError(f"cannot {doing}: {error}") from error
 
 
-def open_database(path: Path) -> sqlite3.Connection:
+def open_database(path: Path, *, beside_relay: bool = False) -> sqlite3.Connection:
     """Open the relay's database for the calling thread; make or upgrade it as needed.
 
     The file is made readable by its owner only (0600), and so is its folder if missing (0700).
     Until the connection is closed no other relay can open the same database; reading it with other
-    programs (a backup) stays possible. Transactions are the caller's: BEGIN IMMEDIATE, COMMIT.
+    programs (a backup) stays possible. With ``beside_relay`` it is opened although a relay may use
+    it, for a short write to tables that a relay does not keep in memory. Transactions are the
+    caller's: BEGIN IMMEDIATE, COMMIT.
 
     Raises ``NewerSchemaError`` if a newer version wrote it, ``StoreError`` if it cannot be used.
     """
     with store_errors(f"open the database {path}"):
         path = Path(os.path.realpath(path))  # one name, and thus one lock, for one file
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = _lock(path)
+        lock = None if beside_relay else _lock(path)
         try:
-            return _open_locked(path, lock)
+            return _open(path, lock)
         except BaseException:
-            lock.close()
+            if lock is not None:
+                lock.close()
             raise
 
 
@@ -84,7 +87,7 @@ def _lock(path: Path) -> sqlite3.Connection:
     return lock
 
 
-def _open_locked(path: Path, lock: sqlite3.Connection) -> sqlite3.Connection:
+def _open(path: Path, lock: sqlite3.Connection | None) -> sqlite3.Connection:
     _create_private(path)
     connection = sqlite3.connect(
         path,

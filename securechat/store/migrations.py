@@ -43,6 +43,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        # `code_hash` is the SHA-256 of the code.
+        """
+        CREATE TABLE invites (
+            code_hash BLOB NOT NULL PRIMARY KEY,
+            uses_left INTEGER NOT NULL,
+            expires_at REAL NOT NULL,
+            created_at REAL NOT NULL
+        )
+        """,
+    ),
 )
 
 

@@ -1,15 +1,14 @@
 """Password hashes: Argon2id as PHC strings, which carry their parameters and salt.
 
-Every function here but ``needs_upgrade`` and ``prepare_password`` takes tens of milliseconds and
-``memory_kib`` of memory, with the interpreter lock released: call it on a hash thread, never under
-a lock or on an I/O thread.
+Passwords come prepared (``securechat.irc.sasl.prepare_password``), by the caller. Every function
+here but ``needs_upgrade`` takes tens of milliseconds and ``memory_kib`` of memory, with the
+interpreter lock released: call it on a hash thread, never under a lock or on an I/O thread.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidKey
@@ -19,17 +18,11 @@ from securechat.errors import StoreError
 
 __all__ = [
     "DEFAULT",
-    "PASSWORD_LIMIT_BYTES",
     "Argon2Parameters",
     "hash_password",
     "needs_upgrade",
-    "prepare_password",
     "verify_password",
 ]
-
-# In UTF-8, after preparation. A password may have to travel in one ordinary IRC line (512 bytes,
-# command and prefix included); IRCv3 account-registration names 300 bytes as the safe limit.
-PASSWORD_LIMIT_BYTES = 300
 
 _SALT_BYTES = 16  # RFC 9106, section 4
 _HASH_BYTES = 32
@@ -38,11 +31,6 @@ _PHC = re.compile(
     r"\$argon2id\$v=19\$m=(?P<memory_kib>\d+),t=(?P<iterations>\d+),p=(?P<lanes>\d+)"
     r"\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+"
 )
-
-# Control characters, line and paragraph separators, half surrogate pairs, and code points without a
-# meaning (yet): the next version of Unicode may normalise those otherwise. RFC 8264, section 4.3.3
-# also disallows format characters; they are let through, for emoji and Persian are typed with them.
-_REFUSED_CATEGORIES = frozenset({"Cc", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +56,11 @@ class Argon2Parameters:
 DEFAULT = Argon2Parameters(memory_kib=19456, iterations=2, lanes=1)
 
 
-def prepare_password(password: str) -> str:
-    """Return the password in the one form in which it is hashed and compared.
-
-    The OpaqueString profile (RFC 8265, section 4.2): other spaces become U+0020, then NFC; so two
-    keyboards that spell "é" differently agree. Preparing it again changes nothing.
-
-    Raises ``ValueError``, with a reason fit for the user that does not quote the password, if it
-    is empty, too long, or has characters that cannot be typed again with certainty.
-    """
-    spaced = "".join(" " if unicodedata.category(char) == "Zs" else char for char in password)
-    prepared = unicodedata.normalize("NFC", spaced)
-    if not prepared:
-        raise ValueError("the password is empty")
-    if any(unicodedata.category(char) in _REFUSED_CATEGORIES for char in prepared):
-        raise ValueError("the password contains control characters or unknown characters")
-    if len(prepared.encode()) > PASSWORD_LIMIT_BYTES:
-        raise ValueError(f"the password is longer than {PASSWORD_LIMIT_BYTES} bytes")
-    return prepared
-
-
 def hash_password(password: str, parameters: Argon2Parameters = DEFAULT) -> str:
     """Return a PHC string of the prepared password with a new salt.
 
-    Raises ``ValueError`` as ``prepare_password`` does, ``StoreError`` if there is not the memory.
+    Raises ``StoreError`` if there is not the memory.
     """
-    key = prepare_password(password).encode()
     argon2id = Argon2id(
         salt=os.urandom(_SALT_BYTES),
         length=_HASH_BYTES,
@@ -102,26 +69,19 @@ def hash_password(password: str, parameters: Argon2Parameters = DEFAULT) -> str:
         memory_cost=parameters.memory_kib,
     )
     try:
-        return argon2id.derive_phc_encoded(key)
+        return argon2id.derive_phc_encoded(password.encode())
     except MemoryError as error:
         raise StoreError(f"not enough memory to hash a password: {error}") from error
 
 
 def verify_password(password: str, phc: str) -> bool:
-    """Tell whether ``phc`` was made of this password.
-
-    A password that cannot be prepared is no account's password; it is refused without hashing,
-    which takes as little time for any ``phc`` and so tells nothing of it.
+    """Tell whether ``phc`` was made of this prepared password.
 
     Raises ``StoreError`` if ``phc`` is damaged or its parameters need more memory than there is.
     """
     _parameters_of(phc)
     try:
-        key = prepare_password(password).encode()
-    except ValueError:
-        return False
-    try:
-        Argon2id.verify_phc_encoded(key, phc)
+        Argon2id.verify_phc_encoded(password.encode(), phc)
     except InvalidKey:
         return False
     except (ValueError, MemoryError) as error:

@@ -1,0 +1,24 @@
+"""The relay: one chat, many sessions.
+
+The way of a message: ``session`` cuts a connection's bytes into lines → ``dispatch`` makes all
+shared checks → a handler in ``commands/`` refuses, or proposes an event → ``event_log`` puts events
+in one order → ``network.apply`` changes the chat state and returns effects → ``delivery`` encodes
+each effect once for each capability set and posts it to the I/O threads.
+
+- ``config``          the TOML file, checked whole; ``cli`` is the console script
+- ``relay``           builds the parts, starts and stops them
+- ``session``         one connection of one device; ``sessions`` the lock-guarded registry of all
+- ``dispatch``        the command table; ``context`` how a handler answers
+- ``commands/``       one module for each command group
+- ``events``, ``effects``, ``state``, ``network``   the chat as a deterministic state machine
+- ``delivery``        effects to bytes
+- ``authentication``  logins and registrations; ``hash_workers``, ``store_thread`` do what is slow
+
+Locks: the *network lock* (tier 3) is held for one command: its handler, ``apply`` and the posting
+of its output, so that all members of a room see one order. ``Network``, ``Delivery`` and the
+capabilities of sessions are guarded by it. Under it there is no I/O, SQL, hashing or logging; log
+lines are noted and written after it.
+
+A **user** is a nick on the network; a **session** is one device attached to it. The relay knows of
+no client code, and never imports ``securechat.client`` or ``securechat.peer``.
+"""

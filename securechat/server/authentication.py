@@ -1,0 +1,275 @@
+"""Logins and registrations: passwords, verifiers, certificates, and how often one may fail.
+
+The answer for an unknown account and for a wrong password is the same, in text and in time: an
+unknown account is checked against a decoy hash of the same cost, and challenged with a salt that is
+made from its name, so that it stays the same when asked again.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import os
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from securechat.errors import SecureChatError
+from securechat.irc.casemapping import fold
+from securechat.irc.sasl import SCRAM_ITERATIONS, ScramVerifier
+from securechat.net.limits import TokenBucket
+from securechat.net.locks import make_lock
+from securechat.net.timers import Clock
+from securechat.server.cloak import network_of
+from securechat.server.config import AccountsConfig
+from securechat.server.hash_workers import HashWorkers
+from securechat.server.store_thread import Outcome, StoreThread
+from securechat.store.accounts import Account, Accounts
+from securechat.store.invites import Invites
+from securechat.store.passwords import hash_password, needs_upgrade, verify_password
+from securechat.store.secrets import RelaySecrets
+
+__all__ = ["Authenticator", "InviteRefused", "Reply", "certificate_account"]
+
+_log = logging.getLogger(__name__)
+
+_SALT_BYTES: Final = 16
+_SECRET_BYTES: Final = 32
+
+THROTTLED_KEYS: Final = 10_000
+"""Addresses and accounts whose failures are remembered. An attacker with more addresses than that
+pushes out the oldest; the limit for each account still holds for the accounts attacked last."""
+
+Reply = Callable[[Outcome[str]], None]
+"""Told the account that somebody now is, or the error; on a worker thread, so it must only post."""
+
+
+class InviteRefused(SecureChatError):
+    """The invitation code is unknown, used up or expired."""
+
+
+class _WrongPassword(SecureChatError):
+    pass
+
+
+class Authenticator:
+    """Checks who somebody is. Safe from any thread; nothing blocks but the constructor.
+
+    :raises StoreError: the store cannot be read.
+    """
+
+    def __init__(
+        self,
+        config: AccountsConfig,
+        store: StoreThread,
+        hashers: HashWorkers,
+        *,
+        clock: Clock,
+        wall_clock: Clock,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._hashers = hashers
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._secret = self.relay_secret("scram-decoy")
+        self._decoy = hash_password(secrets.token_urlsafe(), config.argon2)
+        self._lock = make_lock("login failures", tier=1)  # guards _failures
+        self._failures: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def relay_secret(self, name: str) -> bytes:
+        """Return a random secret of this relay, the same after a restart. Blocks: for start-up."""
+        return self._store.call(
+            lambda connection: RelaySecrets(connection).get_or_create(
+                name, lambda: os.urandom(_SECRET_BYTES)
+            )
+        )
+
+    def account_names(self) -> list[str]:
+        """Return the names of all accounts. Blocks: for start-up."""
+        return [name for _, name in self._store.call(lambda c: Accounts(c).names())]
+
+    # ---- how often one may fail ----
+
+    def allowed(self, account: str, address: str) -> bool:
+        """Whether a login may be tried: neither the account nor the address failed too often."""
+        now = self._clock()
+        with self._lock:
+            buckets = [self._failures.get(key) for key in _throttle_keys(account, address)]
+            return all(bucket is None or bucket.ready(now) for bucket in buckets)
+
+    def failed(self, account: str, address: str) -> None:
+        """Count a failed login."""
+        most = self._config.failures_per_minute
+        now = self._clock()
+        with self._lock:
+            for key in _throttle_keys(account, address):
+                bucket = self._failures.setdefault(key, TokenBucket(most / 60, most, now))
+                self._failures.move_to_end(key)
+                bucket.take(now)
+            while len(self._failures) > THROTTLED_KEYS:
+                self._failures.popitem(last=False)
+
+    # ---- logins ----
+
+    def check_password(self, account: str, password: str, reply: Reply) -> None:
+        """Check a password (prepared) against the account's hash, upgrading the hash if it is old.
+
+        :raises StoreBusy: nothing was begun.
+        """
+
+        def check(outcome: Outcome[Account | None]) -> None:
+            try:
+                found = outcome.result()
+                self._hashers.submit(lambda: reply(self._verify(found, password)))
+            except SecureChatError as error:
+                reply(Outcome(error=error))
+
+        self._store.submit(lambda connection: Accounts(connection).get(fold(account)), check)
+
+    def find_verifier(
+        self, account: str, reply: Callable[[Outcome[tuple[str | None, ScramVerifier]]], None]
+    ) -> None:
+        """Find the SCRAM verifier of an account; for an unknown one a decoy, with no name.
+
+        :raises StoreBusy: nothing was begun.
+        """
+
+        def find(outcome: Outcome[Account | None]) -> None:
+            try:
+                found = outcome.result()
+                if found is None or not found.scram:
+                    reply(Outcome((None, self._decoy_verifier(account))))
+                else:
+                    reply(Outcome((found.name, ScramVerifier.from_text(found.scram))))
+            except SecureChatError as error:
+                reply(Outcome(error=error))
+
+        self._store.submit(lambda connection: Accounts(connection).get(fold(account)), find)
+
+    def logged_in(self, account: str) -> None:
+        """Note the time of a login; a failure to do so is logged and no more."""
+        now = self._wall_clock()
+
+        def note(outcome: Outcome[None]) -> None:
+            if outcome.error is not None:
+                _log.warning("the time of a login was not kept: %s", outcome.error)
+
+        try:
+            self._store.submit(lambda c: Accounts(c).touch_login(fold(account), now), note)
+        except SecureChatError as error:
+            note(Outcome(error=error))
+
+    # ---- registration ----
+
+    def register(self, account: str, password: str, invite: str | None, reply: Reply) -> None:
+        """Create an account with a password (prepared), using up ``invite`` if one is given.
+
+        The reply's error is ``AccountExists``, ``InviteRefused``, or that of a failing store.
+
+        :raises HashersBusy: nothing was begun.
+        """
+
+        def hash_it() -> None:
+            try:
+                hashed = hash_password(password, self._config.argon2)
+                scram = ScramVerifier.derive(password, salt=os.urandom(_SALT_BYTES)).to_text()
+                self._create(account, hashed, scram, invite, reply)
+            except SecureChatError as error:
+                reply(Outcome(error=error))
+
+        self._hashers.submit(hash_it)
+
+    def adopt_certificate(self, account: str, reply: Reply) -> None:
+        """Log the holder of a certificate in, creating the account the first time.
+
+        Such an account has no password: only the certificate opens it.
+
+        :raises StoreBusy: nothing was begun.
+        """
+        now = self._wall_clock()
+
+        def find_or_create(accounts: Accounts) -> str:
+            found = accounts.get(fold(account))
+            return (found or accounts.create(account, fold(account), "", "", now)).name
+
+        self._store.submit(lambda connection: find_or_create(Accounts(connection)), reply)
+
+    def check_operator(
+        self, password_hash: str | None, password: str, reply: Callable[[bool], None]
+    ) -> None:
+        """Check an operator's password (prepared); ``None`` for an unknown operator.
+
+        :raises HashersBusy: nothing was begun.
+        """
+
+        def check() -> None:
+            right = verify_password(password, password_hash or self._decoy)
+            reply(right and password_hash is not None)
+
+        self._hashers.submit(check)
+
+    def _verify(self, account: Account | None, password: str) -> Outcome[str]:
+        usable = account is not None and account.password_hash != ""
+        stored = account.password_hash if account is not None and usable else self._decoy
+        try:
+            right = verify_password(password, stored)
+        except SecureChatError as error:
+            return Outcome(error=error)
+        if account is None or not usable or not right:
+            return Outcome(error=_WrongPassword("wrong account or password"))
+        if needs_upgrade(stored, self._config.argon2):
+            self._upgrade(account, password)
+        return Outcome(account.name)
+
+    def _upgrade(self, account: Account, password: str) -> None:
+        hashed = hash_password(password, self._config.argon2)
+        scram = ScramVerifier.derive(password, salt=os.urandom(_SALT_BYTES)).to_text()
+
+        def note(outcome: Outcome[bool]) -> None:
+            if outcome.error is not None:
+                _log.warning("a password hash was not upgraded: %s", outcome.error)
+
+        self._store.submit(
+            lambda connection: Accounts(connection).upgrade_credentials(
+                fold(account.name), account.password_hash, hashed, scram
+            ),
+            note,
+        )
+
+    def _create(
+        self, account: str, hashed: str, scram: str, invite: str | None, reply: Reply
+    ) -> None:
+        now = self._wall_clock()
+
+        def create(accounts: Accounts, invites: Invites) -> str:
+            if invite is not None and not invites.redeem(invite, now):
+                raise InviteRefused("this invitation code is unknown, used up or expired")
+            return accounts.create(account, fold(account), hashed, scram, now).name
+
+        self._store.submit(lambda c: create(Accounts(c), Invites(c)), reply)
+
+    def _decoy_verifier(self, account: str) -> ScramVerifier:
+        seed = hmac.digest(self._secret, fold(account).encode(), "sha512")
+        return ScramVerifier(
+            salt=seed[:_SALT_BYTES],
+            iterations=SCRAM_ITERATIONS,
+            stored_key=seed[16:48],
+            server_key=seed[32:],
+        )
+
+
+def certificate_account(certificate: bytes) -> str | None:
+    """Return the common name of a certificate (DER, verified by TLS), ``None`` without just one."""
+    names = x509.load_der_x509_certificate(certificate).subject.get_attributes_for_oid(
+        NameOID.COMMON_NAME
+    )
+    return str(names[0].value) if len(names) == 1 else None
+
+
+def _throttle_keys(account: str, address: str) -> tuple[str, str]:
+    return f"account {fold(account)}", f"address {network_of(address)}"

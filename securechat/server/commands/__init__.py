@@ -1,0 +1,36 @@
+"""The command handlers, one module for each group, and the table of them all.
+
+A handler is a function of (context, message). It checks the form of the command, refuses by raising
+``Refusal`` or ``Fail``, proposes events, and answers through the context. What every command has in
+common (unknown, too early, too few parameters, operators only) is checked before, in ``dispatch``.
+"""
+
+from __future__ import annotations
+
+from securechat.server.commands import (
+    authentication,
+    capabilities,
+    channels,
+    messaging,
+    modes,
+    presence,
+    queries,
+    registration,
+)
+from securechat.server.dispatch import build_table
+
+__all__ = ["COMMANDS"]
+
+COMMANDS = build_table(
+    (
+        registration,
+        capabilities,
+        authentication,
+        channels,
+        modes,
+        messaging,
+        presence,
+        queries,
+    )
+)
+"""Every command of the relay, by name."""

@@ -1,0 +1,408 @@
+"""AUTHENTICATE, REGISTER, VERIFY, OPER: who somebody is.
+
+https://ircv3.net/specs/extensions/sasl-3.1, sasl-3.2 and account-registration
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Final
+
+from securechat.errors import (
+    AccountExists,
+    LocalProtocolError,
+    RemoteProtocolError,
+    SecureChatError,
+    StoreBusy,
+)
+from securechat.irc import capabilities as caps
+from securechat.irc import numerics
+from securechat.irc.casemapping import fold
+from securechat.irc.message import Message
+from securechat.irc.names import is_nick
+from securechat.irc.sasl import (
+    CHUNK_BYTES,
+    EXTERNAL,
+    PLAIN,
+    ResponseAssembler,
+    ScramServer,
+    ScramVerifier,
+    authenticate_chunks,
+    parse_external,
+    parse_plain,
+    prepare_password,
+)
+from securechat.server.authentication import InviteRefused, certificate_account
+from securechat.server.commands.capabilities import sasl_mechanisms
+from securechat.server.commands.registration import complete_registration
+from securechat.server.context import Context
+from securechat.server.dispatch import command
+from securechat.server.events import CreateAccount, GrantOperator, LogIn
+from securechat.server.hash_workers import HashersBusy
+from securechat.server.refusals import Fail, Refusal
+from securechat.server.store_thread import Outcome
+
+__all__ = ["SaslExchange"]
+
+LOGIN_ATTEMPTS: Final = 5
+"""Failed logins on one connection before it is closed: typing errors, not guessing."""
+
+PASSWORD_LEAST: Final = 8
+"""Characters of a new password, at least (NIST SP 800-63B)."""
+
+_INVITE_PREFIX: Final = "invite:"
+
+_TRY_LATER: Final = "Too many failed logins; wait a minute"
+_BUSY: Final = "Logins are not possible at the moment; try again"
+
+
+@dataclass(slots=True)
+class SaslExchange:
+    """A login in progress. Guarded by the network lock, as its session's field is."""
+
+    mechanism: str
+    responses: ResponseAssembler = field(default_factory=ResponseAssembler)
+    scram: ScramServer | None = None
+    account: str = ""  # as the client named it
+    verified_name: str | None = None  # the account whose verifier the proof is checked against
+    proved: bool = False  # SCRAM: all is said but the client's empty last word
+
+
+@command("AUTHENTICATE", least=1, early=True)
+def authenticate(context: Context, message: Message) -> None:
+    """AUTHENTICATE <mechanism> | <response> | *.
+
+    Log in to an account; clients do this by themselves. Mechanisms: SCRAM-SHA-256, PLAIN, EXTERNAL.
+    """
+    session = context.session
+    argument = message.params[0]
+    if not session.caps & caps.SASL:
+        raise Refusal(numerics.ERR_SASLFAIL, text="Request the sasl capability first")
+    if argument == "*":
+        session.sasl = None
+        raise Refusal(numerics.ERR_SASLABORTED)
+    if session.sasl is None:
+        _begin(context, argument.upper())
+        return
+    exchange = session.sasl
+    try:
+        response = exchange.responses.feed(argument)
+    except RemoteProtocolError as error:
+        session.sasl = None
+        too_long = len(argument) > CHUNK_BYTES or "too long" in str(error)
+        numeric = numerics.ERR_SASLTOOLONG if too_long else numerics.ERR_SASLFAIL
+        raise Refusal(numeric) from error
+    if response is not None:
+        try:
+            _step(context, exchange, response)
+        except RemoteProtocolError as error:
+            _fail(context, exchange, str(error))
+
+
+@command("REGISTER", least=3, early=True)
+def register(context: Context, message: Message) -> None:
+    """REGISTER <account | *> <email | * | invite:code> <password>.
+
+    Create an account named like your nick, and log in to it. No e-mail is needed or kept. Where
+    one must be invited, give "invite:" and the code in the place of the e-mail.
+    """
+    account, email, password = message.params[:3]
+    services, session = context.services, context.session
+    nick = context.nick
+    shown = nick if account == "*" else account
+    if session.account is not None:
+        raise Fail("REGISTER", "ALREADY_AUTHENTICATED", session.account, text="You are logged in")
+    if services.config.accounts.registration == "closed":
+        raise Fail("REGISTER", "DISALLOWED", _middle(shown), text="Registration is closed")
+    if nick == "*":
+        raise Fail("REGISTER", "NEED_NICK", "*", text="Choose a nick first")
+    if fold(shown) != fold(nick):
+        text = "An account must be named like your nick"
+        raise Fail("REGISTER", "ACCOUNT_NAME_MUST_BE_NICK", _middle(shown), text=text)
+    if not is_nick(nick, services.config.limits.nick_length):
+        raise Fail("REGISTER", "BAD_ACCOUNT_NAME", nick, text="This cannot be an account's name")
+    if fold(nick) in services.network.accounts:
+        raise Fail("REGISTER", "ACCOUNT_EXISTS", nick, text="This account exists already")
+    holder = services.network.find_user(nick)
+    if holder is not None and session.id not in holder.sessions:
+        raise Fail("REGISTER", "ACCOUNT_EXISTS", nick, text="This nick is in use")
+    prepared = _new_password(nick, password)
+    invite = None
+    if services.config.accounts.registration == "invite":
+        invite = email.removeprefix(_INVITE_PREFIX)
+    if not services.authenticator.allowed(nick, session.address):
+        raise Fail("REGISTER", "TEMPORARILY_UNAVAILABLE", nick, text="Too often; wait a minute")
+    services.authenticator.failed(nick, session.address)  # counted, whatever comes of it
+
+    def finish(outcome: Outcome[str]) -> None:
+        context.resume(lambda: _registered(context, nick, outcome))
+
+    try:
+        services.authenticator.register(nick, prepared, invite, finish)
+    except HashersBusy as error:
+        raise Fail("REGISTER", "TEMPORARILY_UNAVAILABLE", nick, text=str(error)) from error
+    context.hold()
+
+
+@command("VERIFY", least=2, early=True)
+def verify(context: Context, message: Message) -> None:
+    """VERIFY <account> <code>.
+
+    Not needed here: accounts are registered at once.
+    """
+    account = _middle(message.params[0])
+    if context.session.account is not None:
+        raise Fail("VERIFY", "ALREADY_AUTHENTICATED", account, text="You are logged in")
+    raise Fail("VERIFY", "INVALID_CODE", account, text="No registration waits for a code")
+
+
+@command("OPER", least=2)
+def oper(context: Context, message: Message) -> None:
+    """OPER <name> <password>.
+
+    Become an operator of the relay, as its configuration allows.
+    """
+    name, password = message.params[:2]
+    services, session = context.services, context.session
+    hashes = {person.name: person.password_hash for person in services.config.operators}
+    key = f"operator {name}"
+    if not services.authenticator.allowed(key, session.address):
+        raise Refusal(numerics.ERR_PASSWDMISMATCH, text=_TRY_LATER)
+
+    def finish(right: bool) -> None:
+        context.resume(lambda: _operator(context, key, right))
+
+    try:
+        prepared = prepare_password(password)
+        services.authenticator.check_operator(hashes.get(name), prepared, finish)
+    except LocalProtocolError as error:
+        raise Refusal(numerics.ERR_PASSWDMISMATCH) from error
+    except HashersBusy as error:
+        raise Refusal(numerics.ERR_PASSWDMISMATCH, text=_BUSY) from error
+    context.hold()
+
+
+# ---- SASL ----
+
+
+def _begin(context: Context, mechanism: str) -> None:
+    session = context.session
+    if session.account is not None:
+        # "ERR_SASLALREADY is appropriate if changing accounts is not supported"
+        raise Refusal(numerics.ERR_SASLALREADY)
+    offered = sasl_mechanisms(context)
+    if mechanism not in offered:
+        context.reply(numerics.RPL_SASLMECHS, ",".join(offered), "are available SASL mechanisms")
+        raise Refusal(numerics.ERR_SASLFAIL)
+    session.sasl = SaslExchange(mechanism)
+    context.send("AUTHENTICATE", "+")
+
+
+def _step(context: Context, exchange: SaslExchange, response: bytes) -> None:
+    if exchange.mechanism == PLAIN:
+        _plain(context, exchange, response)
+    elif exchange.mechanism == EXTERNAL:
+        _external(context, exchange, response)
+    elif exchange.scram is None:
+        _scram_begin(context, exchange, response)
+    elif not exchange.proved:
+        final = exchange.scram.finish(response)
+        if exchange.verified_name is None:
+            raise RemoteProtocolError("unknown account")
+        exchange.proved = True
+        _challenge(context, final)
+    elif exchange.verified_name is not None:
+        _logged_in(context, exchange.verified_name)
+
+
+def _plain(context: Context, exchange: SaslExchange, response: bytes) -> None:
+    account, password = parse_plain(response)
+    exchange.account = account
+    _check_throttle(context, exchange)
+    try:
+        prepared = prepare_password(password)
+    except LocalProtocolError as error:
+        raise RemoteProtocolError(str(error)) from error
+
+    def finish(outcome: Outcome[str]) -> None:
+        context.resume(lambda: _finish_login(context, exchange, outcome))
+
+    try:
+        context.services.authenticator.check_password(account, prepared, finish)
+    except StoreBusy as error:
+        _unavailable(context, error)
+        return
+    context.hold()
+
+
+def _external(context: Context, exchange: SaslExchange, response: bytes) -> None:
+    certificate = context.session.certificate
+    name = certificate_account(certificate) if certificate is not None else None
+    wanted = parse_external(response)
+    if name is None or not is_nick(name, context.services.config.limits.nick_length):
+        raise RemoteProtocolError("the certificate names no account")
+    exchange.account = name
+    if wanted and fold(wanted) != fold(name):
+        raise RemoteProtocolError("the certificate is for another account")
+
+    def finish(outcome: Outcome[str]) -> None:
+        context.resume(lambda: _finish_login(context, exchange, outcome))
+
+    try:
+        context.services.authenticator.adopt_certificate(name, finish)
+    except StoreBusy as error:
+        _unavailable(context, error)
+        return
+    context.hold()
+
+
+def _scram_begin(context: Context, exchange: SaslExchange, response: bytes) -> None:
+    scram = exchange.scram = ScramServer(secrets.token_urlsafe(18))
+    exchange.account = scram.begin(response)
+    _check_throttle(context, exchange)
+
+    def finish(outcome: Outcome[tuple[str | None, ScramVerifier]]) -> None:
+        context.resume(lambda: _scram_challenge(context, exchange, scram, outcome))
+
+    try:
+        context.services.authenticator.find_verifier(exchange.account, finish)
+    except StoreBusy as error:
+        _unavailable(context, error)
+        return
+    context.hold()
+
+
+def _scram_challenge(
+    context: Context,
+    exchange: SaslExchange,
+    scram: ScramServer,
+    outcome: Outcome[tuple[str | None, ScramVerifier]],
+) -> None:
+    try:
+        exchange.verified_name, verifier = outcome.result()
+    except SecureChatError as error:
+        _unavailable(context, error)
+        return
+    _challenge(context, scram.challenge(verifier))
+
+
+def _challenge(context: Context, challenge: bytes) -> None:
+    for chunk in authenticate_chunks(challenge):
+        context.send("AUTHENTICATE", chunk)
+
+
+def _check_throttle(context: Context, exchange: SaslExchange) -> None:
+    address = context.session.address
+    if not context.services.authenticator.allowed(exchange.account, address):
+        context.session.sasl = None
+        raise Refusal(numerics.ERR_SASLFAIL, text=_TRY_LATER)
+
+
+def _finish_login(context: Context, exchange: SaslExchange, outcome: Outcome[str]) -> None:
+    try:
+        account = outcome.result()
+    except (HashersBusy, StoreBusy) as error:
+        _unavailable(context, error)
+    except SecureChatError as error:
+        _fail(context, exchange, str(error))
+    else:
+        _logged_in(context, account)
+
+
+def _unavailable(context: Context, error: SecureChatError) -> None:
+    context.session.sasl = None
+    context.note(f"login not possible: {error}")
+    context.reply(numerics.ERR_SASLFAIL, _BUSY)
+
+
+def _fail(context: Context, exchange: SaslExchange, reason: str) -> None:
+    """Refuse a login: the reason goes to the log, the client learns only that it failed."""
+    session = context.session
+    session.sasl = None
+    session.failed_logins += 1
+    context.services.authenticator.failed(exchange.account, session.address)
+    account = exchange.account.encode("ascii", "backslashreplace").decode()[:64]
+    context.note(f"login refused for account {account!r} from {session.address}: {reason}")
+    context.reply(numerics.ERR_SASLFAIL, numerics.ERROR_TEXTS[numerics.ERR_SASLFAIL])
+    if session.failed_logins >= LOGIN_ATTEMPTS:
+        session.close_soon("Too many SASL authentication failures")
+
+
+def _logged_in(context: Context, account: str) -> None:
+    services, session = context.services, context.session
+    session.sasl = None
+    session.account = account
+    services.authenticator.logged_in(account)
+    if fold(account) not in services.network.accounts:  # a certificate's first login
+        context.propose(CreateAccount(session.id, services.now_ms(), account))
+    _announce(context, account)
+    context.reply(numerics.RPL_SASLSUCCESS, "SASL authentication successful")
+    _apply_login(context, account)
+
+
+def _announce(context: Context, account: str) -> None:
+    user = context.services.network.sessions.get(context.session.id)
+    nick = context.nick
+    source = user.author.source if user is not None else f"{nick}!*@{context.session.host}"
+    context.reply(numerics.RPL_LOGGEDIN, source, account, f"You are now logged in as {account}")
+
+
+def _apply_login(context: Context, account: str) -> None:
+    session = context.session
+    if session.registration.complete:
+        context.propose(LogIn(session.id, context.services.now_ms(), account))
+    else:
+        context.note(f"login account {account}")
+        complete_registration(context)
+
+
+# ---- registration, operators ----
+
+
+def _new_password(account: str, password: str) -> str:
+    try:
+        prepared = prepare_password(password)
+    except LocalProtocolError as error:
+        raise Fail("REGISTER", "UNACCEPTABLE_PASSWORD", account, text=f"No: {error}") from error
+    if len(prepared) < PASSWORD_LEAST or fold(prepared) == fold(account):
+        text = f"Choose a password of at least {PASSWORD_LEAST} characters, and not your nick"
+        raise Fail("REGISTER", "WEAK_PASSWORD", account, text=text)
+    return prepared
+
+
+def _registered(context: Context, account: str, outcome: Outcome[str]) -> None:
+    services, session = context.services, context.session
+    try:
+        account = outcome.result()
+    except AccountExists as error:
+        text = "This account exists already"
+        raise Fail("REGISTER", "ACCOUNT_EXISTS", account, text=text) from error
+    except InviteRefused as error:
+        raise Fail("REGISTER", "INVALID_EMAIL", account, text=str(error)) from error
+    except SecureChatError as error:
+        context.note(f"registration not possible: {error}")
+        text = "Registration is not possible at the moment; try again"
+        raise Fail("REGISTER", "TEMPORARILY_UNAVAILABLE", account, text=text) from error
+    context.propose(CreateAccount(session.id, services.now_ms(), account))
+    session.account = account
+    context.note(f"registered account {account}")
+    context.send("REGISTER", "SUCCESS", account, "Account registered; you are logged in")
+    _announce(context, account)
+    _apply_login(context, account)
+
+
+def _operator(context: Context, key: str, right: bool) -> None:
+    services, session = context.services, context.session
+    if not right:
+        services.authenticator.failed(key, session.address)
+        raise Refusal(numerics.ERR_PASSWDMISMATCH)
+    context.propose(
+        GrantOperator(session.id, services.now_ms()),
+        lambda: context.reply(numerics.RPL_YOUREOPER, "You are now an IRC operator"),
+    )
+    context.note(f"{key} is {context.nick}")
+
+
+def _middle(text: str) -> str:
+    return text if text and not text.startswith(":") and " " not in text else "*"

@@ -1,0 +1,120 @@
+"""CAP: negotiating capabilities.
+
+https://ircv3.net/specs/extensions/capability-negotiation
+"""
+
+from __future__ import annotations
+
+from securechat.irc import capabilities as caps
+from securechat.irc import numerics
+from securechat.irc.message import Message
+from securechat.irc.sasl import EXTERNAL, PLAIN, SCRAM_SHA_256
+from securechat.server.commands.registration import complete_registration
+from securechat.server.context import Context
+from securechat.server.dispatch import command
+from securechat.server.refusals import Refusal
+from securechat.server.rooms import words_lines
+
+__all__ = ["sasl_mechanisms"]
+
+_VALUES_VERSION = 302
+"""The version of CAP from which values and several lines are understood."""
+
+
+@command("CAP", least=1, early=True)
+def cap(context: Context, message: Message) -> None:
+    """CAP LS [302] | LIST | REQ :<capabilities> | END.
+
+    See and choose extensions of the protocol; clients do this by themselves.
+    """
+    subcommand = message.params[0].upper()
+    argument = message.params[1] if len(message.params) > 1 else ""
+    session = context.session
+    match subcommand:
+        case "LS":
+            _pause_registration(context)
+            version = int(argument) if argument.isascii() and argument.isdigit() else 301
+            session.cap_version = max(session.cap_version, min(version, _VALUES_VERSION))
+            if session.cap_version >= _VALUES_VERSION:
+                _change(context, session.caps | caps.CAP_NOTIFY)
+            _send_list(context, "LS", _offer(context))
+        case "LIST":
+            _send_list(context, "LIST", caps.capability_names(session.caps))
+        case "REQ":
+            _pause_registration(context)
+            _request(context, argument)
+        case "END":
+            if not session.registration.complete:
+                session.registration.negotiating = False
+                complete_registration(context)
+        case _:
+            raise Refusal(numerics.ERR_INVALIDCAPCMD, message.params[0])
+
+
+def sasl_mechanisms(context: Context) -> list[str]:
+    """Return the mechanisms that this session can use."""
+    external = [EXTERNAL] if context.session.certificate is not None else []
+    return [SCRAM_SHA_256, PLAIN, *external]
+
+
+def _pause_registration(context: Context) -> None:
+    registration = context.session.registration
+    if not registration.complete:
+        registration.negotiating = True
+
+
+def _offer(context: Context) -> list[str]:
+    accounts = context.services.config.accounts
+    offered = [name for name in caps.BITS if _offered(context, name)]
+    if context.session.cap_version < _VALUES_VERSION:
+        return offered
+    # A client asks for an e-mail address where one is required; that is where a code is given.
+    registration = "before-connect" + (
+        ",email-required" if accounts.registration == "invite" else ""
+    )
+    values = {
+        "sasl": ",".join(sasl_mechanisms(context)),
+        "draft/account-registration": registration,
+    }
+    return [f"{name}={values[name]}" if name in values else name for name in offered]
+
+
+def _offered(context: Context, name: str) -> bool:
+    closed = context.services.config.accounts.registration == "closed"
+    return name in caps.BITS and not (name == "draft/account-registration" and closed)
+
+
+def _request(context: Context, argument: str) -> None:
+    """Accept all of the request, or nothing."""
+    session = context.session
+    wanted = session.caps
+    for item in argument.split():
+        name = item.removeprefix("-")
+        if not _offered(context, name):
+            context.send("CAP", context.nick, "NAK", argument)
+            return
+        if not item.startswith("-"):
+            wanted |= caps.BITS[name]
+        elif name == "cap-notify" and session.cap_version >= _VALUES_VERSION:
+            # "servers MUST NOT disable the cap-notify capability" of a client that speaks 302
+            context.send("CAP", context.nick, "NAK", argument)
+            return
+        else:
+            wanted &= ~caps.BITS[name]
+    context.send("CAP", context.nick, "ACK", argument)
+    _change(context, wanted)
+
+
+def _change(context: Context, wanted: int) -> None:
+    context.session.caps = wanted
+    if context.session.registration.complete:
+        context.services.delivery.forget(context.user)
+
+
+def _send_list(context: Context, subcommand: str, words: list[str]) -> None:
+    lines = list(words_lines(words, 0)) or [""]
+    several = context.session.cap_version >= _VALUES_VERSION
+    for line in lines[:-1]:
+        more = ("*",) if several else ()
+        context.send("CAP", context.nick, subcommand, *more, line)
+    context.send("CAP", context.nick, subcommand, lines[-1])

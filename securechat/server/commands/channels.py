@@ -1,0 +1,175 @@
+"""JOIN, PART, TOPIC, NAMES, LIST, KICK, INVITE.
+
+https://modern.ircdocs.horse/#channel-operations
+"""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+from securechat.irc import numerics
+from securechat.irc.casemapping import fold
+from securechat.irc.message import Message
+from securechat.irc.names import is_channel, is_channel_name
+from securechat.irc.text import cut_text
+from securechat.server.context import Context
+from securechat.server.dispatch import command
+from securechat.server.events import Invite, Join, Kick, Part, SetTopic
+from securechat.server.refusals import Refusal
+from securechat.server.rooms import end_of_names, names_replies, topic_replies
+from securechat.server.state import Channel
+
+__all__: list[str] = []
+
+
+@command("JOIN", least=1)
+def join(context: Context, message: Message) -> None:
+    """JOIN <channel>{,<channel>} [<key>{,<key>}] | 0.
+
+    Enter channels, making those that do not exist; "JOIN 0" leaves all.
+    """
+    services, session = context.services, context.session
+    if message.params[0] == "0":
+        for channel in list(context.user.channels.values()):
+            context.propose(Part(session.id, services.now_ms(), channel.name, ""))
+        return
+    limit = services.config.limits.channel_length
+    names = [name for name in message.params[0].split(",") if name]
+    keys = message.params[1].split(",") if len(message.params) > 1 else []
+    for name, key in zip_longest(names, keys[: len(names)], fillvalue=""):
+        try:
+            if not is_channel_name(name, limit):
+                raise Refusal(numerics.ERR_NOSUCHCHANNEL, name)
+            context.propose(Join(session.id, services.now_ms(), name, key))
+        except Refusal as refusal:
+            context.refuse(refusal)
+
+
+@command("PART", least=1)
+def part(context: Context, message: Message) -> None:
+    """PART <channel>{,<channel>} [<reason>].
+
+    Leave channels.
+    """
+    services, session = context.services, context.session
+    reason = message.params[1] if len(message.params) > 1 else ""
+    reason = cut_text(reason, services.config.limits.kick_length)
+    for name in message.params[0].split(","):
+        try:
+            context.propose(Part(session.id, services.now_ms(), name, reason))
+        except Refusal as refusal:
+            context.refuse(refusal)
+
+
+@command("TOPIC", least=1)
+def topic(context: Context, message: Message) -> None:
+    """TOPIC <channel> [<topic>].
+
+    See the topic of a channel, or set it; an empty one takes it away.
+    """
+    services = context.services
+    if len(message.params) > 1:
+        text = cut_text(message.params[1], services.config.limits.topic_length)
+        context.propose(SetTopic(context.session.id, services.now_ms(), message.params[0], text))
+        return
+    channel = _visible(context, message.params[0])
+    if channel is None:
+        raise Refusal(numerics.ERR_NOSUCHCHANNEL, message.params[0])
+    replies = list(topic_replies(channel))
+    for numeric, *params in replies:
+        context.reply(numeric, *params)
+    if not replies:
+        context.reply(numerics.RPL_NOTOPIC, channel.name, "No topic is set")
+
+
+@command("NAMES")
+def names(context: Context, message: Message) -> None:
+    """NAMES <channel>{,<channel>}.
+
+    See who is in channels.
+    """
+    if not message.params:
+        context.reply(*end_of_names("*"))
+        return
+    for name in message.params[0].split(","):
+        channel = _visible(context, name)
+        if channel is None:
+            context.reply(*end_of_names(name or "*"))
+            continue
+        for numeric, *params in names_replies(channel, context.user, context.session.caps):
+            context.reply(numeric, *params)
+
+
+@command("LIST")
+def list_channels(context: Context, message: Message) -> None:
+    """LIST [<channel>{,<channel>}].
+
+    See the channels, with how many people are there, and their topics.
+    """
+    network = context.services.network
+    wanted = message.params[0].split(",") if message.params else []
+    if wanted and is_channel(wanted[0]):
+        channels = [channel for name in wanted if (channel := network.find_channel(name))]
+    else:
+        channels = list(network.channels.values())
+    context.reply(numerics.RPL_LISTSTART, "Channel", "Users  Name")
+    for channel in channels:
+        if _visible(context, channel.name):
+            people = str(len(channel.members))
+            context.reply(numerics.RPL_LIST, channel.name, people, channel.topic)
+    context.reply(numerics.RPL_LISTEND, "End of /LIST")
+
+
+@command("KICK", least=2)
+def kick(context: Context, message: Message) -> None:
+    """KICK <channel> <nick>{,<nick>} [<reason>].
+
+    Put people out of a channel; for its operators.
+    """
+    services = context.services
+    limits = services.config.limits
+    name, nicks = message.params[0], message.params[1]
+    reason = message.params[2] if len(message.params) > 2 else ""
+    reason = cut_text(reason, limits.kick_length) or context.nick
+    for nick in nicks.split(",")[: limits.targets]:
+        try:
+            context.propose(Kick(context.session.id, services.now_ms(), name, nick, reason))
+        except Refusal as refusal:
+            context.refuse(refusal)
+
+
+@command("INVITE")
+def invite(context: Context, message: Message) -> None:
+    """INVITE [<nick> <channel>].
+
+    Ask somebody into a channel; without parameters, see where you are invited.
+    """
+    services = context.services
+    if not message.params:
+        for channel in services.network.channels.values():
+            if context.user.id in channel.invited:
+                context.reply(numerics.RPL_INVITELIST, channel.name)
+        context.reply(numerics.RPL_ENDOFINVITELIST, "End of /INVITE list")
+        return
+    if len(message.params) < 2:
+        raise Refusal(numerics.ERR_NEEDMOREPARAMS, message.command)
+    nick, name = message.params[:2]
+
+    def confirm() -> None:
+        target = services.network.find_user(nick)
+        channel = services.network.find_channel(name)
+        assert target is not None
+        assert channel is not None
+        context.reply(numerics.RPL_INVITING, target.nick, channel.name)
+        if target.away:
+            context.reply(numerics.RPL_AWAY, target.nick, target.away)
+
+    context.propose(Invite(context.session.id, services.now_ms(), name, nick), confirm)
+
+
+def _visible(context: Context, name: str) -> Channel | None:
+    """Return the channel unless it is secret and the asker is not in it."""
+    channel = context.services.network.find_channel(name)
+    if channel is None or ("s" in channel.modes and fold(name) not in context.user.channels):
+        return None
+    return channel

@@ -1,0 +1,155 @@
+"""MODE, of channels and of oneself.
+
+https://modern.ircdocs.horse/#mode-message
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from securechat.irc import numerics
+from securechat.irc.masks import normalise_mask
+from securechat.irc.message import Message
+from securechat.irc.modes import CHANNEL_MODES, USER_MODES, ModeChange, parse_modes
+from securechat.irc.names import is_channel
+from securechat.server.context import Context
+from securechat.server.dispatch import command
+from securechat.server.events import SetChannelModes, SetUserModes
+from securechat.server.refusals import Refusal
+from securechat.server.state import Channel
+
+__all__: list[str] = []
+
+_KEY_BYTES: Final = 32
+"""Longest key of a channel, in bytes: it must fit in one JOIN with many channels."""
+
+_MASK_BYTES: Final = 128
+"""Longest mask in a list, in bytes: the longest source fits, and a reply still fits one line."""
+
+_LIMIT_MOST: Final = 1_000_000
+
+
+@command("MODE", least=1)
+def mode(context: Context, message: Message) -> None:
+    """MODE <channel> [<modes> [<parameters>]] | MODE <your nick> [<modes>].
+
+    See or change modes. Channel: +b <mask> ban, +i invited only, +k <key> key, +l <number> limit,
+    +m only ranked people speak, +n no messages from outside, +s secret, +t topic by operators,
+    +o <nick> operator, +v <nick> voice. Yours: +i invisible to strangers.
+    """
+    target = message.params[0]
+    if is_channel(target):
+        _channel_mode(context, target, message.params[1:])
+    else:
+        _user_mode(context, target, message.params[1:])
+
+
+def _channel_mode(context: Context, name: str, params: tuple[str, ...]) -> None:
+    services = context.services
+    channel = services.network.find_channel(name)
+    if channel is None:
+        raise Refusal(numerics.ERR_NOSUCHCHANNEL, name)
+    if "s" in channel.modes and context.user.id not in channel.members:
+        raise Refusal(numerics.ERR_NOTONCHANNEL, channel.name)
+    if not params:
+        _tell_modes(context, channel)
+        return
+    wanted: list[ModeChange] = []
+    with_parameter = 0
+    listed = False
+    for change in parse_modes(params[0], params[1:], CHANNEL_MODES):
+        kind = CHANNEL_MODES.kind(change.letter)
+        if kind == "list" and change.param is None:
+            if not listed:
+                _tell_bans(context, channel)
+            listed = True
+            continue
+        with_parameter += change.param is not None
+        if with_parameter > services.config.limits.modes:
+            break  # "A client SHOULD NOT issue more"; the rest is dropped, as everywhere
+        try:
+            wanted.append(_checked(channel, change))
+        except Refusal as refusal:
+            context.refuse(refusal)
+    if wanted:
+        context.propose(SetChannelModes(context.session.id, services.now_ms(), name, tuple(wanted)))
+
+
+def _checked(channel: Channel, change: ModeChange) -> ModeChange:
+    """Return ``change`` in its final form.
+
+    :raises Refusal: the letter is unknown, or its parameter missing or malformed.
+    """
+    letter, param = change.letter, change.param
+    kind = CHANNEL_MODES.kind(letter)
+    if kind is None:
+        raise Refusal(numerics.ERR_UNKNOWNMODE, letter)
+    if kind == "flag" or (kind == "set" and not change.adding):
+        return change
+    if kind == "always" and not change.adding:
+        return ModeChange(False, letter, param or "*")
+    if not param or param.startswith(":") or " " in param:
+        raise Refusal(
+            numerics.ERR_INVALIDMODEPARAM,
+            channel.name,
+            letter,
+            param or "*",
+            text="This mode needs a parameter without spaces",
+        )
+    if letter == "k" and ("," in param or len(param.encode()) > _KEY_BYTES):
+        raise Refusal(numerics.ERR_INVALIDKEY, channel.name)
+    if letter == "l":
+        if not (param.isascii() and param.isdigit() and 0 < int(param[:9]) <= _LIMIT_MOST):
+            raise Refusal(
+                numerics.ERR_INVALIDMODEPARAM,
+                channel.name,
+                letter,
+                param,
+                text=f"The limit must be a number from 1 to {_LIMIT_MOST}",
+            )
+        return ModeChange(True, letter, str(int(param[:9])))
+    if kind == "list":
+        mask = normalise_mask(param)
+        if len(mask.encode()) > _MASK_BYTES:
+            raise Refusal(
+                numerics.ERR_INVALIDMODEPARAM, channel.name, letter, "*", text="Mask too long"
+            )
+        return ModeChange(change.adding, letter, mask)
+    return change
+
+
+def _tell_modes(context: Context, channel: Channel) -> None:
+    inside = context.user.id in channel.members
+    letters = "".join(sorted(channel.modes))
+    # The key is for those inside; others learn that there is one.
+    params = [
+        channel.modes[letter] if letter != "k" or inside else "*"
+        for letter in letters
+        if channel.modes[letter]
+    ]
+    context.reply(numerics.RPL_CHANNELMODEIS, channel.name, f"+{letters}", *params)
+    context.reply(numerics.RPL_CREATIONTIME, channel.name, str(channel.created_ms // 1000))
+
+
+def _tell_bans(context: Context, channel: Channel) -> None:
+    for ban in channel.bans.values():
+        context.reply(numerics.RPL_BANLIST, channel.name, ban.mask, ban.by, str(ban.at_ms // 1000))
+    context.reply(numerics.RPL_ENDOFBANLIST, channel.name, "End of channel ban list")
+
+
+def _user_mode(context: Context, nick: str, params: tuple[str, ...]) -> None:
+    services, user = context.services, context.user
+    target = services.network.find_user(nick)
+    if target is None:
+        raise Refusal(numerics.ERR_NOSUCHNICK, nick)
+    if target is not user:
+        raise Refusal(numerics.ERR_USERSDONTMATCH)
+    if not params:
+        context.reply(numerics.RPL_UMODEIS, "+" + "".join(sorted(user.modes)))
+        return
+    changes = parse_modes(params[0], params[1:], USER_MODES)
+    known = [change for change in changes if USER_MODES.kind(change.letter) is not None]
+    if len(known) < len(changes):
+        context.refuse(Refusal(numerics.ERR_UMODEUNKNOWNFLAG))
+    if known:
+        context.propose(SetUserModes(context.session.id, services.now_ms(), tuple(known)))

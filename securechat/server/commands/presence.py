@@ -1,0 +1,50 @@
+"""AWAY and SETNAME: what a user says of themselves.
+
+https://modern.ircdocs.horse/#away-message, https://ircv3.net/specs/extensions/setname
+"""
+
+from __future__ import annotations
+
+from securechat.irc import numerics
+from securechat.irc.message import Message
+from securechat.irc.text import cut_text
+from securechat.server.context import Context
+from securechat.server.dispatch import command
+from securechat.server.events import SetAway, SetRealname
+from securechat.server.refusals import Fail
+
+__all__: list[str] = []
+
+
+@command("AWAY")
+def away(context: Context, message: Message) -> None:
+    """AWAY [<text>].
+
+    Be away, with a text for those who write to you; without one, be back.
+    """
+    services = context.services
+    text = message.params[0] if message.params else ""
+    text = cut_text(text, services.config.limits.away_length)
+
+    def confirm() -> None:
+        if text:
+            context.reply(numerics.RPL_NOWAWAY, "You have been marked as being away")
+        else:
+            context.reply(numerics.RPL_UNAWAY, "You are no longer marked as being away")
+
+    context.propose(SetAway(context.session.id, services.now_ms(), text), confirm)
+
+
+@command("SETNAME", least=1)
+def setname(context: Context, message: Message) -> None:
+    """SETNAME <real name>.
+
+    Change your real name.
+    """
+    services = context.services
+    realname = message.params[0]
+    limit = services.config.limits.realname_length
+    if not realname.strip() or len(realname.encode()) > limit:
+        text = f"The real name must have 1 to {limit} bytes"
+        raise Fail("SETNAME", "INVALID_REALNAME", text=text)
+    context.propose(SetRealname(context.session.id, services.now_ms(), realname))

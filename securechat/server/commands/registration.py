@@ -1,0 +1,185 @@
+"""NICK, USER, PASS, PING, PONG, QUIT, and what happens when a registration is complete.
+
+https://modern.ircdocs.horse/#connection-registration
+"""
+
+from __future__ import annotations
+
+import time
+
+from securechat import __version__
+from securechat.irc import capabilities as caps
+from securechat.irc import numerics
+from securechat.irc.message import Message
+from securechat.irc.modes import CHANNEL_MODES, USER_MODES
+from securechat.irc.names import clean_username, is_nick
+from securechat.irc.text import cut_text
+from securechat.server.commands.queries import lusers, motd, send_isupport
+from securechat.server.context import Context
+from securechat.server.dispatch import command
+from securechat.server.events import Attach, ChangeNick
+from securechat.server.network import NICK_RESERVED_TEXT
+from securechat.server.refusals import Refusal
+from securechat.server.rooms import names_replies, topic_replies
+
+__all__ = ["complete_registration"]
+
+
+@command("NICK", early=True)
+def nick(context: Context, message: Message) -> None:
+    """NICK <nick>.
+
+    Take a nick, or change to it. A registered nick needs a login to its account.
+    """
+    if not message.params or not message.params[0]:
+        raise Refusal(numerics.ERR_NONICKNAMEGIVEN)
+    wanted = message.params[0]
+    services, session = context.services, context.session
+    if not is_nick(wanted, services.config.limits.nick_length):
+        raise Refusal(numerics.ERR_ERRONEUSNICKNAME, wanted)
+    if session.registration.complete:
+        context.propose(ChangeNick(session.id, services.now_ms(), wanted))
+        return
+    holder = services.network.find_user(wanted)
+    if holder is not None and holder.account is None:
+        raise Refusal(numerics.ERR_NICKNAMEINUSE, wanted)
+    # If an account holds it, the login that may yet come decides.
+    session.registration.nick = wanted
+    complete_registration(context)
+
+
+@command("USER", least=4, early=True)
+def user(context: Context, message: Message) -> None:
+    """USER <username> 0 * <realname>.
+
+    Give the user name and the real name; once, when connecting.
+    """
+    registration = context.session.registration
+    if registration.complete or registration.username:
+        raise Refusal(numerics.ERR_ALREADYREGISTERED)
+    username, realname = message.params[0], message.params[3]
+    if not username:
+        raise Refusal(numerics.ERR_NEEDMOREPARAMS, message.command)
+    limits = context.services.config.limits
+    registration.username = clean_username(username, limits.user_length)
+    registration.realname = cut_text(realname, limits.realname_length) or username
+    complete_registration(context)
+
+
+@command("PASS", least=1, early=True)
+def password(context: Context, message: Message) -> None:
+    """PASS <password>.
+
+    This relay has no password of its own; log in to an account instead (SASL).
+    """
+    if context.session.registration.complete:
+        raise Refusal(numerics.ERR_ALREADYREGISTERED)
+
+
+@command("PING", least=1, early=True)
+def ping(context: Context, message: Message) -> None:
+    """PING <token>.
+
+    Ask whether the relay is there; it answers PONG with the token.
+    """
+    if not message.params[0]:
+        raise Refusal(numerics.ERR_NOORIGIN)
+    context.send("PONG", context.services.name, message.params[0])
+
+
+@command("PONG", early=True)
+def pong(context: Context, message: Message) -> None:
+    """PONG <token>.
+
+    Answer a PING of the relay.
+    """
+
+
+@command("QUIT", early=True)
+def leave(context: Context, message: Message) -> None:
+    """QUIT [<reason>].
+
+    Leave.
+    """
+    reason = message.params[0] if message.params else ""
+    limit = context.services.config.limits.kick_length
+    context.session.close_soon(f"Quit: {cut_text(reason, limit)}")
+
+
+def complete_registration(context: Context) -> None:
+    """Put the session on the network if all is there that is needed; refuse if it cannot be."""
+    services, session = context.services, context.session
+    registration = session.registration
+    if registration.complete or registration.negotiating:
+        return
+    if not registration.nick or not registration.username:
+        return
+    if session.sasl is not None:
+        # "the server SHOULD abort it and send a 906 numeric"
+        session.sasl = None
+        context.refuse(Refusal(numerics.ERR_SASLABORTED))
+    if services.config.accounts.required and session.account is None:
+        _demand_account(context)
+        return
+    event = Attach(
+        session.id,
+        services.now_ms(),
+        registration.nick,
+        registration.username,
+        registration.realname,
+        session.host,
+        session.address,
+        session.account,
+    )
+    try:
+        context.propose(event, lambda: _welcome(context))
+    except Refusal as refusal:
+        if refusal.text == NICK_RESERVED_TEXT:
+            # The nick is kept: a login may follow. Told before 433, at which clients move on.
+            if session.caps & caps.STANDARD_REPLIES:
+                context.send("FAIL", "NICK", "NICKNAME_RESERVED", registration.nick, refusal.text)
+        else:
+            registration.nick = ""
+        raise
+
+
+def _demand_account(context: Context) -> None:
+    text = "You must log in to an account to use this relay"
+    context.send("FAIL", "*", "ACCOUNT_REQUIRED", text)
+    if not context.session.caps & (caps.SASL | caps.ACCOUNT_REGISTRATION):
+        context.session.close_soon(text)
+
+
+def _welcome(context: Context) -> None:
+    services, session, user = context.services, context.session, context.user
+    session.registered()
+    config = services.config.server
+    started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(services.started_ms / 1000))
+    context.reply(
+        numerics.RPL_WELCOME, f"Welcome to the {config.network} network, {user.author.source}"
+    )
+    context.reply(
+        numerics.RPL_YOURHOST, f"Your host is {config.name}, running securechat {__version__}"
+    )
+    context.reply(numerics.RPL_CREATED, f"This relay was started {started}")
+    context.reply(
+        numerics.RPL_MYINFO,
+        config.name,
+        f"securechat-{__version__}",
+        USER_MODES.flag,
+        "".join(sorted(CHANNEL_MODES.isupport().replace(",", "") + CHANNEL_MODES.prefix)),
+        "".join(sorted(CHANNEL_MODES.list + CHANNEL_MODES.always + CHANNEL_MODES.set))
+        + CHANNEL_MODES.prefix,
+    )
+    send_isupport(context)
+    lusers(context)
+    motd(context)
+    if user.modes:
+        context.reply(numerics.RPL_UMODEIS, "+" + "".join(sorted(user.modes)))
+    for channel in user.channels.values():  # an account's further device is where the others are
+        context.line(f":{user.author.source} JOIN {channel.name}")
+        for replies in (topic_replies(channel), names_replies(channel, user, session.caps)):
+            for numeric, *params in replies:
+                context.reply(numeric, *params)
+    account = f" account {session.account}" if session.account else " as a guest"
+    context.note(f"registered {user.nick}{account}")

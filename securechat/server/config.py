@@ -1,0 +1,428 @@
+"""The configuration: one TOML file, checked in full before anything starts.
+
+Each setting is a field below with its default, what is allowed, and its explanation; the parser,
+the checks and the printed default file are made from these, so they cannot disagree. Command-line
+flags override the file, the file overrides the defaults.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from securechat.errors import ConfigError
+from securechat.net.listener import parse_address
+from securechat.net.tls import TlsVersion
+from securechat.store.passwords import Argon2Parameters, needs_upgrade
+
+__all__ = [
+    "AccountsConfig",
+    "Config",
+    "LimitsConfig",
+    "OperatorConfig",
+    "ServerConfig",
+    "StoreConfig",
+    "TlsConfig",
+    "load_config",
+    "print_default_config",
+]
+
+T = TypeVar("T")
+
+
+class _Bad(Exception):
+    """What is allowed, when a value is not."""
+
+
+Check = Callable[[Any], Any]
+"""Takes a value from TOML, returns it in our type, or raises ``_Bad`` with what is allowed."""
+
+
+def _setting(default: Any, check: Check, doc: str) -> Any:
+    return field(default=default, metadata={"check": check, "doc": doc})
+
+
+def _text(allowed: str, test: Callable[[str], bool]) -> Check:
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not test(value):
+            raise _Bad(allowed)
+        return value
+
+    return check
+
+
+def _choice(*choices: str) -> Check:
+    allowed = "one of " + ", ".join(json.dumps(choice) for choice in choices)
+    return _text(allowed, lambda value: value in choices)
+
+
+def _number(least: float, most: float, kind: type[int] | type[float] = int) -> Check:
+    what = "a whole number" if kind is int else "a number"
+
+    def check(value: Any) -> float:
+        right = isinstance(value, int if kind is int else (int, float))
+        if isinstance(value, bool) or not right or not least <= value <= most:
+            raise _Bad(f"{what} from {least:,} to {most:,}")
+        return kind(value)
+
+    return check
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _Bad("true or false")
+    return value
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise _Bad("the path of a file, as a string")
+    return Path(value).expanduser()
+
+
+def _optional_path(value: Any) -> Path | None:
+    return None if value == "" else _path(value)
+
+
+def _addresses(value: Any) -> tuple[tuple[str, int], ...]:
+    allowed = 'a list of addresses such as ["127.0.0.1:6697", "[::1]:6697"]'
+    if not isinstance(value, list) or not value:
+        raise _Bad(allowed)
+    found = []
+    for item in value:
+        if not isinstance(item, str):
+            raise _Bad(allowed)
+        try:
+            found.append(parse_address(item))
+        except ValueError as error:
+            raise _Bad(f"{allowed}; {item!r}: {error}") from error
+    return tuple(found)
+
+
+def _single_line(value: str) -> bool:
+    return value.isprintable()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Who the relay is and where it listens."""
+
+    name: str = _setting(
+        "securechat.local",
+        _text(
+            "a name with a dot, without spaces, at most 63 characters",
+            lambda v: (
+                "." in v
+                and len(v) <= 63
+                and v.isascii()
+                and v.replace(".", "a").replace("-", "a").isalnum()
+            ),
+        ),
+        "The relay's name, as it appears in its messages. It needs no DNS entry.",
+    )
+    network: str = _setting(
+        "securechat",
+        _text(
+            "1 to 40 printable characters without spaces",
+            lambda v: 1 <= len(v) <= 40 and _single_line(v) and " " not in v,
+        ),
+        "The name of your chat, as clients show it.",
+    )
+    motd: str = _setting(
+        "",
+        _text("a string, at most 8,192 characters", lambda v: len(v) <= 8192 and "\0" not in v),
+        'The message of the day; several lines in """…""". Empty: none.',
+    )
+    listen: tuple[tuple[str, int], ...] = _setting(
+        (("localhost", 6697),),
+        _addresses,
+        "Where to listen: HOST:PORT, [IPv6]:PORT. A name stands for all its addresses; "
+        '"0.0.0.0:6697" and "[::]:6697" are all of this machine. Always TLS.',
+    )
+    io_threads: int = _setting(
+        2,
+        _number(1, 64),
+        "Threads that serve connections. More add isolation, not speed, while Python has a GIL.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """The relay's certificate and what it accepts."""
+
+    certificate: Path = _setting(
+        Path("certs/server.pem"), _path, "The relay's certificate with its chain, PEM."
+    )
+    key: Path = _setting(Path("certs/server-key.pem"), _path, "Its private key, PEM.")
+    client_ca: Path | None = _setting(
+        None,
+        _optional_path,
+        "A CA whose client certificates log their holder in (SASL EXTERNAL): the name in the "
+        "certificate is the account. Empty: nobody logs in that way. Usually certs/ca.pem.",
+    )
+    minimum_version: TlsVersion = _setting(
+        "1.3", _choice("1.2", "1.3"), 'The oldest TLS that is accepted. "1.2" for old clients.'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsConfig:
+    """Who may register and log in."""
+
+    registration: str = _setting(
+        "open",
+        _choice("open", "invite", "closed"),
+        'Who may register an account: anyone ("open"), whoever has a code made by '
+        '"securechat-server invite" ("invite"), nobody ("closed").',
+    )
+    required: bool = _setting(
+        False, _flag, "Whether one must be logged in to chat at all; false lets guests in."
+    )
+    argon2_memory_kib: int = _setting(
+        19_456,
+        _number(8_192, 4_194_304),
+        "Memory for hashing one password with Argon2id, in KiB. Two are hashed at a time. "
+        "Stored hashes are upgraded when their owner logs in.",
+    )
+    argon2_iterations: int = _setting(2, _number(1, 64), "Passes of Argon2id over that memory.")
+    failures_per_minute: int = _setting(
+        10,
+        _number(0, 100_000),
+        "Failed logins in a minute, for each address and for each account; 0 for no limit.",
+    )
+
+    @property
+    def argon2(self) -> Argon2Parameters:
+        """The parameters of new password hashes."""
+        return Argon2Parameters(self.argon2_memory_kib, self.argon2_iterations, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """What must last."""
+
+    path: Path = _setting(
+        Path("data/securechat.db"),
+        _path,
+        "The database file; its folder is made if there is none. With --data DIR it is in there.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """The limits. Each protects the relay or other people from one client."""
+
+    connections: int = _setting(
+        16_000, _number(1, 1_000_000), "Connections in all; the next is turned away."
+    )
+    connections_per_address: int = _setting(
+        64,
+        _number(0, 1_000_000),
+        "Connections from one address (IPv6: one /64); 0 for no limit. Loopback has none.",
+    )
+    handshake_timeout_s: float = _setting(
+        10.0, _number(1, 600, float), "Seconds in which the TLS handshake must be done."
+    )
+    registration_timeout_s: float = _setting(
+        60.0,
+        _number(5, 3600, float),
+        "Seconds from the handshake in which nick and login must be given.",
+    )
+    ping_interval_s: float = _setting(
+        90.0, _number(5, 3600, float), "Seconds of silence after which a client is pinged."
+    )
+    ping_timeout_s: float = _setting(
+        60.0, _number(5, 3600, float), "Seconds it then has to answer."
+    )
+    sendq_bytes: int = _setting(
+        1_048_576,
+        _number(65_536, 1_073_741_824),
+        "Bytes that may wait for one client that reads too slowly; beyond, it is disconnected.",
+    )
+    input_queue_bytes: int = _setting(
+        32_768,
+        _number(4_608, 16_777_216),
+        "Bytes of commands that may wait their turn for one client; beyond, it is disconnected "
+        "(Excess Flood).",
+    )
+    commands_per_s: float = _setting(
+        5.0,
+        _number(0, 1_000_000, float),
+        "Commands of one client that are done each second, after a burst; 0 for no limit.",
+    )
+    command_burst: int = _setting(40, _number(1, 1_000_000), "How many may come at once.")
+    channels_per_user: int = _setting(100, _number(1, 100_000), "Channels one user may be in.")
+    list_entries: int = _setting(100, _number(1, 10_000), "Entries in a channel's ban list.")
+    targets: int = _setting(
+        4, _number(1, 100), "Targets of one command: recipients, or people to kick."
+    )
+    modes: int = _setting(12, _number(1, 100), "Modes with a parameter in one MODE command.")
+    nick_length: int = _setting(30, _number(5, 64), "Characters in a nick.")
+    user_length: int = _setting(20, _number(5, 64), "Characters in a user name.")
+    channel_length: int = _setting(64, _number(8, 128), "Bytes in a channel's name.")
+    topic_length: int = _setting(390, _number(50, 400), "Bytes in a topic.")
+    away_length: int = _setting(200, _number(20, 400), "Bytes in an away message.")
+    kick_length: int = _setting(250, _number(20, 300), "Bytes in the reason of a kick.")
+    realname_length: int = _setting(150, _number(20, 200), "Bytes in a real name.")
+
+
+def _password_hash(value: Any) -> str:
+    allowed = 'a line made by "securechat-server hash-password"'
+    if not isinstance(value, str):
+        raise _Bad(allowed)
+    try:
+        needs_upgrade(value)
+    except Exception as error:
+        raise _Bad(allowed) from error
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorConfig:
+    """Somebody who may use OPER."""
+
+    name: str = _setting(
+        "",
+        _text(
+            "1 to 30 letters, digits, - and _",
+            lambda v: v.replace("-", "a").replace("_", "a").isalnum() and len(v) <= 30,
+        ),
+        "The name given to OPER.",
+    )
+    password_hash: str = _setting(
+        "", _password_hash, 'Made by "securechat-server hash-password"; never the password itself.'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration. Immutable."""
+
+    server: ServerConfig = ServerConfig()
+    tls: TlsConfig = TlsConfig()
+    accounts: AccountsConfig = AccountsConfig()
+    store: StoreConfig = StoreConfig()
+    limits: LimitsConfig = LimitsConfig()
+    operators: tuple[OperatorConfig, ...] = ()
+
+
+_SECTIONS: Final[Mapping[str, type[Any]]] = {
+    "server": ServerConfig,
+    "tls": TlsConfig,
+    "accounts": AccountsConfig,
+    "store": StoreConfig,
+    "limits": LimitsConfig,
+}
+
+
+def load_config(
+    path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> Config:
+    """Return the configuration of the TOML file ``path``, with ``overrides`` on top.
+
+    :param overrides: section → key → value as it would be in the file.
+    :raises ConfigError: the file cannot be read, or with all mistakes in it, each with section,
+        key, value and what is allowed.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8")) if path is not None else {}
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read ({error.strerror})"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: not TOML: {error}"]) from error
+    for section, values in (overrides or {}).items():
+        table = tables.setdefault(section, {})
+        if isinstance(table, dict):
+            table.update(values)
+    problems: list[str] = []
+    operators = tables.pop("operators", [])
+    problems += [
+        f"[{name}]: no such section; there are {', '.join(_SECTIONS)} and operators"
+        for name in tables
+        if name not in _SECTIONS
+    ]
+    sections = {
+        name: _read(f"[{name}]", section, tables.get(name, {}), problems)
+        for name, section in _SECTIONS.items()
+    }
+    people = []
+    if not isinstance(operators, list):
+        problems.append("operators: write [[operators]], once for each")
+    else:
+        for table in operators:
+            people.append(_read("[[operators]]", OperatorConfig, table, problems))
+            if isinstance(table, dict) and not {"name", "password_hash"} <= set(table):
+                problems.append("[[operators]]: needs a name and a password_hash")
+    names = [person.name for person in people]
+    problems += [
+        f"[[operators]] name = {name!r}: given twice"
+        for name in set(names)
+        if names.count(name) > 1
+    ]
+    if problems:
+        raise ConfigError([f"{path}: {p}" if path is not None else p for p in problems])
+    return Config(operators=tuple(people), **sections)
+
+
+def _read(where: str, section: type[T], table: Any, problems: list[str]) -> T:
+    if not isinstance(table, dict):
+        problems.append(f"{where}: must be a table")
+        return section()
+    fields = {item.name: item for item in dataclasses.fields(section)}  # type: ignore[arg-type]
+    values = {}
+    for key, value in table.items():
+        if key not in fields:
+            problems.append(f"{where} {key}: no such setting; there are {', '.join(fields)}")
+            continue
+        try:
+            values[key] = fields[key].metadata["check"](value)
+        except _Bad as bad:
+            problems.append(f"{where} {key} = {_toml(value)}: must be {bad}")
+    return section(**values)
+
+
+def print_default_config() -> str:
+    """Return the default configuration as a commented TOML file, which ``load_config`` accepts."""
+    lines = [
+        "# The configuration of securechat-server. What stands here are the defaults.",
+        "# Check it with: securechat-server --config THIS_FILE --check-config",
+    ]
+    for name, section in _SECTIONS.items():
+        lines += ["", f"[{name}]", f"# {section.__doc__}"]
+        for item in dataclasses.fields(section):
+            lines += ["", *_comment(item.metadata["doc"])]
+            lines.append(f"{item.name} = {_toml(item.default)}")
+    lines += ["", "# Operators of the relay, once for each:", "# [[operators]]"]
+    for item in dataclasses.fields(OperatorConfig):
+        lines += [f'# {item.name} = "…"  # {item.metadata["doc"]}']
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str, width: int = 96) -> Sequence[str]:
+    lines = [""]
+    for word in text.split(" "):
+        if len(lines[-1]) + 1 + len(word) > width:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return [f"# {line}" for line in lines]
+
+
+def _toml(value: Any) -> str:
+    match value:
+        case None:
+            return '""'
+        case bool():
+            return "true" if value else "false"
+        case Path():
+            return json.dumps(str(value), ensure_ascii=False)
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case tuple():  # the addresses
+            return "[" + ", ".join(json.dumps(f"{host}:{port}") for host, port in value) + "]"
+        case _:
+            return str(value)

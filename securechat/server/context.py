@@ -1,0 +1,150 @@
+"""How a handler answers, and proposes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from securechat.irc import capabilities as caps
+from securechat.irc.message import BODY_BYTES, Message
+from securechat.irc.tags import format_tags
+from securechat.irc.text import cut_text
+from securechat.server.events import Event
+from securechat.server.refusals import Fail, Refusal
+from securechat.server.state import User
+
+if TYPE_CHECKING:
+    from securechat.server.services import Services
+    from securechat.server.session import Session
+
+__all__ = ["LABEL_BYTES", "Context", "end_line"]
+
+LABEL_BYTES: Final = 64
+"""Longest label, in bytes: "The value MUST NOT exceed 64 bytes"."""
+
+_LABELS: Final = caps.LABELED_RESPONSE | caps.BATCH
+
+
+class Context:
+    """One command of one session, and all that answers it. Guarded by the network lock.
+
+    Answers are collected and sent when the command is done, so that a label, or a batch around
+    several lines, is right whatever the handler does. Handlers never touch the connection.
+    """
+
+    __slots__ = ("_label", "_lines", "_notes", "held", "message", "services", "session")
+
+    def __init__(self, services: Services, session: Session, message: Message) -> None:
+        self.services = services
+        self.session = session
+        self.message = message
+        self.held = False
+        self._label = message.tags.get("label", "") if message.tags else ""
+        self._lines: list[tuple[str, str]] = []  # tags, rest
+        self._notes: list[str] = []
+
+    @property
+    def user(self) -> User:
+        """The user whose session it is; only of a registered one."""
+        return self.services.network.sessions[self.session.id]
+
+    @property
+    def nick(self) -> str:
+        """What numerics call the client: the nick, ``*`` while there is none."""
+        user = self.services.network.sessions.get(self.session.id)
+        return user.nick if user is not None else self.session.registration.nick or "*"
+
+    # ---- answers ----
+
+    def reply(self, numeric: str, *params: str) -> None:
+        """Answer with a numeric; the client's nick is put before ``params``."""
+        self.send(numeric, self.nick, *params)
+
+    def send(self, command: str, *params: str) -> None:
+        """Answer with a message from the relay."""
+        self.line(Message(command, params, source=self.services.name).to_line())
+
+    def line(self, body: str, tags: str = "") -> None:
+        """Answer with a line, complete but for its end; ``tags`` without ``@``."""
+        self._lines.append((tags, body))
+
+    def fail(self, code: str, *context: str, text: str) -> None:
+        """Answer ``FAIL <this command> <code> [<context>…] <text>``."""
+        self.send("FAIL", self.message.command, code, *context, text)
+
+    def refuse(self, refusal: Refusal | Fail) -> None:
+        """Answer with what a rule or a handler raised."""
+        if isinstance(refusal, Refusal):
+            params = [param if _is_middle(param) else "*" for param in refusal.params]
+            self.reply(refusal.numeric, *params, refusal.text)
+        else:
+            self.send("FAIL", *refusal.params)
+        self.note(f"refused {self.message.command}: {refusal}")
+
+    def note(self, text: str) -> None:
+        """Write a line to the relay's log, once the lock is released."""
+        self._notes.append(text)
+
+    # ---- events ----
+
+    def propose(self, event: Event, then: Callable[[], None] | None = None) -> None:
+        """Propose ``event``; once it is applied and its effects are on their way, call ``then``.
+
+        :raises Refusal: it cannot be.
+        """
+        self.services.event_log.propose(event, self, then)
+
+    # ---- commands that wait ----
+
+    def hold(self) -> None:
+        """Handle no further line of this session until ``resume``; other sessions go on."""
+        self.held = True
+        self.session.held = True
+
+    def resume(self, work: Callable[[], None]) -> None:
+        """Go on with a held command: call ``work`` on the session's thread, under the lock.
+
+        Safe from any thread. ``work`` may hold again. Nothing happens when the session has ended.
+        """
+        self.session.connection.thread.post(lambda: self.session.resume(self, work))
+
+    # ---- for the dispatcher ----
+
+    def finish(self) -> list[str]:
+        """Send the answers; return the notes for the log."""
+        label = self._label
+        if label and self.session.caps & _LABELS == _LABELS and len(label.encode()) <= LABEL_BYTES:
+            self._apply_label(label)
+        lines, self._lines = self._lines, []
+        notes, self._notes = self._notes, []
+        if lines:
+            self.session.connection.send(b"".join(end_line(*line) for line in lines))
+        return notes
+
+    def _apply_label(self, label: str) -> None:
+        tag = format_tags({"label": label})
+        name = self.services.name
+        if not self._lines:
+            self._lines = [(tag, f":{name} ACK")]
+        elif len(self._lines) == 1:
+            tags, body = self._lines[0]
+            self._lines = [(f"{tag};{tags}" if tags else tag, body)]
+        else:
+            reference = self.session.new_batch_reference()
+            inner = f"batch={reference}"
+            self._lines = [
+                (tag, f":{name} BATCH +{reference} labeled-response"),
+                *((f"{inner};{tags}" if tags else inner, body) for tags, body in self._lines),
+                ("", f":{name} BATCH -{reference}"),
+            ]
+
+
+def end_line(tags: str, body: str) -> bytes:
+    """Return the bytes of a line: cut to the limit between characters, with its end."""
+    if len(body) * 4 > BODY_BYTES:
+        body = cut_text(body, BODY_BYTES)
+    return (f"@{tags} {body}\r\n" if tags else body + "\r\n").encode()
+
+
+def _is_middle(param: str) -> bool:
+    return param != "" and param[0] != ":" and " " not in param

@@ -1,0 +1,134 @@
+"""From a line to its handler: the command table, and every check that commands share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from securechat.errors import RemoteProtocolError
+from securechat.irc import numerics
+from securechat.irc.framing import Overlong
+from securechat.irc.message import Message
+from securechat.server.context import Context
+from securechat.server.refusals import Fail, Refusal
+
+if TYPE_CHECKING:
+    from securechat.server.services import Services
+    from securechat.server.session import Session
+
+__all__ = ["Command", "build_table", "command", "dispatch", "run"]
+
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[Context, Message], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An entry of the command table. Immutable.
+
+    ``least`` parameters are needed. ``early`` commands may come before the registration is
+    complete; ``operator`` ones need OPER. ``syntax`` and ``help`` are what HELP prints.
+    """
+
+    name: str
+    handler: Handler
+    least: int
+    early: bool
+    operator: bool
+    syntax: str
+    help: str
+
+
+def command(
+    name: str, *, least: int = 0, early: bool = False, operator: bool = False
+) -> Callable[[Handler], Command]:
+    """Make a handler the entry of ``name``. Records, and does nothing else.
+
+    The first line of the handler's docstring is its syntax, the rest its help.
+    """
+
+    def record(handler: Handler) -> Command:
+        syntax, _, text = (handler.__doc__ or "").partition("\n")
+        lines = [line.strip() for line in text.strip().splitlines()]
+        return Command(
+            name, handler, least, early, operator, syntax.strip().rstrip("."), "\n".join(lines)
+        )
+
+    return record
+
+
+def build_table(modules: Iterable[ModuleType]) -> Mapping[str, Command]:
+    """Return the entries of ``modules`` by name; a name given twice is an error."""
+    table: dict[str, Command] = {}
+    for module in modules:
+        for entry in vars(module).values():
+            if isinstance(entry, Command):
+                if entry.name in table:
+                    raise ValueError(f"two handlers for {entry.name}")
+                table[entry.name] = entry
+    return table
+
+
+def dispatch(services: Services, session: Session, line: bytes | Overlong) -> None:
+    """Handle one line of ``session``, on its thread. Raises nothing."""
+    if isinstance(line, Overlong):
+        context = Context(services, session, Message("*"))
+        run(context, lambda: context.refuse(Refusal(numerics.ERR_INPUTTOOLONG)))
+        return
+    try:
+        message = Message.parse(line.decode())
+    except UnicodeDecodeError:
+        context = Context(services, session, Message("*"))
+        text = "Message rejected, your client must use UTF-8"
+        run(context, lambda: context.refuse(Fail("*", "INVALID_UTF8", text=text)))
+        return
+    except RemoteProtocolError as error:
+        context = Context(services, session, Message("*"))
+        refusal = Fail("*", "INVALID_MESSAGE", text=str(error))
+        run(context, lambda: context.refuse(refusal))
+        return
+    context = Context(services, session, message)
+    run(context, lambda: _handle(services, context, message))
+
+
+def run(context: Context, work: Callable[[], None]) -> None:
+    """Do ``work`` for ``context`` under the network lock, answer, then write the log.
+
+    What ``work`` refuses is answered. A bug in it ends the command, not the session.
+    """
+    with context.services.lock:
+        crash = None
+        try:
+            work()
+        except (Refusal, Fail) as refusal:
+            context.refuse(refusal)
+        except Exception as error:  # noqa: BLE001 - one command's bug is not the relay's end
+            crash = error
+            name = context.message.command
+            context.reply(numerics.ERR_UNKNOWNERROR, name, "Internal error; it has been logged")
+        notes = [] if context.held else context.finish()
+    if crash is not None:
+        _log.error("%s failed", context.message.command, exc_info=crash)
+    for note in notes:
+        _log.info("%s %s", context.session.label, note)
+
+
+def _handle(services: Services, context: Context, message: Message) -> None:
+    session = context.session
+    entry = services.commands.get(message.command)
+    registered = session.registration.complete
+    if entry is None:
+        if not registered:
+            raise Refusal(numerics.ERR_NOTREGISTERED)
+        raise Refusal(numerics.ERR_UNKNOWNCOMMAND, message.command)
+    if not registered and not entry.early:
+        raise Refusal(numerics.ERR_NOTREGISTERED)
+    if len(message.params) < entry.least:
+        raise Refusal(numerics.ERR_NEEDMOREPARAMS, message.command)
+    if entry.operator and "o" not in context.user.modes:
+        raise Refusal(numerics.ERR_NOPRIVILEGES)
+    entry.handler(context, message)

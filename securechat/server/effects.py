@@ -1,0 +1,198 @@
+"""What an event has changed, and who gets to see it, as values.
+
+``Network.apply`` returns them, ``delivery`` turns them into lines, ``journal`` into log lines. Each
+holds what was true when it happened (``Author``), so that it can be encoded later. An effect names
+a channel or users, never a session or a connection: a message to a room of thousands is one small
+object. All are immutable; the channels and users that they point to are not, and are looked at only
+under the network lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from securechat.irc.modes import ModeChange
+from securechat.server.events import MessageKind, SessionId
+from securechat.server.refusals import Refusal
+from securechat.server.state import Author, Channel, User
+
+__all__ = [
+    "AccountChanged",
+    "AwayChanged",
+    "ChannelMessage",
+    "ChannelModesChanged",
+    "DirectMessage",
+    "Effect",
+    "Invited",
+    "Joined",
+    "Kicked",
+    "NickChanged",
+    "Parted",
+    "Quit",
+    "RealnameChanged",
+    "Refused",
+    "SessionsChanged",
+    "TopicChanged",
+    "UserModesChanged",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What all effects have: the session whose event it was, and when."""
+
+    origin: SessionId
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Effect):
+    """A part of the event was not possible; the rest was. For the origin only."""
+
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelMessage(Effect):
+    """For all members, but not for the origin."""
+
+    channel: Channel
+    author: Author
+    kind: MessageKind
+    text: str
+    msgid: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectMessage(Effect):
+    """For the recipient, and for the other sessions of the sender."""
+
+    recipient: User
+    sender: User
+    author: Author
+    kind: MessageKind
+    text: str
+    msgid: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Effect):
+    """For all members, the new one too, who also gets topic and names."""
+
+    channel: Channel
+    user: User
+    author: Author
+
+
+@dataclass(frozen=True, slots=True)
+class Parted(Effect):
+    """For the members that remain and the one who left."""
+
+    channel: Channel
+    user: User
+    author: Author
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kicked(Effect):
+    """For the members that remain and the one who was put out (``user``)."""
+
+    channel: Channel
+    user: User
+    author: Author
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TopicChanged(Effect):
+    """For all members."""
+
+    channel: Channel
+    author: Author
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelModesChanged(Effect):
+    """For all members."""
+
+    channel: Channel
+    author: Author
+    changes: tuple[ModeChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Invited(Effect):
+    """For the one who is invited (``user``), and for the members who may invite."""
+
+    channel: Channel
+    user: User
+    author: Author
+
+
+@dataclass(frozen=True, slots=True)
+class Quit(Effect):
+    """For ``audience``: those who shared a channel. ``channels`` are the ones that were left."""
+
+    user: User
+    author: Author
+    reason: str
+    audience: tuple[User, ...]
+    channels: tuple[Channel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsChanged(Effect):
+    """A user who was there already has one session more or less; nobody sees it."""
+
+    user: User
+
+
+@dataclass(frozen=True, slots=True)
+class NickChanged(Effect):
+    """For the user and ``audience``. ``author`` has the old nick."""
+
+    user: User
+    author: Author
+    nick: str
+    audience: tuple[User, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RealnameChanged(Effect):
+    """For the user and ``audience``, where they can take it."""
+
+    user: User
+    author: Author
+    audience: tuple[User, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AwayChanged(Effect):
+    """For ``audience``, where they can take it."""
+
+    user: User
+    author: Author
+    audience: tuple[User, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChanged(Effect):
+    """For the user and ``audience``, where they can take it."""
+
+    user: User
+    author: Author
+    audience: tuple[User, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UserModesChanged(Effect):
+    """For the user."""
+
+    user: User
+    author: Author
+    changes: tuple[ModeChange, ...]

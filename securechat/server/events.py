@@ -1,0 +1,176 @@
+"""What can happen to the chat state, as values.
+
+An event is proposed by a session (``session``, 0 for the relay itself) and carries all that
+``Network.apply`` needs: its time (``at_ms``, milliseconds since 1970 UTC) and ids are made before,
+so that applying it twice, or on two machines, gives the same. All are immutable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from securechat.irc.message import NO_TAGS
+from securechat.irc.modes import ModeChange
+
+__all__ = [
+    "Attach",
+    "ChangeNick",
+    "CreateAccount",
+    "Detach",
+    "Event",
+    "GrantOperator",
+    "Invite",
+    "Join",
+    "Kick",
+    "LogIn",
+    "MessageKind",
+    "Part",
+    "SendMessage",
+    "SessionId",
+    "SetAway",
+    "SetChannelModes",
+    "SetRealname",
+    "SetTopic",
+    "SetUserModes",
+]
+
+SessionId = int
+"""A session, on this relay or another; never used again."""
+
+MessageKind = Literal["PRIVMSG", "NOTICE", "TAGMSG"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What all events have."""
+
+    session: SessionId
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attach(Event):
+    """A session has finished its registration as ``nick``."""
+
+    nick: str
+    username: str
+    realname: str
+    host: str
+    address: str
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Detach(Event):
+    """A session has ended. The user goes with the last one."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeNick(Event):
+    """A user wants another nick."""
+
+    nick: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetRealname(Event):
+    """A user has another real name."""
+
+    realname: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetAway(Event):
+    """A user is away, or back when ``text`` is empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetUserModes(Event):
+    """A user changes flags of their own."""
+
+    changes: tuple[ModeChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateAccount(Event):
+    """An account exists now; its nick is reserved for it."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn(Event):
+    """A user is logged in, after having connected as a guest or as another account."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrantOperator(Event):
+    """A user has shown to be an operator of the relay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join(Event):
+    """A user wants into a channel, which is made if there is none."""
+
+    channel: str
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Event):
+    """A user leaves a channel."""
+
+    channel: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kick(Event):
+    """A user puts ``nick`` out of a channel."""
+
+    channel: str
+    nick: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invite(Event):
+    """A user asks ``nick`` into a channel."""
+
+    channel: str
+    nick: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetTopic(Event):
+    """A user gives a channel a topic, or takes it away when ``topic`` is empty."""
+
+    channel: str
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetChannelModes(Event):
+    """A user changes modes of a channel; each letter is known and has the parameter it needs."""
+
+    channel: str
+    changes: tuple[ModeChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage(Event):
+    """A user says something to a channel or a nick. ``tags`` holds client-only tags."""
+
+    target: str
+    kind: MessageKind
+    text: str
+    msgid: str
+    tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)

@@ -1,0 +1,45 @@
+"""What the relay says of itself in 005."""
+
+from __future__ import annotations
+
+from securechat.irc.isupport import format_tokens
+from securechat.irc.modes import CHANNEL_MODES, PREFIXES
+from securechat.irc.names import CHANNEL_TYPES
+from securechat.server.cloak import CLOAK_LENGTH
+from securechat.server.config import Config
+
+__all__ = ["isupport_tokens"]
+
+
+def isupport_tokens(config: Config) -> list[str]:
+    """Return the tokens. https://modern.ircdocs.horse/#rplisupport-parameters"""
+    limits = config.limits
+    tokens: dict[str, str | None] = {
+        "AWAYLEN": str(limits.away_length),
+        "CASEMAPPING": "ascii",
+        "CHANLIMIT": f"{CHANNEL_TYPES}:{limits.channels_per_user}",
+        "CHANMODES": CHANNEL_MODES.isupport(),
+        "CHANNELLEN": str(limits.channel_length),
+        "CHANTYPES": CHANNEL_TYPES,
+        "HOSTLEN": str(CLOAK_LENGTH),
+        "KICKLEN": str(limits.kick_length),
+        "MAXLIST": f"{CHANNEL_MODES.list}:{limits.list_entries}",
+        "MAXTARGETS": str(limits.targets),
+        "MODES": str(limits.modes),
+        "NAMELEN": str(limits.realname_length),
+        "NETWORK": config.server.network,
+        "NICKLEN": str(limits.nick_length),
+        "PREFIX": f"({''.join(PREFIXES)}){''.join(PREFIXES.values())}",
+        "SAFELIST": None,
+        "TARGMAX": (
+            f"JOIN:,PART:,NAMES:,LIST:,WHOIS:1,"
+            f"KICK:{limits.targets},PRIVMSG:{limits.targets},NOTICE:{limits.targets},"
+            f"TAGMSG:{limits.targets}"
+        ),
+        "TOPICLEN": str(limits.topic_length),
+        "USERLEN": str(limits.user_length),
+        "UTF8ONLY": None,
+    }
+    if config.accounts.required:
+        tokens["draft/ACCOUNTREQUIRED"] = None
+    return format_tokens(tokens)

@@ -1,0 +1,32 @@
+"""Effects as lines of the relay's log. Never the text of a message, never a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from securechat.server import effects
+from securechat.server.effects import Effect
+
+__all__ = ["describe"]
+
+
+def describe(found: Iterable[Effect]) -> Iterator[str]:
+    """Yield a line for each effect that the log tells of."""
+    for effect in found:
+        match effect:
+            case effects.Joined(channel=channel, user=user):
+                yield f"join {user.nick} {channel.name}: {len(channel.members)} there"
+            case effects.Parted(channel=channel, user=user):
+                yield f"leave {user.nick} {channel.name}: {len(channel.members)} remain"
+            case effects.Kicked(channel=channel, user=user, author=author):
+                by = author.source.partition("!")[0]
+                yield f"kick {user.nick} {channel.name} by {by}: {len(channel.members)} remain"
+            case effects.Quit(user=user, channels=channels):
+                for channel in channels:
+                    yield f"leave {user.nick} {channel.name}: {len(channel.members)} remain"
+            case effects.NickChanged(author=author, nick=nick):
+                yield f"nick {author.source.partition('!')[0]} is now {nick}"
+            case effects.AccountChanged(user=user):
+                yield f"login {user.nick} account {user.account}"
+            case _:
+                pass

@@ -1,0 +1,193 @@
+"""The relay as a whole: builds its parts, starts them, stops them."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import threading
+import time
+from functools import partial
+from typing import Final
+
+from securechat.irc.casemapping import fold
+from securechat.net.connection import Connection
+from securechat.net.io_thread import IoThread
+from securechat.net.limits import AddressCounter
+from securechat.net.listener import Listener, format_address
+from securechat.net.locks import make_lock
+from securechat.net.timers import Clock
+from securechat.net.tls import server_context
+from securechat.net.tls_pipe import TlsPipe
+from securechat.server.authentication import Authenticator
+from securechat.server.cloak import network_of
+from securechat.server.commands import COMMANDS
+from securechat.server.config import Config
+from securechat.server.delivery import Delivery
+from securechat.server.event_log import EventLog
+from securechat.server.hash_workers import HashWorkers
+from securechat.server.network import Network, NetworkLimits
+from securechat.server.services import Services
+from securechat.server.session import Session
+from securechat.server.sessions import SessionRegistry
+from securechat.server.store_thread import StoreThread
+
+__all__ = ["ALPN", "Relay"]
+
+_log = logging.getLogger(__name__)
+
+ALPN: Final = "irc"
+"""The application protocol (RFC 7301, registered by IANA for IRC)."""
+
+_GOODBYE_S: Final = 1.5
+"""How long the last lines to the clients may take when the relay stops, in seconds."""
+
+
+class Relay:
+    """One relay. Made, started and stopped by one thread.
+
+    :param clock: monotonic, in seconds; ``wall_clock``: seconds since 1970 UTC.
+    :param ending: set when a thread that the relay cannot do without has crashed; ``crash`` then
+        says how.
+    :raises TlsError: the certificate, key or CA cannot be used.
+    :raises StoreError: the database cannot be used.
+    :raises NetworkError: an address cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock = time.monotonic,
+        wall_clock: Clock = time.time,
+        ending: threading.Event | None = None,
+    ) -> None:
+        self._config = config
+        self._ending = ending
+        self.crash: BaseException | None = None
+        self._tls = server_context(
+            config.tls.certificate,
+            config.tls.key,
+            client_ca=config.tls.client_ca,
+            minimum_version=config.tls.minimum_version,
+            protocols=(ALPN,),
+        )
+        self._addresses = AddressCounter()
+        self._listener = Listener(config.server.listen, self._accept)
+        try:
+            self._store = StoreThread(config.store.path)
+        except BaseException:
+            self._listener.stop()
+            raise
+        self._hashers = HashWorkers()
+        self.services = self._build(clock, wall_clock)
+        self._threads = [
+            IoThread(f"io-{n}", clock=clock, on_crash=self._crashed)
+            for n in range(config.server.io_threads)
+        ]
+        self._next = 0
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where the relay listens, with the ports that were taken for 0."""
+        return self._listener.addresses
+
+    def start(self) -> None:
+        """Begin to accept connections."""
+        for thread in self._threads:
+            thread.start(self._threads)
+        self._listener.start(self._crashed)
+        for address in self.addresses:
+            _log.info("listening on %s", format_address(*address))
+
+    def stop(self, reason: str) -> None:
+        """Tell every client the reason, close all connections, the store, the threads. Blocks."""
+        self._listener.stop()
+        for session in self.services.registry.snapshot():
+            session.connection.thread.post(partial(session.close, reason))
+        for thread in self._threads:
+            thread.begin_stop(_GOODBYE_S)
+        for thread in self._threads:
+            thread.stop(_GOODBYE_S)
+        self._hashers.close()
+        self._store.close()
+        _log.info("stopped: %s", reason)
+
+    def _build(self, clock: Clock, wall_clock: Clock) -> Services:
+        config = self._config
+        try:
+            authenticator = Authenticator(
+                config.accounts, self._store, self._hashers, clock=clock, wall_clock=wall_clock
+            )
+            cloak_secret = authenticator.relay_secret("cloak")
+            accounts = authenticator.account_names()
+        except BaseException:
+            self._listener.stop()
+            self._hashers.close()
+            self._store.close()
+            raise
+        limits = NetworkLimits(
+            channels_per_user=config.limits.channels_per_user,
+            list_entries=config.limits.list_entries,
+        )
+        network = Network(limits)
+        network.accounts.update((fold(name), name) for name in accounts)
+        registry = SessionRegistry()
+        delivery = Delivery(registry)
+        return Services(
+            config=config,
+            lock=make_lock("network", tier=3),
+            network=network,
+            delivery=delivery,
+            event_log=EventLog(network, delivery),
+            registry=registry,
+            authenticator=authenticator,
+            commands=COMMANDS,
+            cloak_secret=cloak_secret,
+            clock=clock,
+            wall_clock=wall_clock,
+            started_ms=int(wall_clock() * 1000),
+        )
+
+    def _accept(self, sock: socket.socket, address: str) -> None:
+        """Give a new connection to an I/O thread; on the accept thread."""
+        limits = self._config.limits
+        if len(self.services.registry) >= limits.connections:
+            _log.warning("refused %s: all %d connections are in use", address, limits.connections)
+            sock.close()
+            return
+        place = network_of(address)
+        count = self._addresses.add(place)
+        refusal = ""
+        most = limits.connections_per_address
+        if most and count > most and not ipaddress.ip_address(place.partition("/")[0]).is_loopback:
+            refusal = "Too many connections from your address"
+            _log.warning("refused %s: %d connections from there", address, count)
+            if count > 2 * most:  # not worth a handshake any more
+                self._addresses.remove(place)
+                sock.close()
+                return
+        thread = self._threads[self._next]
+        self._next = (self._next + 1) % len(self._threads)
+
+        def make_session(connection: Connection) -> Session:
+            return Session(
+                self.services,
+                connection,
+                address,
+                refusal=refusal,
+                ended=lambda: self._addresses.remove(place),
+            )
+
+        thread.adopt(
+            sock,
+            TlsPipe(self._tls, required_protocols=(ALPN,)),
+            make_session,
+            handshake_timeout_s=limits.handshake_timeout_s,
+            send_limit_bytes=limits.sendq_bytes,
+        )
+
+    def _crashed(self, error: BaseException) -> None:
+        self.crash = error
+        if self._ending is not None:
+            self._ending.set()

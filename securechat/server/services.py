@@ -1,0 +1,57 @@
+"""What the parts of a running relay have of each other."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from securechat.net.locks import Lock
+from securechat.net.timers import Clock
+from securechat.server.authentication import Authenticator
+from securechat.server.config import Config
+from securechat.server.delivery import Delivery
+from securechat.server.event_log import EventLog
+from securechat.server.network import Network
+from securechat.server.sessions import SessionRegistry
+
+if TYPE_CHECKING:
+    from securechat.server.dispatch import Command
+
+__all__ = ["Services"]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of one relay, made once and passed to all. Immutable itself."""
+
+    config: Config
+    lock: Lock  # the network lock, tier 3: guards network, delivery, sessions' capabilities
+    network: Network
+    delivery: Delivery
+    event_log: EventLog
+    registry: SessionRegistry
+    authenticator: Authenticator
+    commands: Mapping[str, Command]
+    cloak_secret: bytes = field(repr=False)
+    clock: Clock  # monotonic
+    wall_clock: Clock  # seconds since 1970 UTC
+    started_ms: int
+    # Ids of messages: unique over restarts by the prefix, drawn under the network lock.
+    _id_prefix: str = field(default_factory=lambda: secrets.token_urlsafe(8))
+    _ids: itertools.count[int] = field(default_factory=itertools.count)
+
+    @property
+    def name(self) -> str:
+        """The relay's name, the source of its messages."""
+        return self.config.server.name
+
+    def now_ms(self) -> int:
+        """Return the time in milliseconds since 1970 UTC."""
+        return int(self.wall_clock() * 1000)
+
+    def new_msgid(self) -> str:
+        """Return an id that no other message has. Requires holding the network lock."""
+        return f"{self._id_prefix}{next(self._ids):x}"

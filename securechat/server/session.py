@@ -1,0 +1,248 @@
+"""One connection of one device, from the handshake to the end."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from securechat.errors import NetworkError
+from securechat.irc.framing import OVERLONG, LineBuffer, Overlong
+from securechat.irc.message import Message
+from securechat.net.connection import Connection
+from securechat.net.limits import TokenBucket
+from securechat.net.timers import Timer
+from securechat.server.cloak import cloak
+from securechat.server.context import Context, end_line
+from securechat.server.dispatch import dispatch, run
+from securechat.server.events import Detach
+
+if TYPE_CHECKING:
+    from securechat.server.commands.authentication import SaslExchange
+    from securechat.server.services import Services
+
+__all__ = ["Registration", "Session"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Registration:
+    """What a client has given before it is on the network. Guarded by the network lock."""
+
+    nick: str = ""
+    username: str = ""
+    realname: str = ""
+    negotiating: bool = False  # CAP LS or REQ has come, CAP END has not
+    complete: bool = False
+
+
+class Session:
+    """A device attached to the relay; the handler of its connection.
+
+    Owned by its I/O thread. ``caps``, ``account``, ``sasl`` and ``registration`` are guarded by the
+    network lock: other sessions' commands look at them.
+
+    Lines wait in a queue while the session is *held* (a command of it waits for a login, say) or
+    has used up its token bucket; a queue over its limit is a flood and ends the session.
+    """
+
+    __slots__ = (
+        "_batches",
+        "_bucket",
+        "_closed",
+        "_ended",
+        "_input",
+        "_input_bytes",
+        "_lines",
+        "_pinged",
+        "_refusal",
+        "_seen",
+        "_services",
+        "_throttle",
+        "_timer",
+        "account",
+        "address",
+        "cap_version",
+        "caps",
+        "certificate",
+        "connection",
+        "failed_logins",
+        "held",
+        "host",
+        "id",
+        "registration",
+        "sasl",
+        "tls",
+    )
+
+    def __init__(
+        self,
+        services: Services,
+        connection: Connection,
+        address: str,
+        *,
+        refusal: str = "",
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin with the connection. With a ``refusal`` the client is only told that; ``ended`` is
+        called when it is over.
+        """
+        self._services = services
+        self._refusal = refusal
+        self._ended = ended
+        self.connection = connection
+        self.address = address
+        self.host = cloak(services.cloak_secret, address)
+        self.id = services.registry.new_id()
+        self.registration = Registration()
+        self.caps = 0
+        self.cap_version = 301
+        self.account: str | None = None
+        self.certificate: bytes | None = None
+        self.tls = ""
+        self.sasl: SaslExchange | None = None
+        self.failed_logins = 0
+        self.held = False
+        now = services.clock()
+        limits = services.config.limits
+        self._lines = LineBuffer()
+        self._input: deque[bytes | Overlong] = deque()
+        self._input_bytes = 0
+        self._bucket = TokenBucket(limits.commands_per_s, limits.command_burst, now)
+        self._seen = now
+        self._pinged = False
+        self._closed = False
+        self._timer: Timer | None = None
+        self._throttle: Timer | None = None
+        self._batches = 0
+        services.registry.add(self)
+
+    # ---- what the connection tells ----
+
+    def opened(self) -> None:
+        """Begin to wait for the registration."""
+        pipe = self.connection.pipe
+        self.certificate = pipe.peer_certificate
+        self.tls = f"{pipe.version}, {pipe.cipher}"
+        _log.info("connect %s from %s (%s)", self.label, self.address, self.tls)
+        if self._refusal:
+            self.close(self._refusal)
+            return
+        limits = self._services.config.limits
+        self._set_timer(limits.registration_timeout_s, self._registration_late)
+
+    def received(self, data: bytes) -> None:
+        """Cut the bytes into lines and handle as many as may be handled now."""
+        self._seen = self._services.clock()
+        self._pinged = False
+        for line in self._lines.feed(data):
+            self._input.append(line)
+            self._input_bytes += 1 if line is OVERLONG else len(line)
+        self._handle_lines()
+        if self._input_bytes > self._services.config.limits.input_queue_bytes:
+            self.close("Excess Flood")
+
+    def closed(self, error: NetworkError | None) -> None:
+        """Leave the network."""
+        if not self._closed:
+            self._end(str(error) if error is not None else "Connection closed")
+
+    # ---- for handlers ----
+
+    @property
+    def label(self) -> str:
+        """What the log calls the session."""
+        return f"#{self.id}"
+
+    def close(self, reason: str) -> None:
+        """Tell the client why, and end the session. Not under the network lock."""
+        if not self._closed:
+            self.connection.send(end_line("", f"ERROR :Closing link: {reason}"))
+            self._end(reason)
+            self.connection.close()
+
+    def close_soon(self, reason: str) -> None:
+        """Handle no further line, and end the session. Safe under the network lock."""
+        self.held = True
+        self.connection.thread.post(lambda: self.close(reason))
+
+    def registered(self) -> None:
+        """Take note that the registration is complete: from now on silence is answered by PING."""
+        self.registration.complete = True
+        self._set_timer(self._services.config.limits.ping_interval_s, self._check_alive)
+
+    def resume(self, context: Context, work: Callable[[], None]) -> None:
+        """Go on with a held command, then with the lines that have come meanwhile."""
+        if self._closed:
+            return
+        context.held = False
+        self.held = False
+        run(context, work)
+        self._handle_lines()
+
+    def new_batch_reference(self) -> str:
+        """Return a reference that no open batch of this session has."""
+        self._batches += 1
+        return f"{self._batches:x}"
+
+    # ---- inside ----
+
+    def _handle_lines(self) -> None:
+        waiting = self._input
+        while waiting and not self.held and not self._closed:
+            now = self._services.clock()
+            if not self._bucket.take(now):
+                if self._throttle is None:
+                    self._throttle = self.connection.thread.call_later(
+                        self._bucket.wait_s(), self._go_on
+                    )
+                return
+            line = waiting.popleft()
+            self._input_bytes -= 1 if line is OVERLONG else len(line)
+            dispatch(self._services, self, line)
+
+    def _go_on(self) -> None:
+        self._throttle = None
+        self._handle_lines()
+
+    def _check_alive(self) -> None:
+        limits = self._services.config.limits
+        silent_s = self._services.clock() - self._seen
+        if self._pinged and silent_s >= limits.ping_interval_s + limits.ping_timeout_s:
+            self.close(f"Ping timeout: {silent_s:.0f} seconds")
+        elif self._pinged:
+            self._set_timer(
+                limits.ping_interval_s + limits.ping_timeout_s - silent_s, self._check_alive
+            )
+        elif silent_s >= limits.ping_interval_s:
+            self._pinged = True
+            self.connection.send(end_line("", f"PING {self._services.name}"))
+            self._set_timer(limits.ping_timeout_s, self._check_alive)
+        else:
+            self._set_timer(limits.ping_interval_s - silent_s, self._check_alive)
+
+    def _registration_late(self) -> None:
+        self.close("Registration timed out")
+
+    def _set_timer(self, delay_s: float, callback: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.connection.thread.call_later(delay_s, callback)
+
+    def _end(self, reason: str) -> None:
+        self._closed = True
+        for timer in (self._timer, self._throttle):
+            if timer is not None:
+                timer.cancel()
+        self._input.clear()
+        self._input_bytes = 0
+        services = self._services
+        context = Context(services, self, Message("QUIT"))
+        detach = Detach(self.id, services.now_ms(), reason)
+        run(context, lambda: context.propose(detach))
+        services.registry.remove(self)
+        self._ended()
+        _log.info("disconnect %s: %s", self.label, reason)

@@ -1,0 +1,92 @@
+"""The things of the chat: users, channels, memberships. Guarded by the network lock.
+
+Only ``Network`` changes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from securechat.irc.modes import prefixes
+from securechat.server.events import SessionId
+
+__all__ = ["Author", "Ban", "Channel", "Membership", "User", "UserId"]
+
+UserId = int
+"""A user for as long as they are connected, whatever their nick: the id of their first session."""
+
+
+class Author(NamedTuple):
+    """Who did something, as it was then: the ``nick!user@host`` source and the account."""
+
+    source: str
+    account: str | None
+
+
+@dataclass(slots=True, eq=False)
+class User:
+    """A nick on the network, attached by one session or more."""
+
+    id: UserId
+    nick: str
+    username: str
+    realname: str
+    host: str
+    address: str
+    account: str | None
+    connected_ms: int
+    active_ms: int
+    away: str = ""
+    modes: set[str] = field(default_factory=set)
+    sessions: list[SessionId] = field(default_factory=list)
+    channels: dict[str, Channel] = field(default_factory=dict)  # by folded name
+    author: Author = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.refresh_author()
+
+    def refresh_author(self) -> None:
+        """Make ``author`` anew after a change of nick or account."""
+        self.author = Author(f"{self.nick}!{self.username}@{self.host}", self.account)
+
+
+@dataclass(slots=True, eq=False)
+class Membership:
+    """A user in a channel, with ranks (mode letters)."""
+
+    user: User
+    ranks: set[str] = field(default_factory=set)
+
+    @property
+    def prefixes(self) -> str:
+        """The marks of the ranks, highest first."""
+        return prefixes(self.ranks) if self.ranks else ""
+
+
+class Ban(NamedTuple):
+    """An entry of a ban list."""
+
+    mask: str
+    by: str
+    at_ms: int
+
+
+@dataclass(slots=True, eq=False)
+class Channel:
+    """A room."""
+
+    name: str
+    created_ms: int
+    topic: str = ""
+    topic_by: str = ""
+    topic_ms: int = 0
+    modes: dict[str, str] = field(default_factory=dict)  # letter → parameter, often empty
+    bans: dict[str, Ban] = field(default_factory=dict)  # by folded mask
+    members: dict[UserId, Membership] = field(default_factory=dict)
+    invited: set[UserId] = field(default_factory=set)
+
+    def ranks(self, user: User) -> set[str]:
+        """Return the ranks of ``user`` here, empty for one who is not a member."""
+        member = self.members.get(user.id)
+        return member.ranks if member else set()
