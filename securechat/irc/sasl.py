@@ -14,6 +14,7 @@ import binascii
 import enum
 import hashlib
 import hmac
+import re
 import unicodedata
 from dataclasses import dataclass, field
 from typing import Final
@@ -51,6 +52,9 @@ CHUNK_BYTES: Final = 400
 RESPONSE_BYTES: Final = 4096
 """Most bytes of one SASL response, base64 decoded: far above what any mechanism here needs."""
 
+_RESPONSE_TEXT_BYTES: Final = (RESPONSE_BYTES + 2) // 3 * 4
+"""The same in base64."""
+
 PASSWORD_BYTES: Final = 300
 """Most bytes of a password in UTF-8: "300 bytes should be a safe reasonable limit" for what must
 also fit in one line (account-registration)."""
@@ -60,24 +64,40 @@ SCRAM_ITERATIONS: Final = 15_000
 pays them at each login, on a phone or in a browser too. What is stored for the other mechanisms is
 Argon2id; the verifier is as strong as these rounds."""
 
+_ITERATIONS_LEAST: Final = 4096
+"""Fewest rounds a server may ask of us, as in RFC 7677: one that asks for a single round wants a
+proof from which the password is quickly guessed."""
+
+_REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cn", "Co", "Cs", "Zl", "Zp"})
+"""Control characters, line and paragraph separators, half surrogate pairs, and code points without
+a meaning (yet): the next version of Unicode may normalise those otherwise. RFC 8264, section 4.3.3
+also disallows format characters; they are let through, for emoji and Persian are typed with them."""
+
 _ITERATIONS_LIMIT: Final = 1_000_000
 """Most rounds a server may ask of us: a hostile one must not keep a client busy for minutes."""
 
 
-def prepare_password(password: str) -> str:
-    """Return ``password`` in the form in which it is hashed (PRECIS OpaqueString, RFC 8265).
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
+_BAD_ESCAPE: Final = re.compile(r"=(?!2C|3D)")
 
-    :raises LocalProtocolError: it is empty, over ``PASSWORD_BYTES``, or has control characters.
+
+def prepare_password(password: str) -> str:
+    """Return ``password`` in the one form in which it is hashed and compared.
+
+    The OpaqueString profile (RFC 8265, section 4.2): other spaces become U+0020, then NFC; so two
+    keyboards that spell "é" differently agree. Preparing it again changes nothing.
+
+    :raises LocalProtocolError: it is empty, too long, or has characters that cannot be typed again
+        with certainty; the text is fit for the user and does not quote the password.
     """
-    prepared = unicodedata.normalize(
-        "NFC", "".join(" " if unicodedata.category(c) == "Zs" else c for c in password)
-    )
+    spaced = "".join(" " if unicodedata.category(char) == "Zs" else char for char in password)
+    prepared = unicodedata.normalize("NFC", spaced)
     if not prepared:
         raise LocalProtocolError("the password is empty")
+    if any(unicodedata.category(char) in _REFUSED_CATEGORIES for char in prepared):
+        raise LocalProtocolError("the password contains control characters or unknown characters")
     if len(prepared.encode()) > PASSWORD_BYTES:
         raise LocalProtocolError(f"the password is longer than {PASSWORD_BYTES} bytes")
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Cn") for c in prepared):
-        raise LocalProtocolError("the password has characters that cannot be typed everywhere")
     return prepared
 
 
@@ -104,18 +124,20 @@ class ResponseAssembler:
         :raises RemoteProtocolError: the chunk is over 400 bytes, the whole over ``RESPONSE_BYTES``,
             or it is not base64. The assembler is then empty again.
         """
-        if len(chunk) > CHUNK_BYTES or len(self._text) * 3 // 4 > RESPONSE_BYTES:
-            self._text = ""
+        text = self._text if chunk == "+" else self._text + chunk
+        self._text = ""
+        if len(chunk) > CHUNK_BYTES or len(text) > _RESPONSE_TEXT_BYTES:
             raise RemoteProtocolError("SASL message too long")
-        if chunk != "+":
-            self._text += chunk
-            if len(chunk) == CHUNK_BYTES:
-                return None
-        text, self._text = self._text, ""
+        if len(chunk) == CHUNK_BYTES:
+            self._text = text
+            return None
         try:
-            return base64.b64decode(text, validate=True)
+            response = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError) as error:
             raise RemoteProtocolError("a SASL response must be base64") from error
+        if len(response) > RESPONSE_BYTES:
+            raise RemoteProtocolError("SASL message too long")
+        return response
 
 
 def plain_response(account: str, password: str) -> bytes:
@@ -186,7 +208,7 @@ class ScramVerifier:
             scheme, parameters, keys = text.split("$")
             iterations, salt = parameters.split(":")
             stored, server = keys.split(":")
-            if scheme != SCRAM_SHA_256:
+            if scheme != SCRAM_SHA_256 or not _is_number(iterations):
                 raise ValueError(scheme)
             return cls(
                 base64.b64decode(salt, validate=True),
@@ -203,6 +225,7 @@ class _ScramState(enum.Enum):
     CHALLENGED = enum.auto()
     PROVED = enum.auto()
     DONE = enum.auto()
+    FAILED = enum.auto()
 
 
 class ScramServer:
@@ -259,7 +282,7 @@ class ScramServer:
         """
         if self._state is not _ScramState.CHALLENGED or self._verifier is None:
             raise RemoteProtocolError("a SCRAM proof before its challenge")
-        self._state = _ScramState.DONE
+        self._state = _ScramState.FAILED
         text = _decode(response)
         without_proof, _, proof_text = text.rpartition(",p=")
         fields = _attributes(without_proof)
@@ -274,6 +297,7 @@ class ScramServer:
         client_key = _xor(proof, signature)
         if not hmac.compare_digest(hashlib.sha256(client_key).digest(), self._verifier.stored_key):
             raise RemoteProtocolError("the SCRAM proof is wrong")
+        self._state = _ScramState.DONE
         return b"v=" + base64.b64encode(_hmac(self._verifier.server_key, signed))
 
 
@@ -296,19 +320,23 @@ class ScramClient:
 
         :raises RemoteProtocolError: malformed, or the server could not prove that it knows us.
         """
-        if self._state is _ScramState.START:
+        # Failed until the step is done: an exchange that raised has no next step.
+        state, self._state = self._state, _ScramState.FAILED
+        if state is _ScramState.START:
+            answer = b"n,," + self._bare.encode()
             self._state = _ScramState.CHALLENGED
-            return b"n,," + self._bare.encode()
-        if self._state is _ScramState.CHALLENGED:
+        elif state is _ScramState.CHALLENGED:
+            answer = self._prove(_decode(challenge))
             self._state = _ScramState.PROVED
-            return self._prove(_decode(challenge))
-        if self._state is _ScramState.PROVED:
-            self._state = _ScramState.DONE
+        elif state is _ScramState.PROVED:
             signature = _attributes(_decode(challenge)).get("v", "")
             if not hmac.compare_digest(_unbase64(signature), self._server_signature):
                 raise RemoteProtocolError("the server could not prove that it knows the password")
-            return b""
-        raise RemoteProtocolError("the SCRAM exchange is over")
+            answer = b""
+            self._state = _ScramState.DONE
+        else:
+            raise RemoteProtocolError("the SCRAM exchange is over")
+        return answer
 
     @property
     def server_proved(self) -> bool:
@@ -318,10 +346,10 @@ class ScramClient:
     def _prove(self, server_first: str) -> bytes:
         fields = _attributes(server_first)
         nonce, salt, rounds = (fields.get(key, "") for key in "rsi")
-        if not nonce.startswith(self._nonce) or nonce == self._nonce or not rounds.isdecimal():
+        if not nonce.startswith(self._nonce) or nonce == self._nonce or not _is_number(rounds):
             raise RemoteProtocolError("malformed SCRAM challenge")
-        if not 1 <= int(rounds) <= _ITERATIONS_LIMIT:
-            raise RemoteProtocolError(f"the server asks for {rounds} rounds of PBKDF2")
+        if not _ITERATIONS_LEAST <= int(rounds) <= _ITERATIONS_LIMIT:
+            raise RemoteProtocolError(f"the server asks for {int(rounds)} rounds of PBKDF2")
         salted = _salted_password(self._password, _unbase64(salt), int(rounds))
         client_key = _hmac(salted, b"Client Key")
         without_proof = f"c={base64.b64encode(b'n,,').decode()},r={nonce}"
@@ -358,15 +386,23 @@ def _unbase64(text: str) -> bytes:
         raise RemoteProtocolError("malformed base64 in a SCRAM message") from error
 
 
+def _is_number(text: str) -> bool:
+    # int() takes other digits, signs and spaces too, and raises above 4300 digits.
+    return _NUMBER.fullmatch(text) is not None
+
+
 def _attributes(text: str) -> dict[str, str]:
-    fields = {}
+    fields: dict[str, str] = {}
     for item in text.split(","):
         key, equals, value = item.partition("=")
-        if not equals or len(key) != 1:
+        # "m" would be a mandatory extension: its presence "MUST cause authentication failure".
+        if not equals or len(key) != 1 or key == "m" or key in fields:
             raise RemoteProtocolError("malformed SCRAM message")
         fields[key] = value
     return fields
 
 
 def _unescape_name(name: str) -> str:
+    if _BAD_ESCAPE.search(name):
+        raise RemoteProtocolError("malformed name in a SCRAM message")
     return name.replace("=2C", ",").replace("=3D", "=")
