@@ -56,6 +56,7 @@ class Session:
         "_ended",
         "_input",
         "_input_bytes",
+        "_leaving",
         "_lines",
         "_pinged",
         "_refusal",
@@ -115,6 +116,7 @@ class Session:
         self._seen = now
         self._pinged = False
         self._closed = False
+        self._leaving = ""
         self._timer: Timer | None = None
         self._throttle: Timer | None = None
         self._batches = 0
@@ -148,7 +150,7 @@ class Session:
     def closed(self, error: NetworkError | None) -> None:
         """Leave the network."""
         if not self._closed:
-            self._end(str(error) if error is not None else "Connection closed")
+            self._end(self._leaving or (str(error) if error is not None else "Connection closed"))
 
     # ---- for handlers ----
 
@@ -167,6 +169,7 @@ class Session:
     def close_soon(self, reason: str) -> None:
         """Handle no further line, and end the session. Safe under the network lock."""
         self.held = True
+        self._leaving = reason  # also if the client is faster and closes first
         self.connection.thread.post(lambda: self.close(reason))
 
     def registered(self) -> None:
