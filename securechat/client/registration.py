@@ -95,7 +95,10 @@ class Registration:
     COMMANDS: Final = frozenset(
         {
             "CAP",
+            "REGISTER",
+            "VERIFY",
             numerics.RPL_WELCOME,
+            numerics.ERR_UNKNOWNCOMMAND,
             numerics.RPL_ENDOFMOTD,
             numerics.ERR_NOMOTD,
             *_NICK_REFUSED,
@@ -173,6 +176,12 @@ class Registration:
             self._nick_refused(NickRejected(nick, reserved and command == "433", text))
         elif command in Login.COMMANDS and self._login.active:
             self._advance(self._login.handle(message))
+        elif command == numerics.ERR_UNKNOWNCOMMAND and params[1:2] == ("CAP",):
+            return not self._session.registered  # a server of the old days; it needs no CAP END
+        elif command in ("REGISTER", "VERIFY") and self.phase is Phase.HELD:
+            if params[:1] == ("SUCCESS",):  # "assumed to be authenticated … as if it used SASL"
+                self._advance(Outcome.ACCEPTED)
+            return False
         else:
             return False
         return True
