@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from securechat.errors import NetworkError
@@ -18,25 +17,14 @@ from securechat.server.cloak import cloak
 from securechat.server.context import Context, end_line
 from securechat.server.dispatch import dispatch, run
 from securechat.server.events import Detach
+from securechat.server.registration import Registration, SaslExchange
 
 if TYPE_CHECKING:
-    from securechat.server.commands.authentication import SaslExchange
     from securechat.server.services import Services
 
-__all__ = ["Registration", "Session"]
+__all__ = ["Session"]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Registration:
-    """What a client has given before it is on the network. Guarded by the network lock."""
-
-    nick: str = ""
-    username: str = ""
-    realname: str = ""
-    negotiating: bool = False  # CAP LS or REQ has come, CAP END has not
-    complete: bool = False
 
 
 class Session:

@@ -6,7 +6,6 @@ https://ircv3.net/specs/extensions/sasl-3.1, sasl-3.2 and account-registration
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
 from typing import Final
 
 from securechat.errors import (
@@ -25,7 +24,6 @@ from securechat.irc.sasl import (
     CHUNK_BYTES,
     EXTERNAL,
     PLAIN,
-    ResponseAssembler,
     ScramServer,
     ScramVerifier,
     authenticate_chunks,
@@ -41,9 +39,10 @@ from securechat.server.dispatch import command
 from securechat.server.events import CreateAccount, GrantOperator, LogIn
 from securechat.server.hash_workers import HashersBusy
 from securechat.server.refusals import Fail, Refusal
+from securechat.server.registration import SaslExchange
 from securechat.server.store_thread import Outcome
 
-__all__ = ["SaslExchange"]
+__all__: list[str] = []
 
 LOGIN_ATTEMPTS: Final = 5
 """Failed logins on one connection before it is closed: typing errors, not guessing."""
@@ -55,18 +54,6 @@ _INVITE_PREFIX: Final = "invite:"
 
 _TRY_LATER: Final = "Too many failed logins; wait a minute"
 _BUSY: Final = "Logins are not possible at the moment; try again"
-
-
-@dataclass(slots=True)
-class SaslExchange:
-    """A login in progress. Guarded by the network lock, as its session's field is."""
-
-    mechanism: str
-    responses: ResponseAssembler = field(default_factory=ResponseAssembler)
-    scram: ScramServer | None = None
-    account: str = ""  # as the client named it
-    verified_name: str | None = None  # the account whose verifier the proof is checked against
-    proved: bool = False  # SCRAM: all is said but the client's empty last word
 
 
 @command("AUTHENTICATE", least=1, early=True)

@@ -1,0 +1,32 @@
+"""What a session has given of itself before it is on the network, and a login in progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from securechat.irc.sasl import ResponseAssembler, ScramServer
+
+__all__ = ["Registration", "SaslExchange"]
+
+
+@dataclass(slots=True)
+class Registration:
+    """What a client has given before it is on the network. Guarded by the network lock."""
+
+    nick: str = ""
+    username: str = ""
+    realname: str = ""
+    negotiating: bool = False  # CAP LS or REQ has come, CAP END has not
+    complete: bool = False
+
+
+@dataclass(slots=True)
+class SaslExchange:
+    """A login in progress. Guarded by the network lock, as its session's field is."""
+
+    mechanism: str
+    responses: ResponseAssembler = field(default_factory=ResponseAssembler)
+    scram: ScramServer | None = None
+    account: str = ""  # as the client named it
+    verified_name: str | None = None  # the account whose verifier the proof is checked against
+    proved: bool = False  # SCRAM: all is said but the client's empty last word
