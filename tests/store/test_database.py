@@ -121,6 +121,42 @@ def test_the_lock_holds_between_processes_and_ends_with_a_killed_one(tmp_path):
     open_database(path).close()
 
 
+def test_a_tool_may_write_beside_a_running_relay(tmp_path):
+    path = tmp_path / "relay.db"
+    with closing(open_database(path)) as relay:
+        with closing(open_database(path, beside_relay=True)) as tool:
+            tool.execute("INSERT INTO relay_secrets VALUES ('x', x'00')")
+        assert relay.execute("SELECT name FROM relay_secrets").fetchall() == [("x",)]
+        with pytest.raises(StoreError, match="in use by another relay"):
+            open_database(path)  # the tool did not take the relay's lock with it
+
+
+def test_a_tool_keeps_no_relay_out(tmp_path):
+    path = tmp_path / "relay.db"
+    with (
+        closing(open_database(path, beside_relay=True)),
+        closing(open_database(path, beside_relay=True)),
+        closing(open_database(path)) as relay,
+    ):
+        relay.execute("INSERT INTO relay_secrets VALUES ('x', x'00')")
+
+
+def test_a_tool_makes_the_database_if_there_is_none(tmp_path):
+    path = tmp_path / "state" / "relay.db"
+    with closing(open_database(path, beside_relay=True)) as tool:
+        assert pragma(tool, "user_version") > 0
+        assert pragma(tool, "synchronous") == 2  # FULL: what a tool says it wrote lasts too
+    assert not path.with_name("relay.db.lock").exists()
+
+
+def test_a_tool_refuses_what_a_relay_refuses(tmp_path):
+    path = tmp_path / "relay.db"
+    with closing(open_database(path)) as connection:
+        connection.execute("PRAGMA user_version = 1000")
+    with pytest.raises(NewerSchemaError, match="1000"):
+        open_database(path, beside_relay=True)
+
+
 def test_other_programs_may_read_while_a_relay_runs(tmp_path):
     path = tmp_path / "relay.db"
     with closing(open_database(path)) as connection, closing(sqlite3.connect(path)) as reader:

@@ -30,6 +30,19 @@ PRAGMA application_id = 1396926580;
 PRAGMA user_version = 1;
 """
 
+FROZEN_V2 = (
+    FROZEN_V1
+    + """
+CREATE TABLE invites (
+    code_hash BLOB NOT NULL PRIMARY KEY,
+    uses_left INTEGER NOT NULL,
+    expires_at REAL NOT NULL,
+    created_at REAL NOT NULL
+);
+PRAGMA user_version = 2;
+"""
+)
+
 V1_ROWS = """
 INSERT INTO accounts VALUES (1, 'alice', 'Alice', '$argon2id$1', 'scram 1', 1700000000.5, NULL);
 INSERT INTO accounts VALUES (7, 'bob{}', 'Bob[]', '$argon2id$2', 'scram 2', 1700000001.0, 1.7e9);
@@ -53,12 +66,13 @@ def version_of(connection: sqlite3.Connection) -> int:
     return version
 
 
-def test_the_first_migration_still_makes_the_frozen_v1_schema(tmp_path):
+@pytest.mark.parametrize(("version", "schema"), [(1, FROZEN_V1), (2, FROZEN_V2)])
+def test_the_migrations_still_make_the_frozen_schemas(tmp_path, version, schema):
     with closing(connect(tmp_path / "frozen")) as frozen, closing(connect(tmp_path / "new")) as new:
-        frozen.executescript(FROZEN_V1)
-        migrate(new, tmp_path / "new", MIGRATIONS[:1])
+        frozen.executescript(schema)
+        migrate(new, tmp_path / "new", MIGRATIONS[:version])
         assert schema_of(new) == schema_of(frozen)
-        assert version_of(new) == 1
+        assert version_of(new) == version == version_of(frozen)
         assert new.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
 
 
