@@ -89,6 +89,7 @@ def relay_command(venv: _venv.Venv, port: int) -> list[str]:
     return [
         *(str(venv.program("securechat-server")), "--listen", f"{ADDRESS}:{port}"),
         *("--cert", str(CERTS / "server.pem"), "--key", str(CERTS / "server-key.pem")),
+        *("--client-ca", str(CERTS / "ca.pem")),
         *("--data", str(DATA)),
     ]
 

@@ -206,6 +206,7 @@ class TestRun:
             *("--listen", f"127.0.0.1:{port}"),
             *("--cert", str(checkout / "certs" / "server.pem")),
             *("--key", str(checkout / "certs" / "server-key.pem")),
+            *("--client-ca", str(checkout / "certs" / "ca.pem")),
             *("--data", str(checkout / "data")),
         ]
         client = json.loads((checkout / "client.json").read_text())
