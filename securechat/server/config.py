@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from securechat.errors import ConfigError
-from securechat.net.listener import parse_address
+from securechat.net.listener import format_address, parse_address
 from securechat.net.tls import TlsVersion
 from securechat.store.passwords import Argon2Parameters, needs_upgrade
 
@@ -80,9 +81,13 @@ def _flag(value: Any) -> bool:
 
 
 def _path(value: Any) -> Path:
+    allowed = "the path of a file, as a string"
     if not isinstance(value, str) or not value or "\0" in value:
-        raise _Bad("the path of a file, as a string")
-    return Path(value).expanduser()
+        raise _Bad(allowed)
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:  # ~name, and there is no such user
+        raise _Bad(f"{allowed}; {error}") from error
 
 
 def _optional_path(value: Any) -> Path | None:
@@ -98,9 +103,12 @@ def _addresses(value: Any) -> tuple[tuple[str, int], ...]:
         if not isinstance(item, str):
             raise _Bad(allowed)
         try:
-            found.append(parse_address(item))
+            host, port = parse_address(item)
         except ValueError as error:
-            raise _Bad(f"{allowed}; {item!r}: {error}") from error
+            raise _Bad(f"{allowed}; {_toml(item)}: {error}") from error
+        if not host.isprintable() or " " in host:
+            raise _Bad(f"{allowed}; {_toml(item)}: no such host")
+        found.append((host, port))
     return tuple(found)
 
 
@@ -342,7 +350,7 @@ def load_config(
     problems: list[str] = []
     operators = tables.pop("operators", [])
     problems += [
-        f"[{name}]: no such section; there are {', '.join(_SECTIONS)} and operators"
+        f"[{_key(name)}]: no such section; there are {', '.join(_SECTIONS)} and operators"
         for name in tables
         if name not in _SECTIONS
     ]
@@ -358,11 +366,11 @@ def load_config(
             people.append(_read("[[operators]]", OperatorConfig, table, problems))
             if isinstance(table, dict) and not {"name", "password_hash"} <= set(table):
                 problems.append("[[operators]]: needs a name and a password_hash")
-    names = [person.name for person in people]
+    names = Counter(person.name for person in people if person.name)
     problems += [
-        f"[[operators]] name = {name!r}: given twice"
-        for name in set(names)
-        if names.count(name) > 1
+        f"[[operators]] name = {_toml(name)}: given {count} times, must be given once"
+        for name, count in names.items()
+        if count > 1
     ]
     if problems:
         raise ConfigError([f"{path}: {p}" if path is not None else p for p in problems])
@@ -377,12 +385,14 @@ def _read(where: str, section: type[T], table: Any, problems: list[str]) -> T:
     values = {}
     for key, value in table.items():
         if key not in fields:
-            problems.append(f"{where} {key}: no such setting; there are {', '.join(fields)}")
+            problems.append(f"{where} {_key(key)}: no such setting; there are {', '.join(fields)}")
             continue
         try:
             values[key] = fields[key].metadata["check"](value)
         except _Bad as bad:
-            problems.append(f"{where} {key} = {_toml(value)}: must be {bad}")
+            # Somebody may have written the password itself there.
+            shown = "…" if key == "password_hash" else _toml(value)
+            problems.append(f"{where} {key} = {shown}: must be {bad}")
     return section(**values)
 
 
@@ -423,6 +433,15 @@ def _toml(value: Any) -> str:
         case str():
             return json.dumps(value, ensure_ascii=False)
         case tuple():  # the addresses
-            return "[" + ", ".join(json.dumps(f"{host}:{port}") for host, port in value) + "]"
+            return _toml([format_address(host, port) for host, port in value])
+        case list():
+            return f"[{', '.join(map(_toml, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{_key(key)} = {_toml(item)}' for key, item in value.items())}}}"
         case _:
             return str(value)
+
+
+def _key(key: str) -> str:
+    bare = key.isascii() and key.replace("-", "a").replace("_", "a").isalnum()
+    return key if bare else json.dumps(key, ensure_ascii=False)
