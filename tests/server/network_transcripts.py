@@ -1,0 +1,181 @@
+"""Events and effects of the chat state as short lines, so that tests are conversations.
+
+::
+
+    >> 1 attach alice            session 1 proposes an event
+    >> 1 join #den
+    << joined #den alice         what it changed, in order
+    >> 2 topic #den hello
+    !! ERR_NOTONCHANNEL #den     or the refusal; the state must be as before then
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from securechat.irc import numerics
+from securechat.irc.modes import CHANNEL_MODES, USER_MODES, format_modes, parse_modes
+from securechat.server import effects, events
+from securechat.server.effects import Effect
+from securechat.server.events import Event
+from securechat.server.network import Network, NetworkLimits
+from securechat.server.refusals import Refusal
+from securechat.server.state import Author, Channel, User
+
+START_MS = 1_700_000_000_000
+STEP_MS = 1_000
+
+LIMITS = NetworkLimits(channels_per_user=3, list_entries=2)
+
+_ERROR_NAMES = {value: name for name, value in vars(numerics).items() if name.startswith("ERR_")}
+
+
+def parse_event(text: str, at_ms: int) -> Event:
+    """Return the event of a line without its ``>>``."""
+    number, verb, *words = text.split(" ")
+    session = int(number)
+    return _PARSERS[verb](session, at_ms, words)
+
+
+def _attach(session: int, at_ms: int, words: list[str]) -> Event:
+    nick, *rest = words
+    account = rest[1] if rest[:1] == ["as"] else None
+    return events.Attach(
+        session, at_ms, nick, f"~{nick.lower()}", f"Real {nick}", f"h{session}.ip", "::1", account
+    )
+
+
+def _send(kind: events.MessageKind) -> Callable[[int, int, list[str]], Event]:
+    def parse(session: int, at_ms: int, words: list[str]) -> Event:
+        target, *text = words
+        return events.SendMessage(session, at_ms, target, kind, " ".join(text), f"id{at_ms}")
+
+    return parse
+
+
+_PARSERS: dict[str, Callable[[int, int, list[str]], Event]] = {
+    "attach": _attach,
+    "detach": lambda s, t, w: events.Detach(s, t, " ".join(w)),
+    "nick": lambda s, t, w: events.ChangeNick(s, t, w[0]),
+    "realname": lambda s, t, w: events.SetRealname(s, t, " ".join(w)),
+    "away": lambda s, t, w: events.SetAway(s, t, " ".join(w)),
+    "umode": lambda s, t, w: events.SetUserModes(s, t, tuple(parse_modes(w[0], w[1:], USER_MODES))),
+    "account": lambda s, t, w: events.CreateAccount(s, t, w[0]),
+    "login": lambda s, t, w: events.LogIn(s, t, w[0]),
+    "oper": lambda s, t, w: events.GrantOperator(s, t),
+    "join": lambda s, t, w: events.Join(s, t, *w),
+    "part": lambda s, t, w: events.Part(s, t, w[0], " ".join(w[1:])),
+    "kick": lambda s, t, w: events.Kick(s, t, w[0], w[1], " ".join(w[2:])),
+    "invite": lambda s, t, w: events.Invite(s, t, w[0], w[1]),
+    "topic": lambda s, t, w: events.SetTopic(s, t, w[0], " ".join(w[1:])),
+    "mode": lambda s, t, w: events.SetChannelModes(
+        s, t, w[0], tuple(parse_modes(w[1], w[2:], CHANNEL_MODES))
+    ),
+    "privmsg": _send("PRIVMSG"),
+    "notice": _send("NOTICE"),
+    "tagmsg": _send("TAGMSG"),
+}
+
+
+def show_effect(effect: Effect) -> str:
+    """Return the line of an effect, without its ``<<``."""
+    match effect:
+        case effects.Refused(refusal=refusal):
+            return f"refused {show_refusal(refusal)}"
+        case effects.ChannelMessage(channel=channel, author=author, kind=kind, text=text):
+            return f"{kind.lower()} {channel.name} by {_nick(author)}: {text}"
+        case effects.DirectMessage(recipient=recipient, author=author, kind=kind, text=text):
+            return f"{kind.lower()} {recipient.nick} by {_nick(author)}: {text}"
+        case effects.Joined(channel=channel, user=user):
+            return f"joined {channel.name} {user.nick}"
+        case effects.Parted(channel=channel, user=user, reason=reason):
+            return f"parted {channel.name} {user.nick}: {reason}"
+        case effects.Kicked(channel=channel, user=user, author=author, reason=reason):
+            return f"kicked {channel.name} {user.nick} by {_nick(author)}: {reason}"
+        case effects.TopicChanged(channel=channel, author=author, topic=topic):
+            return f"topic {channel.name} by {_nick(author)}: {topic}"
+        case effects.ChannelModesChanged(channel=channel, author=author, changes=changes):
+            return f"mode {channel.name} by {_nick(author)}: {' '.join(format_modes(changes))}"
+        case effects.Invited(channel=channel, user=user, author=author):
+            return f"invited {channel.name} {user.nick} by {_nick(author)}"
+        case effects.Quit(user=user, reason=reason, audience=audience, channels=channels):
+            return f"quit {user.nick}: {reason} | to {_nicks(audience)} | from {_names(channels)}"
+        case effects.SessionsChanged(user=user):
+            return f"sessions {user.nick}: {' '.join(map(str, user.sessions))}"
+        case effects.NickChanged(author=author, nick=nick, audience=audience):
+            return f"nick {_nick(author)} {nick} | to {_nicks(audience)}"
+        case effects.RealnameChanged(user=user, audience=audience):
+            return f"realname {user.nick}: {user.realname} | to {_nicks(audience)}"
+        case effects.AwayChanged(user=user, audience=audience):
+            return f"away {user.nick}: {user.away} | to {_nicks(audience)}"
+        case effects.AccountChanged(author=author, audience=audience):
+            return f"account {_nick(author)}: {author.account} | to {_nicks(audience)}"
+        case effects.UserModesChanged(user=user, changes=changes):
+            return f"umode {user.nick}: {' '.join(format_modes(changes))}"
+    raise AssertionError(f"no line for {effect}")
+
+
+def show_refusal(refusal: Refusal) -> str:
+    """Return numeric and parameters, and the text where it is not the usual one."""
+    words = " ".join((_ERROR_NAMES[refusal.numeric], *refusal.params))
+    usual = numerics.ERROR_TEXTS[refusal.numeric]
+    return words if refusal.text == usual else f"{words}: {refusal.text}"
+
+
+class Chat:
+    """A network, and what was said to it. ``play`` checks a transcript against it."""
+
+    def __init__(self, limits: NetworkLimits = LIMITS) -> None:
+        self.network = Network(limits)
+        self.now_ms = START_MS
+        self.events: list[Event] = []
+        self.effects: list[Effect] = []
+        self.refusals: list[Refusal] = []
+
+    def play(self, transcript: str) -> None:
+        """Apply the events of ``transcript``; fail unless all comes as it says."""
+        wanted = [line.strip() for line in transcript.strip().splitlines() if line.strip()]
+        found: list[str] = []
+        for line in wanted:
+            sign, _, rest = line.partition(" ")
+            assert sign in (">>", "<<", "!!"), line
+            if sign == ">>":
+                found += [line, *self._apply(parse_event(rest, self.now_ms))]
+                self.now_ms += STEP_MS
+        assert found == wanted, "it came as:\n" + "\n".join(found)
+
+    def _apply(self, event: Event) -> list[str]:
+        self.events.append(event)
+        before = self.network.snapshot()
+        try:
+            changed = self.network.apply(event)
+        except Refusal as refusal:
+            assert self.network.snapshot() == before, "a refused event has changed the state"
+            self.refusals.append(refusal)
+            return [f"!! {show_refusal(refusal)}"]
+        self.effects += changed
+        for effect in changed:
+            assert (effect.origin, effect.at_ms) == (event.session, event.at_ms)
+        return [f"<< {show_effect(effect)}".rstrip() for effect in changed]
+
+    def user(self, nick: str) -> User:
+        user = self.network.find_user(nick)
+        assert user is not None
+        return user
+
+    def channel(self, name: str) -> Channel:
+        channel = self.network.find_channel(name)
+        assert channel is not None
+        return channel
+
+
+def _nick(author: Author) -> str:
+    return author.source.partition("!")[0]
+
+
+def _nicks(users: Iterable[User]) -> str:
+    return " ".join(user.nick for user in users) or "nobody"
+
+
+def _names(channels: Iterable[Channel]) -> str:
+    return " ".join(channel.name for channel in channels) or "nowhere"

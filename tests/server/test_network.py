@@ -1,0 +1,754 @@
+"""The chat as a state machine: transcripts of events and effects."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from dataclasses import fields
+from types import ModuleType
+
+import pytest
+
+from securechat.irc.message import NO_TAGS
+from securechat.server import effects, events, network
+from securechat.server.effects import Effect
+from securechat.server.events import Event
+from securechat.server.network import NICK_RESERVED_TEXT, Network
+from securechat.server.refusals import Refusal
+from securechat.server.state import Author
+from tests.server.network_transcripts import LIMITS, START_MS, STEP_MS, Chat, parse_event
+
+TRANSCRIPTS = {
+    "a user comes and goes": """
+        >> 1 attach alice
+        >> 1 detach bye
+        << quit alice: bye | to nobody | from nowhere
+        >> 2 attach alice
+    """,
+    "a nick is taken however it is written": """
+        >> 1 attach alice
+        >> 2 attach ALICE
+        !! ERR_NICKNAMEINUSE ALICE
+        >> 2 attach alice as alice
+        !! ERR_NICKNAMEINUSE alice
+        >> 2 attach bob
+        >> 2 nick Alice
+        !! ERR_NICKNAMEINUSE Alice
+    """,
+    "nicks are folded by ascii, so brackets differ from braces": """
+        >> 1 attach a[
+        >> 2 attach a{
+        >> 3 attach A[
+        !! ERR_NICKNAMEINUSE A[
+    """,
+    "a session that never attached detaches": """
+        >> 7 detach gone
+        >> 1 attach alice
+        >> 7 detach gone
+    """,
+    "a change of nick is seen where the user is": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 3 attach carol
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 1 join #hall
+        << joined #hall alice
+        >> 2 join #hall
+        << joined #hall bob
+        >> 1 nick alison
+        << nick alice alison | to bob
+        >> 1 nick ALISON
+        << nick alison ALISON | to bob
+        >> 1 nick ALISON
+        >> 3 nick alice
+        << nick carol alice | to nobody
+    """,
+    "a registered nick is for its account alone": f"""
+        >> 1 account Alice
+        >> 2 attach alice
+        !! ERR_NICKNAMEINUSE alice: {NICK_RESERVED_TEXT}
+        >> 2 attach alice as Bob
+        !! ERR_NICKNAMEINUSE alice: {NICK_RESERVED_TEXT}
+        >> 3 attach guest
+        >> 3 nick ALICE
+        !! ERR_NICKNAMEINUSE ALICE: {NICK_RESERVED_TEXT}
+        >> 2 attach alice as Alice
+        >> 3 login Alice
+        << account guest: Alice | to nobody
+        >> 3 nick alice
+        !! ERR_NICKNAMEINUSE alice
+        >> 2 detach bye
+        << quit alice: bye | to nobody | from nowhere
+        >> 3 nick alice
+        << nick guest alice | to nobody
+    """,
+    "several sessions are one user until the last has gone": """
+        >> 1 account alice
+        >> 1 attach alice as alice
+        >> 1 join #den
+        << joined #den alice
+        >> 2 attach bob
+        >> 2 join #den
+        << joined #den bob
+        >> 3 attach Alice as alice
+        << sessions alice: 1 3
+        >> 3 join #den
+        >> 3 privmsg #den from the phone
+        << privmsg #den by alice: from the phone
+        >> 1 detach desk closed
+        << sessions alice: 3
+        >> 4 attach alice as alice
+        << sessions alice: 3 4
+        >> 3 detach battery
+        << sessions alice: 4
+        >> 4 privmsg bob still here
+        << privmsg bob by alice: still here
+        >> 4 mode #den +v bob
+        << mode #den by alice: +v bob
+        >> 4 detach good night
+        << quit alice: good night | to bob | from #den
+        >> 5 attach alice as alice
+        >> 5 join #den
+        << joined #den alice
+        >> 5 topic #den mine
+        !! ERR_CHANOPRIVSNEEDED #den
+    """,
+    "a session of an account attaches under another nick of it too": """
+        >> 1 account alice
+        >> 1 attach alice_ as alice
+        >> 2 attach alice_ as alice
+        << sessions alice_: 1 2
+        >> 3 attach alice as alice
+        >> 3 attach alice_ as bob
+        !! ERR_NICKNAMEINUSE alice_
+    """,
+    "a login is seen where the user is, once": """
+        >> 1 attach alice
+        >> 1 join #den
+        << joined #den alice
+        >> 2 attach bob
+        >> 2 join #den
+        << joined #den bob
+        >> 1 login alice
+        << account alice: alice | to bob
+        >> 1 login alice
+        >> 1 login alison
+        << account alice: alison | to bob
+    """,
+    "real name and absence are seen where the user is": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 2 realname Bob the Second
+        << realname bob: Bob the Second | to alice
+        >> 2 away at lunch
+        << away bob: at lunch | to alice
+        >> 2 away at lunch
+        >> 2 away
+        << away bob:  | to alice
+        >> 2 away
+    """,
+    "modes of a user": """
+        >> 1 attach alice
+        >> 1 umode +i
+        << umode alice: +i
+        >> 1 umode +i
+        >> 1 umode +o
+        >> 1 umode -o
+        >> 1 oper
+        << umode alice: +o
+        >> 1 oper
+        >> 1 umode -i+i-o
+        << umode alice: -i+i-o
+    """,
+    "who makes a channel is its operator": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 join #Den
+        << joined #Den alice
+        >> 1 join #den
+        >> 2 join #DEN
+        << joined #Den bob
+        >> 2 topic #den mine
+        !! ERR_CHANOPRIVSNEEDED #Den
+        >> 1 topic #den ours
+        << topic #Den by alice: ours
+        >> 1 part #den bye for now
+        << parted #Den alice: bye for now
+        >> 2 part #den
+        << parted #Den bob:
+        >> 2 join #den
+        << joined #den bob
+        >> 2 topic #den mine
+        << topic #den by bob: mine
+    """,
+    "a topic is cleared, and open to all without +t": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 2 topic #den hello
+        !! ERR_NOTONCHANNEL #den
+        >> 2 topic #nowhere hello
+        !! ERR_NOSUCHCHANNEL #nowhere
+        >> 2 join #den
+        << joined #den bob
+        >> 1 mode #den -t
+        << mode #den by alice: -t
+        >> 2 topic #den hello
+        << topic #den by bob: hello
+        >> 2 topic #den
+        << topic #den by bob:
+    """,
+    "leaving what one is not in": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 2 part #den
+        !! ERR_NOTONCHANNEL #den
+        >> 2 part #nowhere
+        !! ERR_NOSUCHCHANNEL #nowhere
+    """,
+    "channels per user": """
+        >> 1 attach alice
+        >> 1 join #1
+        << joined #1 alice
+        >> 1 join #2
+        << joined #2 alice
+        >> 1 join #3
+        << joined #3 alice
+        >> 1 join #4
+        !! ERR_TOOMANYCHANNELS #4
+        >> 1 join #3
+        >> 1 part #1
+        << parted #1 alice:
+        >> 1 join #4
+        << joined #4 alice
+    """,
+    "kicks": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 3 attach carol
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 2 kick #den alice no
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 3 kick #den alice no
+        !! ERR_NOTONCHANNEL #den
+        >> 1 kick #nowhere bob no
+        !! ERR_NOSUCHCHANNEL #nowhere
+        >> 1 kick #den nobody no
+        !! ERR_NOSUCHNICK nobody
+        >> 1 kick #den carol no
+        !! ERR_USERNOTINCHANNEL carol #den
+        >> 1 kick #DEN BOB enough for today
+        << kicked #den bob by alice: enough for today
+        >> 2 privmsg #den why
+        !! ERR_CANNOTSENDTOCHAN #den: Cannot send to channel (+n)
+        >> 2 join #den
+        << joined #den bob
+        >> 1 kick #den alice out
+        << kicked #den alice by alice: out
+    """,
+    "invitations": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 3 attach carol
+        >> 1 join #den
+        << joined #den alice
+        >> 1 invite #den nobody
+        !! ERR_NOSUCHNICK nobody
+        >> 2 invite #den carol
+        !! ERR_NOTONCHANNEL #den
+        >> 2 invite #nowhere carol
+        !! ERR_NOSUCHCHANNEL #nowhere
+        >> 2 join #den
+        << joined #den bob
+        >> 2 invite #den ALICE
+        !! ERR_USERONCHANNEL alice #den
+        >> 2 invite #den carol
+        << invited #den carol by bob
+        >> 1 mode #den +i
+        << mode #den by alice: +i
+        >> 2 invite #den carol
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 3 join #den
+        << joined #den carol
+        >> 3 part #den
+        << parted #den carol:
+        >> 3 join #den
+        !! ERR_INVITEONLYCHAN #den
+        >> 1 invite #den carol
+        << invited #den carol by alice
+        >> 3 nick carla
+        << nick carol carla | to nobody
+        >> 3 join #den
+        << joined #den carla
+    """,
+    "an invitation ends with the user": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 1 mode #den +i
+        << mode #den by alice: +i
+        >> 1 invite #den bob
+        << invited #den bob by alice
+        >> 2 detach bye
+        << quit bob: bye | to nobody | from nowhere
+        >> 3 attach bob
+        >> 3 join #den
+        !! ERR_INVITEONLYCHAN #den
+    """,
+    "keys": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 1 mode #den +k Secret
+        << mode #den by alice: +k Secret
+        >> 2 join #den
+        !! ERR_BADCHANNELKEY #den
+        >> 2 join #den secret
+        !! ERR_BADCHANNELKEY #den
+        >> 2 join #den Secret
+        << joined #den bob
+        >> 1 mode #den +k Secret
+        >> 1 mode #den +k other
+        << mode #den by alice: +k other
+        >> 1 mode #den -k wrong
+        << mode #den by alice: -k *
+        >> 1 mode #den -k wrong
+    """,
+    "limits": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 3 attach carol
+        >> 1 join #den
+        << joined #den alice
+        >> 1 mode #den +l 2
+        << mode #den by alice: +l 2
+        >> 2 join #den
+        << joined #den bob
+        >> 3 join #den
+        !! ERR_CHANNELISFULL #den
+        >> 1 mode #den +l 1
+        << mode #den by alice: +l 1
+        >> 1 mode #den -l
+        << mode #den by alice: -l
+        >> 1 mode #den -l
+        >> 3 join #den
+        << joined #den carol
+    """,
+    "bans": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 1 mode #den +b BOB!*@*
+        << mode #den by alice: +b BOB!*@*
+        >> 1 mode #den +b bob!*@*
+        >> 2 join #den
+        !! ERR_BANNEDFROMCHAN #den
+        >> 1 invite #den bob
+        << invited #den bob by alice
+        >> 2 join #den
+        !! ERR_BANNEDFROMCHAN #den
+        >> 1 mode #den +b *!*@h9.ip
+        << mode #den by alice: +b *!*@h9.ip
+        >> 1 mode #den +b c!*@*
+        << refused ERR_BANLISTFULL #den b
+        >> 1 mode #den -b bob!*@*
+        << mode #den by alice: -b BOB!*@*
+        >> 1 mode #den -b bob!*@*
+        >> 2 join #den
+        << joined #den bob
+    """,
+    "a ban silences a member without a rank": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 1 mode #den +b *!*@h2.ip
+        << mode #den by alice: +b *!*@h2.ip
+        >> 2 privmsg #den hello
+        !! ERR_CANNOTSENDTOCHAN #den: Cannot send to channel (+b)
+        >> 1 mode #den +v bob
+        << mode #den by alice: +v bob
+        >> 2 privmsg #den hello
+        << privmsg #den by bob: hello
+        >> 1 mode #den -v+b bob *!*@h1.ip
+        << mode #den by alice: -v+b bob *!*@h1.ip
+        >> 1 privmsg #den hello
+        << privmsg #den by alice: hello
+    """,
+    "an invitation opens what is closed to all": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 1 mode #den +kil secret 1
+        << mode #den by alice: +kil secret 1
+        >> 1 invite #den bob
+        << invited #den bob by alice
+        >> 2 join #den
+        << joined #den bob
+    """,
+    "who may speak": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 3 attach carol
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 3 privmsg #den hello
+        !! ERR_CANNOTSENDTOCHAN #den: Cannot send to channel (+n)
+        >> 1 mode #den -n+m
+        << mode #den by alice: -n+m
+        >> 3 privmsg #den hello
+        !! ERR_CANNOTSENDTOCHAN #den: Cannot send to channel (+m)
+        >> 2 notice #den hello
+        !! ERR_CANNOTSENDTOCHAN #den: Cannot send to channel (+m)
+        >> 1 privmsg #den hello
+        << privmsg #den by alice: hello
+        >> 1 mode #den +v bob
+        << mode #den by alice: +v bob
+        >> 2 notice #den thank you
+        << notice #den by bob: thank you
+        >> 1 mode #den -m
+        << mode #den by alice: -m
+        >> 3 privmsg #den hello
+        << privmsg #den by carol: hello
+        >> 3 privmsg #nowhere hello
+        !! ERR_NOSUCHCHANNEL #nowhere
+    """,
+    "direct messages": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 privmsg BOB hello you
+        << privmsg bob by alice: hello you
+        >> 1 notice bob hello
+        << notice bob by alice: hello
+        >> 1 tagmsg bob
+        << tagmsg bob by alice:
+        >> 1 privmsg alice note to myself
+        << privmsg alice by alice: note to myself
+        >> 1 privmsg nobody hello
+        !! ERR_NOSUCHNICK nobody
+    """,
+    "modes of a channel, many at once": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 3 attach carol
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 2 mode #den +i
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 3 mode #den +i
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 1 mode #nowhere +i
+        !! ERR_NOSUCHCHANNEL #nowhere
+        >> 1 mode #den +nts
+        << mode #den by alice: +s
+        >> 1 mode #den +ovov-s nobody carol bob BOB
+        << mode #den by alice: +ov-s bob bob
+        << refused ERR_NOSUCHNICK nobody
+        << refused ERR_USERNOTINCHANNEL carol #den
+        >> 1 mode #den +o bob
+        >> 1 mode #den -o alice
+        << mode #den by alice: -o alice
+        >> 1 mode #den +o alice
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 2 mode #den -v alice
+    """,
+    "a rank ends with the membership": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 1 part #den
+        << parted #den alice:
+        >> 1 join #den
+        << joined #den alice
+        >> 1 mode #den +i
+        !! ERR_CHANOPRIVSNEEDED #den
+    """,
+    "those who shared a channel see the end, each once": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 3 attach carol
+        >> 1 join #a
+        << joined #a alice
+        >> 2 join #a
+        << joined #a bob
+        >> 1 join #b
+        << joined #b alice
+        >> 2 join #b
+        << joined #b bob
+        >> 3 join #c
+        << joined #c carol
+        >> 1 detach bye
+        << quit alice: bye | to bob | from #a #b
+        >> 2 detach bye
+        << quit bob: bye | to nobody | from #a #b
+        >> 3 part #c
+        << parted #c carol:
+    """,
+}
+
+
+@pytest.mark.parametrize("name", TRANSCRIPTS)
+def test_transcript(name: str) -> None:
+    Chat().play(TRANSCRIPTS[name])
+
+
+# ---- nothing is left out ----
+
+
+def _kinds(module: ModuleType, base: type) -> set[type]:
+    return {
+        kind
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, base) and kind is not base
+    }
+
+
+def test_the_transcripts_have_every_event_every_effect_and_every_refusal() -> None:
+    seen_events, seen_effects, seen_refusals = set(), set(), set()
+    for transcript in TRANSCRIPTS.values():
+        chat = Chat()
+        chat.play(transcript)
+        seen_events |= {type(event) for event in chat.events}
+        seen_effects |= {type(effect) for effect in chat.effects}
+        refused = [e.refusal for e in chat.effects if isinstance(e, effects.Refused)]
+        seen_refusals |= {(r.numeric, r.text) for r in (*chat.refusals, *refused)}
+    assert seen_events == _kinds(events, Event)
+    assert seen_effects == _kinds(effects, Effect)
+    raised = set()
+    for node in ast.walk(ast.parse(inspect.getsource(network))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Refusal":
+            numeric, text = getattr(network.numerics, ast.unparse(node.args[0])[9:]), ""
+            for keyword in node.keywords:
+                value = keyword.value
+                constant = isinstance(value, ast.Constant)
+                text = value.value if constant else getattr(network, ast.unparse(value))
+            raised.add((numeric, text or Refusal(numeric).text))
+    assert len(raised) > 10
+    assert seen_refusals == raised
+
+
+def test_there_is_a_rule_for_every_event() -> None:
+    assert set(Network(LIMITS)._rules) == _kinds(events, Event)
+
+
+@pytest.mark.parametrize("kind", sorted(_kinds(events, Event), key=lambda kind: kind.__name__))
+def test_events_do_not_change(kind: type) -> None:
+    parameters = kind.__dataclass_params__  # type: ignore[attr-defined]
+    assert parameters.frozen
+    assert "__slots__" in vars(kind)
+
+
+@pytest.mark.parametrize("kind", sorted(_kinds(effects, Effect), key=lambda kind: kind.__name__))
+def test_effects_do_not_change_and_name_no_session_but_their_origin(kind: type) -> None:
+    """A message to a room of thousands is one small object."""
+    assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    names = {field.name for field in fields(kind)}
+    assert {"origin", "at_ms"} < names
+    assert not any("session" in name or "connection" in name for name in names)
+
+
+# ---- what an effect and the state hold ----
+
+
+def test_an_effect_holds_who_it_was_then() -> None:
+    chat = Chat()
+    chat.play(
+        """
+        >> 1 attach Alice
+        >> 1 join #den
+        << joined #den Alice
+        >> 1 privmsg #den hello
+        << privmsg #den by Alice: hello
+        >> 1 login alison
+        << account Alice: alison | to nobody
+        >> 1 nick Alison
+        << nick Alice Alison | to nobody
+        >> 1 privmsg #den hello
+        << privmsg #den by Alison: hello
+        """
+    )
+    _, first, login, nick, second = chat.effects
+    guest = Author("Alice!~alice@h1.ip", None)
+    assert first == effects.ChannelMessage(
+        *(1, START_MS + 2 * STEP_MS, chat.channel("#den"), guest),
+        *("PRIVMSG", "hello", f"id{START_MS + 2 * STEP_MS}", NO_TAGS),
+    )
+    assert isinstance(login, effects.AccountChanged)
+    assert isinstance(nick, effects.NickChanged)
+    assert isinstance(second, effects.ChannelMessage)
+    assert login.author == nick.author == Author("Alice!~alice@h1.ip", "alison")
+    assert second.author == Author("Alison!~alice@h1.ip", "alison")
+
+
+def test_tags_of_a_message_are_carried() -> None:
+    chat = Chat()
+    chat.play(">> 1 attach alice\n>> 2 attach bob")
+    tags = {"+typing": "active"}
+    event = events.SendMessage(1, START_MS, "bob", "TAGMSG", "", "id", tags)
+    (effect,) = chat.network.apply(event)
+    assert isinstance(effect, effects.DirectMessage)
+    assert effect.tags == tags
+    assert (effect.sender, effect.recipient) == (chat.user("alice"), chat.user("bob"))
+
+
+def test_a_session_more_keeps_the_user_as_it_was() -> None:
+    chat = Chat()
+    chat.play(">> 1 account alice\n>> 1 attach alice as alice")
+    user = chat.user("alice")
+    chat.play(">> 2 attach ALICE as alice\n<< sessions alice: 1 2")
+    assert chat.user("ALICE") is user
+    assert (user.id, user.nick, user.host, user.realname) == (1, "alice", "h1.ip", "Real alice")
+    assert chat.network.sessions == {1: user, 2: user}
+    chat.play(">> 1 detach bye\n<< sessions alice: 2")
+    assert (user.id, user.host) == (1, "h1.ip")
+    assert chat.network.users == {1: user}
+
+
+def test_times() -> None:
+    chat = Chat()
+    chat.play(
+        """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 1 topic #den hello
+        << topic #den by alice: hello
+        >> 1 mode #den +b bob!*@*
+        << mode #den by alice: +b bob!*@*
+        >> 1 privmsg bob hello
+        << privmsg bob by alice: hello
+        """
+    )
+    alice, den = chat.user("alice"), chat.channel("#den")
+    assert alice.connected_ms == START_MS
+    assert alice.active_ms == START_MS + 5 * STEP_MS
+    assert chat.user("bob").active_ms == chat.user("bob").connected_ms == START_MS + STEP_MS
+    assert den.created_ms == START_MS + 2 * STEP_MS
+    assert (den.topic_by, den.topic_ms) == ("alice!~alice@h1.ip", START_MS + 3 * STEP_MS)
+    (ban,) = den.bans.values()
+    assert (ban.by, ban.at_ms) == ("alice!~alice@h1.ip", START_MS + 4 * STEP_MS)
+    chat.play(">> 1 topic #den\n<< topic #den by alice:")
+    assert (den.topic, den.topic_by, den.topic_ms) == ("", "", 0)
+
+
+def test_a_new_channel_keeps_strangers_and_topics_out() -> None:
+    chat = Chat()
+    chat.play(">> 1 attach alice\n>> 1 join #den\n<< joined #den alice")
+    assert chat.channel("#DEN").modes == {"n": "", "t": ""}
+    assert chat.channel("#DEN").ranks(chat.user("alice")) == {"o"}
+
+
+def test_the_most_users_at_one_time_are_counted() -> None:
+    chat = Chat()
+    chat.play(
+        """
+        >> 1 account alice
+        >> 1 attach alice as alice
+        >> 2 attach alice as alice
+        << sessions alice: 1 2
+        >> 3 attach bob
+        >> 3 detach bye
+        << quit bob: bye | to nobody | from nowhere
+        >> 4 attach carol
+        """
+    )
+    assert chat.network.most_users == 2
+
+
+@pytest.mark.parametrize("name", TRANSCRIPTS)
+def test_two_networks_fed_alike_are_equal(name: str) -> None:
+    first, second = Chat(), Chat()
+    first.play(TRANSCRIPTS[name])
+    second.play(TRANSCRIPTS[name])
+    assert first.network.snapshot() == second.network.snapshot()
+
+
+CHANGES = [
+    "1 detach bye",
+    "1 nick alison",
+    "1 realname A",
+    "1 away out",
+    "1 umode +i",
+    "1 account x",
+    "1 login x",
+    "1 oper",
+    "1 join #hall",
+    "1 part #den",
+    "1 kick #den bob",
+    "1 invite #den carol",
+    "1 topic #den hi",
+    "1 mode #den +m",
+    "1 mode #den +b x!*@*",
+    "1 mode #den +v bob",
+    "1 privmsg bob hi",
+    "9 attach dave",
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_snapshot_tells_every_change(change: str) -> None:
+    chat = Chat()
+    chat.play(
+        """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 3 attach carol
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        """
+    )
+    before = chat.network.snapshot()
+    assert before == chat.network.snapshot()
+    chat.network.apply(parse_event(change, chat.now_ms))
+    assert chat.network.snapshot() != before
+
+
+def test_the_changes_above_are_of_every_event() -> None:
+    assert {type(parse_event(change, 0)) for change in CHANGES} == _kinds(events, Event)
+
+
+# ---- the transcripts themselves ----
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ">> 1 attach alice\n<< joined #den alice",
+        ">> 1 attach alice\n>> 1 join #den",
+        ">> 1 attach alice\n>> 1 join #den\n<< joined #hall alice",
+        ">> 1 attach alice\n>> 2 attach alice",
+        ">> 1 attach alice\n>> 2 attach bob\n!! ERR_NICKNAMEINUSE bob",
+    ],
+)
+def test_a_wrong_transcript_fails(wrong: str) -> None:
+    with pytest.raises(AssertionError):
+        Chat().play(wrong)
