@@ -106,9 +106,10 @@ class Relay:
         for session in self.services.registry.snapshot():
             session.connection.thread.post(partial(session.close, reason))
         for thread in self._threads:
-            thread.begin_stop(_GOODBYE_S)
+            # Posted, so that it comes after the last lines, which the calls above post.
+            thread.post(partial(thread.begin_stop, _GOODBYE_S))
         for thread in self._threads:
-            thread.stop(_GOODBYE_S)
+            thread.join()
         self._hashers.close()
         self._store.close()
         _log.info("stopped: %s", reason)
