@@ -1,0 +1,462 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transcript import HELLO, NEW, NOW, OLD, C, S, Step, make, play
+
+from securechat.client.deliveries import OPEN_DELIVERIES
+from securechat.client.events import (
+    AccountChanged,
+    AwayChanged,
+    Delivered,
+    Failure,
+    HostChanged,
+    Invited,
+    Joined,
+    Kicked,
+    LoggedOut,
+    MemberSnapshot,
+    ModeChanged,
+    NamesReceived,
+    NickChanged,
+    NickRejected,
+    NotDelivered,
+    Parted,
+    Quit,
+    RawReceived,
+    RealnameChanged,
+    Reply,
+    TextReceived,
+    TopicChanged,
+    VerificationRequired,
+)
+from securechat.client.protocol import (
+    ClientProtocol,
+    check_command,
+    check_line,
+    check_text,
+)
+from securechat.client.session import Credentials
+from securechat.errors import LocalProtocolError, RemoteProtocolError
+from securechat.irc.message import BODY_BYTES, Message
+
+
+def said(conversation: str, sender: str, text: str, **more: object) -> TextReceived:
+    fields: dict[str, object] = {
+        "target": conversation,
+        "account": None,
+        "kind": "message",
+        "time": NOW,
+        "direct": not conversation.startswith("#"),
+    }
+    return TextReceived(
+        conversation=conversation,
+        sender=sender,
+        text=text,
+        **(fields | more),  # type: ignore[arg-type]
+    )
+
+
+def send(text: str, target: str = "#room", delivery: int = 1, kind: str = "message") -> Step:
+    return lambda protocol: protocol.send_text(target, text, delivery=delivery, kind=kind)  # type: ignore[arg-type]
+
+
+# ---- on the network ----
+
+BOB = ":bob!~b@host"
+
+CONVERSATIONS: dict[str, list[Step]] = {
+    "coming and going, as of today": [
+        *NEW,
+        S(":alice!~a@host JOIN #room * :Alice A."),
+        Joined("alice", "#room", 1, True, None, "Alice A."),
+        S("353 alice = #room :@bob +~carol!c@h alice"),
+        S("366 alice #Room :End of /NAMES list."),
+        NamesReceived(
+            "#room",
+            (
+                MemberSnapshot("carol", "~+"),
+                MemberSnapshot("bob", "@"),
+                MemberSnapshot("alice", ""),
+            ),
+            True,
+        ),
+        S(":dave!d@h JOIN #room daves :Dave"),
+        Joined("dave", "#room", 4, False, "daves", "Dave"),
+        S(f"{BOB} PART #room :tea"),
+        Parted("bob", "#room", 3, "tea", False),
+        S(":carol!c@h KICK #ROOM dave :spam"),
+        Kicked("dave", "#room", 2, "carol", "spam", False),
+        S(":carol!c@h NICK caroline"),
+        NickChanged("carol", "caroline", False),
+        S(":caroline!c@h QUIT :bye"),
+        Quit("caroline", (("#room", 1),), "bye"),
+        S(":alice!~a@host NICK alicia"),
+        NickChanged("alice", "alicia", True),
+        S(":alicia!~a@host PART #room"),
+        Parted("alicia", "#room", 0, "", True),
+        S("366 alicia #room :End of /NAMES list."),
+        Reply("366", ("#room", "End of /NAMES list."), "End of /NAMES list."),
+    ],
+    "the names of old servers": [
+        *OLD,
+        S(":Alice!a@h JOIN :&Tea[1]"),
+        Joined("Alice", "&Tea[1]", 1, True),
+        S("353 alice @ &Tea[1] :@bob"),
+        S("353 alice @ &Tea[1] :alice "),
+        S("366 alice &tea{1} :End of /NAMES list."),
+        NamesReceived("&Tea[1]", (MemberSnapshot("bob", "@"), MemberSnapshot("alice", "")), True),
+        S(":bob!b@h MODE &tea{1} +v-o alice bob"),
+        ModeChanged("&Tea[1]", ("+v-o", "alice", "bob"), "bob"),
+        S("366 alice &Tea[1] :End of /NAMES list."),
+        NamesReceived("&Tea[1]", (MemberSnapshot("alice", "+"), MemberSnapshot("bob", "")), False),
+        S(":bob!b@h KICK &Tea[1] ALICE"),
+        Kicked("ALICE", "&Tea[1]", 0, "bob", "", True),
+    ],
+    "texts of others": [
+        *NEW,
+        S(f"@time=2026-05-06T07:08:09.012Z;msgid=m1;account=bobs {BOB} PRIVMSG #room :hi there"),
+        said(
+            "#room",
+            "bob",
+            "hi there",
+            account="bobs",
+            msgid="m1",
+            time=datetime(2026, 5, 6, 7, 8, 9, 12000, tzinfo=UTC),
+        ),
+        S(f"@time=nonsense {BOB} NOTICE alice :psst"),
+        said("bob", "bob", "psst", target="alice", kind="notice"),
+        S(f"{BOB} PRIVMSG @#room :\x01ACTION waves\x01"),
+        said("#room", "bob", "waves", target="@#room", kind="action"),
+        S(f"{BOB} PRIVMSG alice :\x01VERSION\x01"),
+        said("bob", "bob", "VERSION", target="alice", kind="ctcp"),
+        S(":irc.new NOTICE alice :*** hello"),
+        said("", "irc.new", "*** hello", target="alice", kind="notice", direct=False),
+    ],
+    "our texts, where the server echoes": [
+        *NEW,
+        send("hello"),
+        C("@label=1.0 PRIVMSG #room hello"),
+        S("@label=1.0;time=2026-01-02T03:04:05Z :alice!~a@host PRIVMSG #room :hello"),
+        said("#room", "alice", "hello", own=True),
+        Delivered(1),
+        send("waves", kind="action", delivery=2),
+        C("@label=2.0 PRIVMSG #room :\x01ACTION waves\x01"),
+        send("note", "bob", kind="notice", delivery=3),
+        C("@label=3.0 NOTICE bob note"),
+        S("@label=3.0 :alice!~a@host NOTICE bob :note"),
+        said("bob", "alice", "note", own=True, kind="notice"),
+        Delivered(3),
+        S("@label=2.0 FAIL PRIVMSG TOO_FAST #room :Slow down"),
+        NotDelivered(2, "#room", "TOO_FAST", "Slow down"),
+    ],
+    "our text in a batch with an away message": [
+        *NEW,
+        send("hello", "bob"),
+        C("@label=1.0 PRIVMSG bob hello"),
+        S("@label=1.0 BATCH +x labeled-response"),
+        S("@batch=x :alice!~a@host PRIVMSG bob :hello"),
+        S("@batch=x :irc.new 301 alice bob :gone fishing"),
+        S("BATCH -x"),
+        said("bob", "alice", "hello", own=True),
+        Delivered(1),
+        Reply("301", ("bob", "gone fishing"), "gone fishing"),
+    ],
+    "our texts to ourselves": [
+        *NEW,
+        send("note", "alice"),
+        C("@label=1.0 PRIVMSG alice note"),
+        S("@label=1.0 :alice!~a@host PRIVMSG alice :note"),
+        said("alice", "alice", "note", own=True),
+        Delivered(1),
+        S(":alice!~a@host PRIVMSG alice :note"),
+    ],
+    "several lines are one delivery": [
+        *NEW,
+        send("one\r\n\ntwo\rthree"),
+        C("@label=1.0 PRIVMSG #room one"),
+        C("@label=1.1 PRIVMSG #room two"),
+        C("@label=1.2 PRIVMSG #room three"),
+        S("@label=1.0 ACK"),
+        S("@label=1.1 404 alice #room :Cannot send to channel"),
+        NotDelivered(1, "#room", "404", "Cannot send to channel"),
+        S("@label=1.2 ACK"),
+    ],
+    "our texts, where nothing is echoed": [
+        *OLD,
+        send("hello"),
+        C("PRIVMSG #room hello"),
+        C("PING delivery-1"),
+        said("#room", "alice", "hello", own=True),
+        send("psst", "nobody", delivery=2),
+        C("PRIVMSG nobody psst"),
+        C("PING delivery-2"),
+        said("nobody", "alice", "psst", own=True),
+        S(":irc.old PONG irc.old :delivery-1"),
+        Delivered(1),
+        S(":irc.old 401 alice NoBody :No such nick/channel"),
+        NotDelivered(2, "nobody", "401", "No such nick/channel"),
+        S(":irc.old PONG irc.old :delivery-2"),
+        S(":irc.old PONG irc.old :delivery-x"),
+        RawReceived(Message("PONG", ("irc.old", "delivery-x"), "irc.old")),
+    ],
+    "refusals": [
+        *OLD,
+        S("403 alice #nowhere :No such channel"),
+        Failure("", "403", ("#nowhere",), "No such channel"),
+        S("FAIL JOIN CHANNEL_RENAMED #a #b :moved"),
+        Failure("JOIN", "CHANNEL_RENAMED", ("#a", "#b"), "moved"),
+        S("433 alice bob :Nickname is already in use"),
+        NickRejected("bob", False, "Nickname is already in use"),
+        S("437 alice #room :Channel is temporarily unavailable"),
+        Failure("", "437", ("#room",), "Channel is temporarily unavailable"),
+        S("421 alice FOO :Unknown command"),
+        Failure("", "421", ("FOO",), "Unknown command"),
+    ],
+    "changes of people": [
+        *OLD,
+        S(f"{BOB} AWAY :lunch"),
+        AwayChanged("bob", "lunch"),
+        S(f"{BOB} AWAY"),
+        AwayChanged("bob", None),
+        S(f"{BOB} ACCOUNT bobs"),
+        AccountChanged("bob", "bobs"),
+        S(f"{BOB} ACCOUNT *"),
+        AccountChanged("bob", None),
+        S(f"{BOB} SETNAME :Bob B."),
+        RealnameChanged("bob", "Bob B."),
+        S(f"{BOB} CHGHOST u h.example"),
+        HostChanged("bob", "u", "h.example"),
+        S(f"{BOB} INVITE alice #room"),
+        Invited("alice", "#room", "bob", True),
+        S(f"{BOB} TOPIC #room :tea"),
+        TopicChanged("#room", "tea", "bob"),
+        S("332 alice #room :tea"),
+        TopicChanged("#room", "tea", None),
+        S("331 alice #room :No topic is set"),
+        TopicChanged("#room", "", None),
+        S(":alice!a@h MODE alice +i"),
+        ModeChanged("alice", ("+i",), "alice"),
+        S("901 alice alice!a@h :You are now logged out"),
+        LoggedOut("You are now logged out"),
+        S("REGISTER VERIFICATION_REQUIRED alice :Look into your mail"),
+        VerificationRequired("alice", "Look into your mail"),
+        S("NOTE * HINT :by the way"),
+        Reply("NOTE", ("*", "HINT", "by the way"), "by the way"),
+    ],
+    "what we do not know is not lost": [
+        *OLD,
+        S(f"{BOB} TAGMSG #room"),
+        RawReceived(Message("TAGMSG", ("#room",), "bob!~b@host")),
+        S(f"{BOB} WALLOPS :hi"),
+        RawReceived(Message("WALLOPS", ("hi",), "bob!~b@host")),
+        S("PRIVMSG"),
+        RawReceived(Message("PRIVMSG")),
+    ],
+    "a netsplit, in a batch": [
+        *OLD,
+        S("BATCH +y netsplit a.irc b.irc"),
+        S(f"@batch=y {BOB} QUIT :a.irc b.irc"),
+        S("BATCH -y"),
+        Quit("bob", (), "a.irc b.irc"),
+    ],
+    "is anybody there": [*OLD, ClientProtocol.ping, C("PING alive"), S("PONG irc.old alive")],
+    "raw lines": [*OLD, lambda p: p.raw("@a=b WHOIS  bob"), C("@a=b WHOIS  bob")],
+}
+
+
+@pytest.mark.parametrize("bytewise", [False, True], ids=["whole", "bytewise"])
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_conversation(name: str, bytewise: bool) -> None:
+    play(make(), CONVERSATIONS[name], bytewise=bytewise)
+
+
+def test_what_is_open_when_the_connection_ends() -> None:
+    protocol = make()
+    play(protocol, [*NEW, send("hello"), C("@label=1.0 PRIVMSG #room hello"), S("ERROR :bye")])
+    assert protocol.connection_lost("gone") == [NotDelivered(1, "#room", "CONNECTION_LOST", "bye")]
+
+
+def test_texts_before_the_welcome_are_refused() -> None:
+    steps = [*HELLO, send("hi"), NotDelivered(1, "#room", "NOT_CONNECTED", "not connected")]
+    play(make(), steps)
+
+
+def test_texts_that_are_never_answered_do_not_pile_up() -> None:
+    protocol = make()
+    play(protocol, NEW)
+    for delivery in range(OPEN_DELIVERIES):
+        protocol.send_text("#room", "hi", delivery=delivery)
+    protocol.data_to_send()
+    text = "too many texts wait for an answer"
+    play(protocol, [send("hi", delivery=5000), NotDelivered(5000, "#room", "TOO_MANY", text)])
+
+
+def test_long_texts_are_cut_so_that_others_get_them_whole() -> None:
+    protocol = make()
+    play(protocol, NEW)
+    protocol.receive_data(b":alice!~alice@a.host.example JOIN #room * :A\r\n")
+    text = "ünï cödé " * 200
+    protocol.send_text("#room", text.strip(), delivery=1)
+    lines = protocol.data_to_send().decode().splitlines()
+    pieces = []
+    for line in lines:
+        message = Message.parse(line)
+        seen = Message("PRIVMSG", message.params, "alice!~alice@a.host.example").to_line()
+        assert len(seen.encode()) <= BODY_BYTES
+        pieces.append(message.params[1])
+    assert len(pieces) == -(-len(text.encode()) // (BODY_BYTES - 50))
+    assert " ".join(pieces) == text.strip()
+
+
+def test_a_target_that_leaves_no_room() -> None:
+    protocol = make()
+    play(protocol, OLD)
+    with pytest.raises(LocalProtocolError, match="no room"):
+        protocol.send_text("#" + "x" * 400, "hi", delivery=1)
+    assert protocol.data_to_send() == b""
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        ("", "x"),
+        ("a b", "x"),
+        ("a,b", "x"),
+        (":a", "x"),
+        ("a\r\nQUIT", "x"),
+        ("a", "\r\n"),
+        ("a", "\0"),
+    ],
+)
+def test_texts_that_cannot_be_said(target: str, text: str) -> None:
+    with pytest.raises(LocalProtocolError):
+        check_text(target, text)
+
+
+@pytest.mark.parametrize("line", ["", "A\r\nB", "  ", "JOIN " + "x" * 600, "PRIVMSG #a :x\0"])
+def test_lines_that_cannot_be_said(line: str) -> None:
+    with pytest.raises(LocalProtocolError):
+        check_line(line)
+
+
+def test_commands_that_cannot_be_said() -> None:
+    for words in [("JOIN", "a b", "c"), ("join", "#a"), ("TOPIC", "#a", "x\ny")]:
+        with pytest.raises(LocalProtocolError):
+            check_command(*words)
+
+
+@pytest.mark.parametrize(
+    "data", [b"\0\r\n", b"x" * 20_000, b"@batch=none FOO\r\n", b"BATCH -x\r\n"]
+)
+def test_what_no_server_may_say(data: bytes) -> None:
+    protocol = make()
+    protocol.start()
+    with pytest.raises(RemoteProtocolError):
+        protocol.receive_data(data)
+
+
+# ---- any bytes ----
+
+_WORDS = st.sampled_from(
+    [
+        "CAP",
+        "AUTHENTICATE",
+        "001",
+        "005",
+        "353",
+        "366",
+        "376",
+        "433",
+        "437",
+        "900",
+        "903",
+        "904",
+        "908",
+        "421",
+        "301",
+        "404",
+        "JOIN",
+        "PART",
+        "KICK",
+        "QUIT",
+        "NICK",
+        "PRIVMSG",
+        "NOTICE",
+        "MODE",
+        "TOPIC",
+        "INVITE",
+        "AWAY",
+        "ACCOUNT",
+        "BATCH",
+        "ERROR",
+        "PING",
+        "PONG",
+        "FAIL",
+        "REGISTER",
+        "ACK",
+        "SETNAME",
+        "CHGHOST",
+        "NAK",
+        "LS",
+        "NEW",
+        "DEL",
+        "*",
+        "alice",
+        "bob",
+        "#room",
+        "+",
+        "+ov-b",
+        "+x",
+        "-x",
+        "sasl=PLAIN",
+        "sasl",
+        "batch",
+        "echo-message",
+        "SUCCESS",
+        "NICKNAME_RESERVED",
+        "ACCOUNT_REQUIRED",
+        "CHANTYPES=",
+        "PREFIX=(o)@",
+        "PREFIX=x",
+        "CASEMAPPING=ascii",
+        "cj1hYmM=",
+        ":",
+        ":text",
+        "\x01ACTION",
+        "ÿ",
+    ]
+)
+_LINES = st.builds(
+    lambda tags, source, words: f"{tags}{source}{' '.join(words)}\r\n".encode(),
+    st.sampled_from(["", "@label=1.0 ", "@batch=x;label=1.0 ", "@time=x;account=b "]),
+    st.sampled_from(["", ":alice!a@h ", ":bob!b@h ", ":irc.test ", ": "]),
+    st.lists(_WORDS, min_size=1, max_size=6),
+)
+
+
+@given(
+    st.lists(st.one_of(_LINES, st.binary(max_size=80)), max_size=25),
+    st.booleans(),
+    st.booleans(),
+)
+def test_any_bytes_are_events_or_a_remote_protocol_error(
+    chunks: list[bytes], with_login: bool, welcomed: bool
+) -> None:
+    protocol = make(
+        credentials=Credentials("alice", "pencil") if with_login else None, other_nick=True
+    )
+    protocol.start()
+    if welcomed:
+        protocol.receive_data(b"001 alice :Welcome\r\n422 alice :no MOTD\r\n")
+        protocol.send_text("#room", "hello", delivery=1)
+    try:
+        for chunk in chunks:
+            protocol.receive_data(chunk)
+    except RemoteProtocolError:
+        pass
+    for line in protocol.data_to_send().decode().split("\r\n")[:-1]:
+        Message.parse(line)
