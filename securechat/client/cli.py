@@ -123,6 +123,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return the exit code."""
     parser = build_parser()
     arguments = parser.parse_args(argv)
+    if sys.stdin is None:  # closed by whoever started us; the annotation does not know of that
+        parser.error("there is no standard input")
     terminal = sys.stdin.isatty()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -283,7 +283,7 @@ class Client:
 
         def intent(protocol: ClientProtocol) -> None:
             name = protocol.session.nick if account == "*" else account
-            self._connector.proposed = Credentials(name, password)
+            self._connector.proposed = Credentials(name, password, self._certificate)
             protocol.command("REGISTER", account, email, password)
 
         self._do(intent, registered=False)

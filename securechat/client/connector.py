@@ -19,6 +19,7 @@ from securechat.client.events import (
     AccountRequired,
     Disconnected,
     Event,
+    Failure,
     Joined,
     Kicked,
     LoggedIn,
@@ -231,6 +232,8 @@ class Connector:
                 self.identity = replace(self.identity, nick=event.new)
             case LoggedIn() | Registered() if self.proposed is not None:
                 self.identity = replace(self.identity, credentials=self.proposed)
+                self.proposed = None
+            case Failure(command="REGISTER"):
                 self.proposed = None
             case LoginRejected():
                 self.proposed = None

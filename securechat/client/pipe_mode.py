@@ -73,7 +73,7 @@ class PipeMode:
         self._screen = screen
         self._problems = problems
         self._clock = clock
-        self._inbox: queue.SimpleQueue[str | _Signal] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[str | _Signal | OSError] = queue.SimpleQueue()
         self._room = threading.Semaphore(WINDOW_LINES)
         self._open = 0
         self._failed = 0
@@ -94,10 +94,13 @@ class PipeMode:
                 while not self._over and (event := client.poll()) is not None:
                     self._show(wording, event)
                     self._handle(client, event)
-            elif item is _Signal.END_OF_INPUT:
-                self._input_over = True
-            else:
+            elif isinstance(item, str):
                 self._say(client, item)
+            else:
+                self._input_over = True
+                if isinstance(item, OSError):
+                    self._failed += 1
+                    self._problem(f"cannot read the input: {item.strerror}")
         if self._open:
             self._problem(f"{self._open} lines were not acknowledged")
         return not self._failed and not self._open and self._input_over
@@ -158,6 +161,14 @@ class PipeMode:
     # ---- on the input thread ----
 
     def _read(self) -> None:
+        try:
+            self._read_lines()
+        except OSError as error:
+            self._inbox.put(error)
+        else:
+            self._inbox.put(_Signal.END_OF_INPUT)
+
+    def _read_lines(self) -> None:
         # Not through sys.stdin: a thread that is blocked inside of it breaks the interpreter's end.
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         tail = ""
@@ -169,7 +180,6 @@ class PipeMode:
                 self._hand_over(tail[:LINE_CHARACTERS])
                 tail = tail[LINE_CHARACTERS:]
         self._hand_over(tail + decoder.decode(b"", final=True))
-        self._inbox.put(_Signal.END_OF_INPUT)
 
     def _hand_over(self, line: str) -> None:
         line = line.strip("\r")

@@ -7,7 +7,9 @@ reads whole lines as the system hands them over.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import enum
 import os
 import queue
 import selectors
@@ -179,20 +181,26 @@ class Terminal:
                 set_mode(before)
 
 
+class _Signal(enum.Enum):
+    EVENTS = enum.auto()
+    GONE = enum.auto()
+
+
 class PlainTerminal:
     """Whole lines in, whole lines out. Owned by the main thread; ``wake`` is safe from any thread.
 
     The system echoes what is typed, passwords too; the question says so.
     """
 
-    def __init__(self, source: TextIO, screen: TextIO) -> None:
-        self._source = source
+    def __init__(self, input_fd: int, encoding: str, screen: TextIO) -> None:
+        self._input_fd = input_fd
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
         self._screen = screen
-        self._inbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # None: look for events
+        self._inbox: queue.SimpleQueue[str | _Signal] = queue.SimpleQueue()
 
     def wake(self) -> None:
         """Have ``handle_events`` called soon."""
-        self._inbox.put(None)
+        self._inbox.put(_Signal.EVENTS)
 
     def close(self) -> None:
         """Give up what the terminal holds: nothing."""
@@ -211,20 +219,21 @@ class PlainTerminal:
             if ui.secret and ui.prompt != asked:
                 print(f"{ui.prompt}(it will be visible)", file=self._screen, flush=True)
             asked = ui.prompt
-            line_or_none = None if ui.finished else self._inbox.get()
-            if line_or_none is None:
-                continue
-            if line_or_none:
-                ui.handle_line(line_or_none.rstrip("\r\n"))
-            else:
+            item = _Signal.EVENTS if ui.finished else self._inbox.get()
+            if item is _Signal.GONE:
                 ui.leave()
-        for line in ui.take_output():
-            print(line, file=self._screen, flush=True)
+            elif isinstance(item, str):
+                ui.handle_line(item)
 
     def _read(self) -> None:
-        for line in self._source:
-            self._inbox.put(line)
-        self._inbox.put("")
+        # Not through sys.stdin: a thread blocked inside of it breaks the interpreter's end.
+        tail = ""
+        with contextlib.suppress(OSError):  # the terminal is gone
+            while data := os.read(self._input_fd, _READ_BYTES):
+                *lines, tail = (tail + self._decoder.decode(data)).split("\n")
+                for line in lines:
+                    self._inbox.put(line.rstrip("\r"))
+        self._inbox.put(_Signal.GONE)
 
 
 _SignalHandler = Callable[[int, FrameType | None], None]
@@ -248,4 +257,4 @@ def open_terminal() -> Terminal | PlainTerminal:
     """Return what fits the standard input, which is a terminal, and the standard output."""
     if HAS_TERMIOS and sys.stdout.isatty():
         return Terminal(sys.stdin.fileno(), sys.stdout, ansi=is_ansi(os.environ.get("TERM")))
-    return PlainTerminal(sys.stdin, sys.stdout)
+    return PlainTerminal(sys.stdin.fileno(), sys.stdin.encoding, sys.stdout)

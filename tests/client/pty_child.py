@@ -21,12 +21,12 @@ ON_A_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); " 
 
 
 class Child:
-    def __init__(self, arguments: Sequence[str], term: str) -> None:
+    def __init__(self, arguments: Sequence[str], term: str, stdout: int | None) -> None:
         self._master, slave = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-c", ON_A_TERMINAL, *arguments],
             stdin=slave,
-            stdout=slave,
+            stdout=slave if stdout is None else stdout,
             stderr=slave,
             cwd=ROOT,
             env=environment() | {"TERM": term, "COLUMNS": "80"},
@@ -65,8 +65,10 @@ class Child:
 
 
 @contextlib.contextmanager
-def on_a_terminal(*arguments: str, term: str = "xterm") -> Iterator[Child]:
-    child = Child(arguments, term)
+def on_a_terminal(
+    *arguments: str, term: str = "xterm", stdout: int | None = None
+) -> Iterator[Child]:
+    child = Child(arguments, term, stdout)
     try:
         yield child
     finally:

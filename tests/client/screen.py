@@ -34,8 +34,11 @@ class Screen:
             elif character == "\b":
                 self.column -= 1
             else:
-                assert character.isprintable(), f"unexpected control character: {character!r}"
                 width = display_width(character)
+                if width == 0:  # combines with what is before it
+                    line[self.column - 1] += character
+                    continue
+                assert character.isprintable(), f"unexpected control character: {character!r}"
                 line += " " * (self.column - len(line))
                 line[self.column : self.column + width] = [character] + [""] * (width - 1)
                 self.column += width

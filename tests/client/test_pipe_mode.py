@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -11,10 +12,12 @@ from scripted_server import TIMEOUT_S, Peer, Pki, serving
 from securechat.client.pipe_mode import WINDOW_LINES
 
 
-def run(pki: Pki, port: int, *more: str, lines: bytes = b"") -> subprocess.CompletedProcess[str]:
+def run(
+    pki: Pki, port: int, *more: str, lines: bytes | int = b""
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [sys.executable, "-c", MAIN, "--ca", pki.ca_file, "--port", str(port), *more],
-        input=lines,
+        **({"input": lines} if isinstance(lines, bytes) else {"stdin": lines}),  # type: ignore[arg-type]
         capture_output=True,
         timeout=TIMEOUT_S,
         cwd=ROOT,
@@ -139,3 +142,18 @@ def test_usage_errors(pki: Pki) -> None:
     done = run(pki, 1, "--nick", "a", "--to", "b", "--password-file", "/no/such/file")
     assert done.returncode == 2
     assert "/no/such/file: cannot be read" in done.stderr
+
+
+def test_an_input_that_cannot_be_read(pki: Pki) -> None:
+    def script(peer: Peer) -> None:
+        peer.register()
+        peer.until_gone()
+
+    unreadable = os.open(os.devnull, os.O_WRONLY)
+    try:
+        with serving(pki, script) as server:
+            done = run(pki, server.port, "--nick", "alice", "--to", "bob", lines=unreadable)
+    finally:
+        os.close(unreadable)
+    assert done.returncode == 1
+    assert "cannot read the input: Bad file descriptor" in done.stderr

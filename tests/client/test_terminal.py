@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import termios
 import threading
@@ -18,11 +19,15 @@ ALICE = ("--nick", "alice")
 
 @contextlib.contextmanager
 def running(
-    pki: Pki, *scripts: Script, flags: Sequence[str] = ALICE, term: str = "xterm"
+    pki: Pki,
+    *scripts: Script,
+    flags: Sequence[str] = ALICE,
+    term: str = "xterm",
+    stdout: int | None = None,
 ) -> Iterator[tuple[ScriptedServer, Child]]:
     with serving(pki, *scripts) as server:
         arguments = ["--ca", str(pki.ca_file), "--port", str(server.port), *flags]
-        with on_a_terminal(*arguments, term=term) as child:
+        with on_a_terminal(*arguments, term=term, stdout=stdout) as child:
             yield server, child
 
 
@@ -197,3 +202,30 @@ def test_a_rejected_certificate(pki: Pki, tmp_path_factory: pytest.TempPathFacto
         assert child.wait() == 2
         assert "not issued by the CA that you trust" in child.output
         assert "--ca" in child.output
+
+
+def test_a_screen_that_is_no_terminal(pki: Pki) -> None:
+    """Whole lines as the system edits them, nothing but lines out."""
+
+    def script(peer: Peer) -> None:
+        peer.register()
+        peer.joins("#room", "bob")
+        peer.echo(peer.expect("PRIVMSG", "#room", "hello"))
+        peer.until_gone()
+
+    receiver, sender = os.pipe()
+    flags = (*ALICE, "--join", "#room")
+    with running(pki, script, flags=flags, stdout=sender) as (_, child):
+        os.close(sender)
+        with open(receiver, encoding="utf-8") as output:
+            lines = iter(output.readline, "")
+            assert next(line for line in lines if "you joined #room" in line)
+            child.type("hello\n")
+            assert next(line for line in lines if "<alice> hello" in line)
+            child.type("/register\n")
+            assert next(lines) == "New password for alice: (it will be visible)\n"
+            child.type("\n")
+            assert "not registered" in next(lines)
+            child.type("exit\n")
+            assert list(lines) == []
+        assert child.wait() == 0

@@ -1,0 +1,28 @@
+"""What a bot may rely on."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import securechat.client
+from securechat.client import events
+
+
+def test_all_is_exported_and_documented() -> None:
+    for name in securechat.client.__all__:
+        thing = getattr(securechat.client, name)
+        if isinstance(thing, type):
+            assert thing.__doc__, name
+
+
+def test_every_event_is_exported_frozen_and_part_of_event() -> None:
+    kinds = set(typing.get_args(events.Event))
+    for name in events.__all__:
+        thing = getattr(events, name)
+        assert name in securechat.client.__all__
+        if isinstance(thing, type) and name != "MemberSnapshot":
+            assert thing in kinds
+            assert dataclasses.fields(thing)
+            assert thing.__dataclass_params__.frozen
+            assert hasattr(thing, "__slots__")

@@ -1,0 +1,386 @@
+"""The line interface, with a client that only takes note."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import UTC, datetime
+
+import pytest
+
+from securechat.client.commands import COMMANDS
+from securechat.client.events import (
+    AccountRequired,
+    AwayChanged,
+    Disconnected,
+    Event,
+    Failure,
+    Invited,
+    Joined,
+    Kicked,
+    LoginRejected,
+    MemberSnapshot,
+    ModeChanged,
+    NamesReceived,
+    NickChanged,
+    NickRejected,
+    NotDelivered,
+    Parted,
+    Quit,
+    RawReceived,
+    Registered,
+    Reply,
+    TextReceived,
+    TopicChanged,
+    Welcome,
+)
+from securechat.client.line_mode import LineMode
+from securechat.errors import NetworkError
+from securechat.irc.message import Message
+
+NOON = datetime(2026, 1, 2, 12, 0)
+
+
+class NotingClient:
+    """Writes down what it is asked to do."""
+
+    def __init__(self) -> None:
+        self.nick = "alice"
+        self.events: deque[Event] = deque()
+        self.done: list[tuple[str, ...]] = []
+        self.connected = True
+
+    def poll(self) -> Event | None:
+        return self.events.popleft() if self.events else None
+
+    def is_channel(self, target: str) -> bool:
+        return target.startswith("#")
+
+    def same_name(self, left: str, right: str) -> bool:
+        return left.lower() == right.lower()
+
+    def offers(self, capability: str) -> bool:
+        return capability == "draft/account-registration"
+
+    def __getattr__(self, name: str) -> object:
+        def note(*arguments: str, **more: str) -> int:
+            if not self.connected:
+                raise NetworkError("not connected")
+            self.done.append((name, *arguments, *more.values()))
+            return len(self.done)
+
+        return note
+
+
+class Chat:
+    def __init__(self, *channels: str) -> None:
+        self.client = NotingClient()
+        self.ui = LineMode(self.client, channels=channels, clock=lambda: NOON)  # type: ignore[arg-type]
+
+    def hear(self, *events: Event) -> list[str]:
+        self.client.events.extend(events)
+        self.ui.handle_events()
+        return self.ui.take_output()
+
+    def type(self, line: str) -> list[str]:
+        self.ui.handle_line(line)
+        return self.ui.take_output()
+
+    def done(self) -> list[tuple[str, ...]]:
+        done, self.client.done = self.client.done, []
+        return done
+
+
+@pytest.fixture
+def chat() -> Chat:
+    chat = Chat()
+    chat.hear(Welcome("alice", None, "TestNet", "hello"), Joined("alice", "#room", 1, True))
+    return chat
+
+
+# ---- what the user types ----
+
+
+@pytest.mark.parametrize(
+    ("line", "done"),
+    [
+        ("hello", ("send", "#room", "hello")),
+        ("//etc/hosts", ("send", "#room", "/etc/hosts")),
+        ("exit stage left", ("send", "#room", "exit stage left")),
+        ("/join #tea", ("join", "#tea")),
+        ("/J #tea secret", ("join", "#tea", "secret")),
+        ("/part", ("part", "#room", "")),
+        ("/part see you all", ("part", "#room", "see you all")),
+        ("/part #tea for  two", ("part", "#tea", "for  two")),
+        ("/msg bob hi  there", ("send", "bob", "hi  there")),
+        ("/me waves  twice", ("action", "#room", "waves  twice")),
+        ("/notice bob psst", ("notice", "bob", "psst")),
+        ("/nick alicia", ("set_nick", "alicia")),
+        ("/topic", ("command", "TOPIC", "#room")),
+        ("/topic tea at five", ("set_topic", "#room", "tea at five")),
+        ("/topic #tea tea at five", ("set_topic", "#tea", "tea at five")),
+        ("/names", ("command", "NAMES", "#room")),
+        ("/who", ("command", "WHO", "#room")),
+        ("/who *bob*", ("command", "WHO", "*bob*")),
+        ("/whois bob", ("command", "WHOIS", "bob")),
+        ("/list", ("command", "LIST")),
+        ("/away", ("away",)),
+        ("/away lunch time", ("away", "lunch time")),
+        ("/kick bob", ("command", "KICK", "#room", "bob")),
+        ("/kick bob go away", ("command", "KICK", "#room", "bob", "go away")),
+        ("/kick #tea bob go away", ("command", "KICK", "#tea", "bob", "go away")),
+        ("/invite bob", ("command", "INVITE", "bob", "#room")),
+        ("/invite bob #tea", ("command", "INVITE", "bob", "#tea")),
+        ("/mode", ("command", "MODE", "#room")),
+        ("/mode +o bob", ("command", "MODE", "#room", "+o", "bob")),
+        ("/mode #tea +i", ("command", "MODE", "#tea", "+i")),
+        ("/mode alice", ("command", "MODE", "alice")),
+        ("/raw PING :x  y", ("raw", "PING :x  y")),
+    ],
+)
+def test_what_is_typed(chat: Chat, line: str, done: tuple[str, ...]) -> None:
+    assert chat.type(line) == []
+    assert chat.done() == [done]
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("/nonsense", "! there is no command /nonsense; /help lists them"),
+        ("/", "! there is no command /; /help lists them"),
+        ("/msg bob", "! usage: /msg NICK TEXT"),
+        ("/kick #room", "! usage: /kick [#ROOM] NICK [REASON]"),
+        ("/help nonsense", "! there is no command /nonsense; /help lists them"),
+        ("/help /join", "/join #ROOM [KEY]: enter a room and talk there, also /j"),
+        ("", None),
+        ("   ", None),
+    ],
+)
+def test_what_cannot_be_done(chat: Chat, line: str, answer: str | None) -> None:
+    assert chat.type(line) == ([answer] if answer else [])
+    assert chat.done() == []
+
+
+def test_help_lists_every_command(chat: Chat) -> None:
+    text = "\n".join(chat.type("/help"))
+    for name, command in COMMANDS.items():
+        assert f"/{name}" in text
+        assert command.description in text
+
+
+def test_nobody_to_talk_to() -> None:
+    chat = Chat()
+    assert chat.ui.prompt == "> "
+    for line in ("hello", "/me waves"):
+        assert chat.type(line) == ["! you talk to nobody yet: /join #ROOM or /query NICK"]
+    assert chat.type("/names") == ["! which channel? you are in none now"]
+
+
+def test_not_connected(chat: Chat) -> None:
+    chat.client.connected = False
+    assert chat.type("hello") == ["! not connected"]
+
+
+@pytest.mark.parametrize(
+    ("line", "farewell"), [("exit", "leaving"), (" exit ", "leaving"), ("/quit so long", "so long")]
+)
+def test_leaving(chat: Chat, line: str, farewell: str) -> None:
+    chat.type(line)
+    assert (chat.ui.finished, chat.ui.farewell, chat.ui.error) == (True, farewell, None)
+
+
+# ---- where the user is ----
+
+
+def test_the_target_follows(chat: Chat) -> None:
+    assert chat.ui.prompt == "[#room] "
+    chat.hear(Joined("alice", "#tea", 1, True))
+    assert chat.ui.prompt == "[#tea] "
+    chat.type("/query bob")
+    assert chat.ui.prompt == "[bob] "
+    chat.hear(NickChanged("Bob", "robert", False))
+    assert chat.ui.prompt == "[robert] "
+    chat.type("/query")
+    assert chat.ui.prompt == "[#tea] "
+    chat.hear(Parted("alice", "#Tea", 0, "", True))
+    assert chat.ui.prompt == "[#room] "
+    chat.hear(Kicked("alice", "#room", 0, "bob", "spam", True))
+    assert chat.ui.prompt == "> "
+
+
+# ---- what is shown ----
+
+
+def text(conversation: str, sender: str, words: str, **more: object) -> TextReceived:
+    fields: dict[str, object] = {"direct": False, "kind": "message", "target": conversation}
+    return TextReceived(
+        conversation=conversation,
+        sender=sender,
+        account=None,
+        text=words,
+        time=datetime(2026, 1, 2, 12, 4).astimezone(UTC),
+        **(fields | more),  # type: ignore[arg-type]
+    )
+
+
+EVIL = "\x1b]0;x\x07"
+MARK = "\N{REPLACEMENT CHARACTER}"
+
+SHOWN: list[tuple[Event, str]] = [
+    (text("#room", "bob", "hi"), "12:04 <bob> hi"),
+    (text("#tea", "bob", "hi"), "12:04 [#tea] <bob> hi"),
+    (text("#room", "bob", "waves", kind="action"), "12:04 * bob waves"),
+    (text("#room", "bob", "psst", kind="notice"), "12:04 -bob- psst"),
+    (text("bob", "bob", "hi", direct=True), "12:04 [private] <bob> hi"),
+    (text("bob", "alice", "hi", direct=True, own=True), "12:04 [private to bob] <alice> hi"),
+    (text("", "irc.test", "hello", kind="notice"), "12:04 -irc.test- hello"),
+    (
+        text("bob", "bob", "VERSION", kind="ctcp", direct=True),
+        "12:04 [private] * bob asks by CTCP, and is not answered: VERSION",
+    ),
+    (text("#room", f"b{EVIL}", f"h{EVIL}"), f"12:04 <b{MARK}]0;x{MARK}> h{MARK}]0;x{MARK}"),
+    (Joined("carol", "#room", 3, False), "12:00 --> carol joined #room (3 people)"),
+    (Parted("carol", "#room", 1, "", False), "12:00 <-- carol left #room (1 person)"),
+    (Parted("carol", "#room", 2, "tea", False), "12:00 <-- carol left #room (2 people): tea"),
+    (
+        Quit("carol", (("#room", 2), ("#tea", 1)), "bye"),
+        "12:00 <-- carol quit (#room: 2 people, #tea: 1 person): bye",
+    ),
+    (
+        Kicked("carol", "#room", 2, "bob", "spam", False),
+        "12:00 <-- carol was thrown out of #room by bob (2 people): spam",
+    ),
+    (
+        NamesReceived("#room", (MemberSnapshot("bob", "@"), MemberSnapshot("alice", "")), True),
+        "12:00 --> you joined #room (2 people): @bob alice",
+    ),
+    (NickChanged("bob", "robert", False), "12:00 * bob is now known as robert"),
+    (TopicChanged("#room", "tea", None), "12:00 * topic of #room: tea"),
+    (TopicChanged("#room", "tea", "bob"), "12:00 * bob set the topic of #room: tea"),
+    (ModeChanged("#room", ("+o", "bob"), "carol"), "12:00 * carol set modes +o bob on #room"),
+    (
+        Invited("alice", "#tea", "bob", True),
+        "12:00 * bob invites you to #tea; /join #tea accepts",
+    ),
+    (AwayChanged("bob", "lunch"), "12:00 * bob is away: lunch"),
+    (AwayChanged("bob", None), "12:00 * bob is back"),
+    (
+        Reply("311", ("bob", "~b", "host", "*", "Bob B."), "Bob B."),
+        "12:00 * bob is ~b@host (Bob B.)",
+    ),
+    (Reply("322", ("#room", "3", "tea"), "tea"), "12:00 * #room (3): tea"),
+    (Reply("311", ("bob",), "bob"), "12:00 * bob"),
+    (Reply("999", ("a", "b"), "b"), "12:00 * a b"),
+    (Failure("", "403", ("#x",), "No such channel"), "12:00 ! #x: No such channel"),
+    (Failure("*", "X", (), "Something"), "12:00 ! Something"),
+    (NotDelivered(1, "bob", "401", "No such nick"), "12:00 ! not delivered to bob: No such nick"),
+    (RawReceived(Message("WALLOPS", ("hi",))), "12:00 ? WALLOPS hi"),
+]
+
+
+@pytest.mark.parametrize(("event", "line"), SHOWN)
+def test_what_is_shown(chat: Chat, event: Event, line: str) -> None:
+    assert chat.hear(event) == [line]
+
+
+@pytest.mark.parametrize(
+    "event", [Reply("366", ("#x", "End"), "End"), Joined("alice", "#x", 1, True)]
+)
+def test_what_is_not_shown(chat: Chat, event: Event) -> None:
+    assert chat.hear(event) == []
+
+
+def test_the_small_talk_of_servers_is_not_shown() -> None:
+    chat = Chat("#room")
+    assert chat.hear(Reply("002", ("x",), "x"), Reply("372", ("- hi",), "- hi")) == ["12:00 * - hi"]
+    assert chat.hear(Welcome("alice", "alice", "", "")) == [
+        "12:00 * welcome to the network: you are alice, logged in as alice"
+    ]
+
+
+def test_hints_for_a_guest_who_is_nowhere() -> None:
+    assert Chat().hear(Welcome("alice", None, "TestNet", "")) == [
+        "12:00 * welcome to TestNet: you are alice",
+        "12:00 * /register keeps the nick alice yours",
+        "12:00 * /join #ROOM enters a room; /help lists all commands",
+    ]
+
+
+# ---- questions ----
+
+
+def test_a_reserved_nick_and_another() -> None:
+    chat = Chat()
+    chat.hear(NickRejected("alice", True, "registered"))
+    assert chat.ui.prompt == "Password for alice (empty: take another nick): "
+    assert chat.ui.secret
+    chat.type("")
+    assert (chat.ui.prompt, chat.ui.secret) == ("Your nick: ", False)
+    chat.type("two words")
+    assert chat.ui.prompt == "Your nick: "
+    chat.type("alicia")
+    assert chat.done() == [("set_nick", "alicia")]
+    chat.hear(NickRejected("alicia", False, "in use"))
+    assert chat.ui.prompt == "Your nick: "
+    chat.type("exit")
+    assert chat.ui.finished
+
+
+def test_a_wrong_password_is_asked_for_again() -> None:
+    chat = Chat()
+    chat.hear(NickRejected("alice", True, "registered"))
+    chat.type("pen")
+    chat.hear(LoginRejected("alice", "904", "no"))
+    assert chat.ui.prompt.startswith("Password for alice")
+    chat.type("pencil")
+    assert chat.done() == [("login", "alice", "pen"), ("login", "alice", "pencil")]
+
+
+def test_an_account_is_required_and_made() -> None:
+    chat = Chat()
+    chat.hear(AccountRequired("log in"))
+    assert chat.ui.prompt == "Password for alice (empty: register it): "
+    chat.type("")
+    assert chat.ui.prompt == "New password for alice: "
+    chat.type("pen\x07cil")  # cannot be a password: asked again
+    assert chat.ui.prompt == "New password for alice: "
+    chat.type("pencil")
+    chat.type("pencil")
+    assert chat.done() == [("register", "pencil", "*")]
+    chat.hear(Failure("REGISTER", "WEAK_PASSWORD", (), "too weak"))
+    assert chat.ui.prompt == "Password for alice (empty: register it): "
+    assert chat.hear(Registered("alice", "ok")) == ["12:00 * the account alice is yours now"]
+
+
+def test_registering_needs_a_password(chat: Chat) -> None:
+    chat.type("/register me@example.org")
+    assert chat.type("") == ["! not registered: there was no password"]
+    assert chat.ui.prompt == "[#room] "
+
+
+def test_logging_in_later(chat: Chat) -> None:
+    chat.type("/login bob")
+    assert chat.ui.prompt == "Password for bob: "
+    chat.type("pencil")
+    assert chat.done() == [("login", "bob", "pencil")]
+    chat.type("/login")
+    chat.type("")
+    assert chat.done() == []
+    assert chat.hear(LoginRejected("bob", "904", "no")) == ["12:00 ! login as bob failed: no"]
+    assert chat.ui.prompt == "[#room] "
+
+
+# ---- the end of the connection ----
+
+
+def test_a_lost_connection(chat: Chat) -> None:
+    chat.type("/login bob")
+    lost = Disconnected("gone", True, 3.7, NetworkError("gone"))
+    assert chat.hear(lost) == ["12:00 ! connection lost: gone; trying again in 4 s"]
+    assert chat.ui.prompt == "[#room] "
+    assert not chat.ui.finished
+
+
+def test_the_end(chat: Chat) -> None:
+    error = NetworkError("gone")
+    assert chat.hear(Disconnected("gone", False, 0.0, error)) == []
+    assert (chat.ui.finished, chat.ui.error) == (True, error)
