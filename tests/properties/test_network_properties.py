@@ -1,0 +1,307 @@
+"""Storms of events on the chat state: whatever comes in whatever order, it stays in one piece."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from random import Random
+from typing import TypeVar
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from securechat.irc.casemapping import fold
+from securechat.irc.modes import CHANNEL_MODES, PREFIXES, USER_MODES, ModeChange
+from securechat.server import effects, events
+from securechat.server.effects import Effect
+from securechat.server.events import Event
+from securechat.server.network import Network, NetworkLimits
+from securechat.server.refusals import Refusal
+from securechat.server.state import Channel, User
+from tests.server.network_transcripts import show_effect, show_refusal
+
+T = TypeVar("T")
+
+LIMITS = NetworkLimits(channels_per_user=3, list_entries=1)
+
+# A world so small that everything meets everything.
+SESSIONS = range(1, 8)
+NICKS = ("ann", "ANN", "bob", "Bob", "cat", "d[")
+CHANNELS = ("#a", "#A", "#b", "#c", "#d")
+ACCOUNTS = ("ann", "Bob", "eve")
+MASKS = ("ann!*@*", "*!*@h1.ip", "*!*@*", "BOB!*@*")
+
+WORDS = ("", "x", "hello there")
+
+
+def _modes(b: int, c: int) -> tuple[ModeChange, ...]:
+    """Changes as the handlers make them: each letter is known and has what it needs."""
+    letters = "ovbbkl" + CHANNEL_MODES.flag
+    changes = []
+    for number in (b, c, b ^ c)[: 1 + c % 3]:
+        letter, adding = letters[number % len(letters)], number % 3 != 0
+        params: dict[str, str | None] = {
+            "b": _pick(MASKS, number // 16),
+            "k": _pick(("k", "K"), number // 16) if adding else "*",
+            "l": _pick("125", number // 16) if adding else None,
+            "o": _pick(NICKS, number // 16),
+            "v": _pick(NICKS, number // 16),
+        }
+        changes.append(ModeChange(adding, letter, params.get(letter)))
+    return tuple(changes)
+
+
+def _attach(session: int, b: int, c: int) -> Event:
+    host = _pick(("h1.ip", "h2.ip"), c // 8)
+    account = _pick((None, None, *ACCOUNTS), c)
+    return events.Attach(session, 0, _pick(NICKS, b), "~u", "Real", host, "::1", account)
+
+
+def _user_modes(session: int, b: int, c: int) -> Event:
+    changes = [ModeChange(n % 2 == 0, _pick(USER_MODES.flag, n // 2)) for n in (b, c)]
+    return events.SetUserModes(session, 0, tuple(changes))
+
+
+def _message(session: int, b: int, c: int) -> Event:
+    kinds: tuple[events.MessageKind, ...] = ("PRIVMSG", "NOTICE", "TAGMSG")
+    target = _pick((*NICKS, *CHANNELS), b)
+    return events.SendMessage(session, 0, target, _pick(kinds, c), _pick(WORDS, c // 4), "")
+
+
+def _pick(choices: Sequence[T], number: int) -> T:
+    return choices[number % len(choices)]
+
+
+def _room(number: int) -> str:
+    return _pick(CHANNELS, number)
+
+
+# What happens often comes several times. Each takes a session and two numbers.
+KINDS: tuple[Callable[[int, int, int], Event], ...] = (
+    *(_attach, _attach, _attach),
+    *[lambda s, b, c: events.Join(s, 0, _room(b), _pick(("", "k"), c))] * 5,
+    *[lambda s, b, c: events.SetChannelModes(s, 0, _room(b), _modes(b // 4, c))] * 4,
+    *[_message] * 2,
+    lambda s, b, c: events.Part(s, 0, _room(b), _pick(WORDS, c)),
+    lambda s, b, c: events.Kick(s, 0, _room(b), _pick(NICKS, c), "x"),
+    lambda s, b, c: events.Invite(s, 0, _room(b), _pick(NICKS, c)),
+    lambda s, b, c: events.SetTopic(s, 0, _room(b), _pick(WORDS, c)),
+    lambda s, b, c: events.ChangeNick(s, 0, _pick(NICKS, b)),
+    lambda s, b, c: events.Detach(s, 0, _pick(WORDS, c)),
+    lambda s, b, c: events.SetAway(s, 0, _pick(WORDS, c)),
+    lambda s, b, c: events.SetRealname(s, 0, _pick(WORDS, c)),
+    _user_modes,
+    lambda s, b, c: events.CreateAccount(s, 0, _pick(ACCOUNTS, c)),
+    lambda s, b, c: events.LogIn(s, 0, _pick(ACCOUNTS, c)),
+    lambda s, b, c: events.GrantOperator(s, 0),
+)
+
+
+def _storm(data: bytes) -> list[Event]:
+    """Return the events that ``data`` stands for, four bytes each: much faster to draw so."""
+    numbers = [data[start : start + 4] for start in range(0, len(data) - 3, 4)]
+    return [_pick(KINDS, kind)(_pick(SESSIONS, s), b, c) for kind, s, b, c in numbers]
+
+
+storms = st.binary(min_size=4 * 40, max_size=4 * 250).map(_storm)
+storm_settings = settings(max_examples=300)
+
+
+class World:
+    """A network in a storm: gives each event a session that may have it, a time and an id."""
+
+    def __init__(self) -> None:
+        self.network = Network(LIMITS)
+        self.sessions: dict[int, int] = {}  # of the small world → of the network
+        self.count = 0
+
+    def fit(self, wanted: Event) -> Event:
+        """Return ``wanted`` as an event that a relay could propose now."""
+        self.count += 1
+        attached = self.sessions.get(wanted.session) in self.network.sessions
+        if isinstance(wanted, events.Attach | events.CreateAccount | events.Detach):
+            if isinstance(wanted, events.Attach):  # a new session, its id never used before
+                self.sessions[wanted.session] = self.count
+        elif not attached:
+            known = list(self.network.sessions)
+            if not known:
+                self.sessions[wanted.session] = self.count
+                return events.Attach(self.count, self.count, "ann", "~u", "Real", "h1.ip", "::1")
+            self.sessions[wanted.session] = known[self.count % len(known)]
+        fitted = replace(wanted, session=self.sessions.get(wanted.session, 0), at_ms=self.count)
+        if isinstance(fitted, events.SendMessage):
+            return replace(fitted, msgid=f"id{self.count}")
+        return fitted
+
+    def apply(self, fitted: Event) -> list[Effect] | Refusal:
+        try:
+            return self.network.apply(fitted)
+        except Refusal as refusal:
+            return refusal
+
+
+def shown(outcome: list[Effect] | Refusal) -> list[str]:
+    if isinstance(outcome, Refusal):
+        return [show_refusal(outcome)]
+    return [f"{effect.origin} {effect.at_ms} {show_effect(effect)}" for effect in outcome]
+
+
+def check_users(network: Network) -> None:
+    for user_id, user in network.users.items():
+        assert user.id == user_id
+        assert network.nicks[fold(user.nick)] is user
+        assert user.author.source == f"{user.nick}!{user.username}@{user.host}"
+        assert user.author.account == user.account
+        assert user.modes <= set(USER_MODES.flag)
+        assert user.sessions, "a user without a session"
+        assert len(set(user.sessions)) == len(user.sessions)
+        assert all(network.sessions[session] is user for session in user.sessions)
+        assert len(user.channels) <= LIMITS.channels_per_user
+        for name, channel in user.channels.items():
+            assert network.channels[name] is channel
+            assert channel.members[user_id].user is user
+    assert len(network.nicks) == len(network.users)
+    assert sum(len(user.sessions) for user in network.users.values()) == len(network.sessions)
+    for session, user in network.sessions.items():
+        assert network.users[user.id] is user
+        assert session in user.sessions
+    assert network.most_users >= len(network.users)
+
+
+def check_channels(network: Network) -> None:
+    for name, channel in network.channels.items():
+        assert fold(channel.name) == name
+        assert channel.members, "an empty channel"
+        for user_id, member in channel.members.items():
+            assert network.users[user_id] is member.user
+            assert member.user.channels[name] is channel
+            assert member.ranks <= set(PREFIXES)
+        assert channel.invited <= set(network.users)
+        assert not channel.invited & set(channel.members)
+        assert len(channel.bans) <= LIMITS.list_entries
+        assert all(fold(ban.mask) == key for key, ban in channel.bans.items())
+        assert set(channel.modes) <= set("kl" + CHANNEL_MODES.flag)
+        assert all(bool(value) == (letter in "kl") for letter, value in channel.modes.items())
+        assert bool(channel.topic) == bool(channel.topic_by) == bool(channel.topic_ms)
+
+
+def check_accounts(network: Network, fitted: Event) -> None:
+    """A registered nick is only taken by its account; who had it before keeps it."""
+    if isinstance(fitted, events.Attach | events.ChangeNick):
+        user = network.sessions[fitted.session]
+        owner = network.accounts.get(fold(fitted.nick))
+        assert owner in (None, user.account)
+    for name, account in network.accounts.items():
+        assert fold(account) == name
+
+
+@storm_settings
+@given(storms)
+def test_a_storm_leaves_the_state_in_one_piece(storm: list[Event]) -> None:
+    world = World()
+    network = world.network
+    for wanted in storm:
+        fitted = world.fit(wanted)
+        before, were = network.snapshot(), set(network.channels)
+        outcome = world.apply(fitted)
+        if isinstance(outcome, Refusal):
+            assert network.snapshot() == before
+        else:
+            check_accounts(network, fitted)
+            if isinstance(fitted, events.Join) and fold(fitted.channel) not in were:
+                made = network.channels[fold(fitted.channel)]
+                (member,) = made.members.values()
+                assert member.ranks == {"o"}
+                assert member.user is network.sessions[fitted.session]
+        check_users(network)
+        check_channels(network)
+
+
+@storm_settings
+@given(storms)
+def test_two_networks_fed_alike_are_equal(storm: list[Event]) -> None:
+    world, other = World(), Network(LIMITS)
+    for wanted in storm:
+        fitted = world.fit(wanted)
+        outcome = shown(world.apply(fitted))
+        try:
+            others = shown(other.apply(fitted))
+        except Refusal as refusal:
+            others = shown(refusal)
+        assert others == outcome
+    assert other.snapshot() == world.network.snapshot()
+
+
+def _people(effect: Effect) -> set[int]:
+    """Whom an effect is told to, by the ids of users."""
+    match effect:
+        case effects.Quit(audience=audience):
+            return {user.id for user in audience}
+        case effects.NickChanged(audience=audience) | effects.AccountChanged(audience=audience):
+            return {user.id for user in audience}
+        case effects.RealnameChanged(audience=audience) | effects.AwayChanged(audience=audience):
+            return {user.id for user in audience}
+    return set()
+
+
+@storm_settings
+@given(storms)
+def test_effects_tell_those_who_share_a_channel_and_name_what_exists(storm: list[Event]) -> None:
+    world = World()
+    network = world.network
+    for wanted in storm:
+        fitted = world.fit(wanted)
+        user = network.sessions.get(fitted.session)
+        sharing = _sharing(user, network) if user is not None else set()
+        outcome = world.apply(fitted)
+        if isinstance(outcome, Refusal):
+            continue
+        for effect in outcome:
+            assert (effect.origin, effect.at_ms) == (fitted.session, fitted.at_ms)
+            told = _people(effect)
+            assert told in (set(), sharing)
+            if isinstance(effect, effects.Joined):
+                assert effect.user.id in effect.channel.members
+            elif isinstance(effect, effects.Parted | effects.Kicked):
+                assert effect.user.id not in effect.channel.members
+            elif isinstance(effect, effects.Quit):
+                assert effect.user.id not in network.users
+                assert told == sharing
+                assert all(effect.user.id not in c.members for c in effect.channels)
+
+
+def _sharing(user: User, network: Network) -> set[int]:
+    """Compute the audience the long way."""
+
+    def meets(other: User, channel: Channel) -> bool:
+        return user.id in channel.members and other.id in channel.members
+
+    return {
+        other.id
+        for other in network.users.values()
+        for channel in network.channels.values()
+        if other is not user and meets(other, channel)
+    }
+
+
+def test_storms_reach_every_rule() -> None:
+    """Else the properties above would say less than they seem to."""
+    seen: Counter[str] = Counter()
+    for seed in range(60):
+        world = World()
+        for wanted in _storm(Random(seed).randbytes(4 * 250)):
+            outcome = world.apply(world.fit(wanted))
+            if isinstance(outcome, Refusal):
+                seen[show_refusal(outcome).split(" ")[0]] += 1
+            else:
+                seen.update(type(effect).__name__ for effect in outcome)
+                refused = [e.refusal for e in outcome if isinstance(e, effects.Refused)]
+                seen.update(show_refusal(refusal).split(" ")[0] for refusal in refused)
+    rare = {
+        *("Joined", "Kicked", "Invited", "Quit", "SessionsChanged", "Refused", "DirectMessage"),
+        *("ERR_NICKNAMEINUSE", "ERR_TOOMANYCHANNELS", "ERR_BANNEDFROMCHAN", "ERR_BADCHANNELKEY"),
+        *("ERR_INVITEONLYCHAN", "ERR_CHANNELISFULL", "ERR_CANNOTSENDTOCHAN", "ERR_BANLISTFULL"),
+        *("ERR_USERNOTINCHANNEL", "ERR_USERONCHANNEL", "ERR_NOTONCHANNEL", "ERR_NOSUCHNICK"),
+    }
+    assert {name for name in rare if not seen[name]} == set(), seen
