@@ -23,6 +23,7 @@ from securechat.client.events import (
     Failure,
     NamesReceived,
     NotDelivered,
+    TextReceived,
     Welcome,
 )
 from securechat.client.safe_text import make_safe
@@ -147,13 +148,10 @@ class PipeMode:
         self._room.release()
 
     def _show(self, wording: Wording, event: Event) -> None:
-        if isinstance(event, Disconnected):
-            return
-        line = wording.line(event, self._target)
         if isinstance(event, NotDelivered | Failure):
-            self._problem(line)
-        elif line:
-            print(line, file=self._screen, flush=True)
+            self._problem(wording.line(event, self._target))
+        elif isinstance(event, TextReceived) and not event.own:
+            print(wording.line(event, self._target), file=self._screen, flush=True)
 
     def _problem(self, text: str) -> None:
         print(make_safe(text), file=self._problems, flush=True)

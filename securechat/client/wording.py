@@ -187,6 +187,8 @@ class Wording:
             case AwayChanged():
                 away = f"is away: {make_safe(event.message)}" if event.message else "is back"
                 return f"* {make_safe(event.nick)} {away}"
+            case AccountChanged() if self._client.same_name(event.nick, self._client.nick):
+                return ""  # LoggedIn and LoggedOut have told it
             case AccountChanged():
                 account = event.account
                 change = f"logged in as {make_safe(account)}" if account else "logged out"

@@ -9,6 +9,7 @@ import pytest
 
 from securechat.client.commands import COMMANDS
 from securechat.client.events import (
+    AccountChanged,
     AccountRequired,
     AwayChanged,
     Disconnected,
@@ -263,6 +264,8 @@ SHOWN: list[tuple[Event, str]] = [
     ),
     (AwayChanged("bob", "lunch"), "12:00 * bob is away: lunch"),
     (AwayChanged("bob", None), "12:00 * bob is back"),
+    (AccountChanged("bob", "bobs"), "12:00 * bob logged in as bobs"),
+    (AccountChanged("bob", None), "12:00 * bob logged out"),
     (
         Reply("311", ("bob", "~b", "host", "*", "Bob B."), "Bob B."),
         "12:00 * bob is ~b@host (Bob B.)",
@@ -283,7 +286,12 @@ def test_what_is_shown(chat: Chat, event: Event, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [Reply("366", ("#x", "End"), "End"), Joined("alice", "#x", 1, True)]
+    "event",
+    [
+        Reply("366", ("#x", "End"), "End"),
+        Joined("alice", "#x", 1, True),
+        AccountChanged("alice", "alice"),
+    ],
 )
 def test_what_is_not_shown(chat: Chat, event: Event) -> None:
     assert chat.hear(event) == []

@@ -49,7 +49,7 @@ def test_all_lines_are_said_and_acknowledged(pki: Pki) -> None:
         done = run(pki, server.port, "--nick", "alice", "--join", "#room", lines=text.encode())
     assert (done.returncode, done.stderr) == (0, "")
     assert said == lines
-    assert "03:04 <bob> go on" in done.stdout
+    assert done.stdout == "03:04 <bob> go on\n"
     assert "QUIT leaving" in server.peers[0].heard
 
 
