@@ -59,6 +59,11 @@ PASSWORD_BYTES: Final = 300
 """Most bytes of a password in UTF-8: "300 bytes should be a safe reasonable limit" for what must
 also fit in one line (account-registration)."""
 
+_REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cn", "Co", "Cs", "Zl", "Zp"})
+"""Control characters, line and paragraph separators, half surrogate pairs, and code points without
+a meaning (yet): the next version of Unicode may normalise those otherwise. RFC 8264, section 4.3.3
+also disallows format characters; they are let through: emoji and Persian are typed with them."""
+
 SCRAM_ITERATIONS: Final = 15_000
 """PBKDF2 rounds of a new verifier. RFC 7677 asks for at least 4096 and hopes for more; a client
 pays them at each login, on a phone or in a browser too. What is stored for the other mechanisms is
@@ -68,14 +73,8 @@ _ITERATIONS_LEAST: Final = 4096
 """Fewest rounds a server may ask of us, as in RFC 7677: one that asks for a single round wants a
 proof from which the password is quickly guessed."""
 
-_REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cn", "Co", "Cs", "Zl", "Zp"})
-"""Control characters, line and paragraph separators, half surrogate pairs, and code points without
-a meaning (yet): the next version of Unicode may normalise those otherwise. RFC 8264, section 4.3.3
-also disallows format characters; they are let through, for emoji and Persian are typed with them."""
-
 _ITERATIONS_LIMIT: Final = 1_000_000
 """Most rounds a server may ask of us: a hostile one must not keep a client busy for minutes."""
-
 
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
 _BAD_ESCAPE: Final = re.compile(r"=(?!2C|3D)")
@@ -282,7 +281,7 @@ class ScramServer:
         """
         if self._state is not _ScramState.CHALLENGED or self._verifier is None:
             raise RemoteProtocolError("a SCRAM proof before its challenge")
-        self._state = _ScramState.FAILED
+        self._state = _ScramState.DONE  # one try, right or wrong
         text = _decode(response)
         without_proof, _, proof_text = text.rpartition(",p=")
         fields = _attributes(without_proof)
@@ -297,7 +296,6 @@ class ScramServer:
         client_key = _xor(proof, signature)
         if not hmac.compare_digest(hashlib.sha256(client_key).digest(), self._verifier.stored_key):
             raise RemoteProtocolError("the SCRAM proof is wrong")
-        self._state = _ScramState.DONE
         return b"v=" + base64.b64encode(_hmac(self._verifier.server_key, signed))
 
 
