@@ -153,23 +153,15 @@ def test_most_open_batches() -> None:
 
 def test_most_messages() -> None:
     collector = BatchCollector()
-    message = Message("PRIVMSG", ("#a", "hi"), tags={"batch": "a"})
-    feed("BATCH +a x", "BATCH +b x", collector=collector)
-    for _ in range(BATCHED_MESSAGES):
-        assert collector.feed(message) is None
-    with pytest.raises(RemoteProtocolError):
-        feed("@batch=b PRIVMSG #a hi", collector=collector)
-    feed("BATCH -a", "@batch=b PRIVMSG #a hi", collector=collector)
-
-
-def test_ended_batches_leave_room_for_others() -> None:
-    collector = BatchCollector()
-    message = Message("PRIVMSG", ("#a", "hi"), tags={"batch": "b"})
+    message = Message("PRIVMSG", ("#a", "hi"), tags={"batch": "inner"})
     for _ in range(3):
-        feed("BATCH +a x", "@batch=a BATCH +b x", collector=collector)
+        feed("BATCH +outer x", "@batch=outer BATCH +inner x", collector=collector)
         for _ in range(BATCHED_MESSAGES - 1):
-            collector.feed(message)
-        feed("BATCH -b", "BATCH -a", collector=collector)
+            assert collector.feed(message) is None
+        feed("BATCH -inner", collector=collector)
+        with pytest.raises(RemoteProtocolError):
+            feed("@batch=outer PRIVMSG #a hi", collector=collector)
+        feed("BATCH -outer", collector=collector)
 
 
 def test_empty_batches_do_not_fill_memory() -> None:
@@ -188,7 +180,7 @@ def test_empty_batches_do_not_fill_memory() -> None:
 def nest(levels: int) -> Fed:
     """Put a batch into a batch into a batch …, with no more than two of them open at once."""
     collector = BatchCollector()
-    feed("@batch=1 BATCH +0 x", collector=collector)
+    feed("@batch=1 BATCH +0 x", "@batch=0 PRIVMSG #a hi", collector=collector)
     for level in range(1, levels - 1):
         feed(f"@batch={level + 1} BATCH +{level} x", f"BATCH -{level - 1}", collector=collector)
     last = levels - 1
@@ -199,8 +191,9 @@ def test_deepest_batch() -> None:
     depth, item = 0, nest(BATCH_DEPTH)
     while isinstance(item, Batch):
         depth += 1
-        item = item.content[0] if item.content else None
+        item = item.content[0]
     assert depth == BATCH_DEPTH
+    assert outline(item) == "hi"
 
 
 @pytest.mark.parametrize("levels", [BATCH_DEPTH + 1, 5000])

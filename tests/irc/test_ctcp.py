@@ -36,6 +36,7 @@ def test_last_delimiter_may_be_missing() -> None:
     """
     assert parse_ctcp("\x01ACTION waves") == ("ACTION", "waves")
     assert parse_ctcp("\x01VERSION") == ("VERSION", "")
+    assert parse_ctcp("\x01X") == ("X", "")
 
 
 @pytest.mark.parametrize(

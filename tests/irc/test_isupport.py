@@ -82,6 +82,7 @@ def test_values() -> None:
     assert told.get("EXCEPTS", "default") == ""
     assert told.get("MONITOR", "default") == "default"
     assert told.number("NICKLEN", 9) == 30
+    assert isupport("NICKLEN=" + "9" * 18).number("NICKLEN", 9) == 10**18 - 1
 
 
 def test_a_value_changes() -> None:

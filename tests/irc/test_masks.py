@@ -73,6 +73,8 @@ def test_does_not_match(mask: str) -> None:
         ("a*c", "abc", True),
         ("a*c", "abbbc", True),
         ("a*c", "abcd", False),
+        ("x*?b*b", "xabb", True),
+        ("x*?b*b", "xab", False),
         ("", "", True),
         ("*", "", True),
         ("?", "", False),
@@ -94,6 +96,7 @@ def test_other_characters_stand_for_themselves(character: str) -> None:
 
 
 def test_only_ascii_letters_are_folded() -> None:
+    assert matches("alice!*", "ALICE!x")
     assert matches("[A]*É", "[a]xÉ")
     assert not matches("[a]*", "{a}x")
     assert not matches("É*", "éx")

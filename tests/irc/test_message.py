@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from securechat.errors import LocalProtocolError, RemoteProtocolError
-from securechat.irc.message import MAX_PARAMS, NO_TAGS, Message, split_source
+from securechat.irc.message import NO_TAGS, Message, split_source
 
 # The lines that ``to_line`` writes for these messages too.
 CANONICAL = {
@@ -92,7 +92,6 @@ UNSENDABLE = {
     "semicolon in the name of a tag": Message("A", tags={"a;b": ""}),
     "equals sign in the name of a tag": Message("A", tags={"a=b": ""}),
     "tag without a name": Message("A", tags={"": "b"}),
-    "too many params": Message("A", ("b",) * (MAX_PARAMS + 1)),
 }
 
 
@@ -150,6 +149,13 @@ def test_any_number_of_parameters_is_read() -> None:
     params = tuple(f"p{number}" for number in range(100))
     assert Message.parse("A " + " ".join(params)).params == params
     assert Message.parse("A " + " ".join(params) + " :the last").params == (*params, "the last")
+
+
+def test_most_parameters_that_are_sent() -> None:
+    """Modern IRC: "Software SHOULD AVOID sending more than 15 parameters"."""
+    assert Message("A", ("b",) * 15).to_line() == "A" + " b" * 15
+    with pytest.raises(LocalProtocolError):
+        Message("A", ("b",) * 16).to_line()
 
 
 def test_of_a_repeated_tag_the_last_counts() -> None:

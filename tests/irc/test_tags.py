@@ -91,5 +91,5 @@ def test_client_only() -> None:
     """message-tags: "Tags without the client-only prefix MUST be removed by the server before being
     relayed with any message to another client".
     """
-    tags = parse_tags(r"+typing=active;time=1;+example.com/a=x\sy;batch=2;+;a+b=3")
-    assert client_only(tags) == {"+typing": "active", "+example.com/a": "x y"}
+    tags = parse_tags(r"+typing=active;time=1;+example.com/a=x\sy;batch=2;+;a+b=3;+c")
+    assert client_only(tags) == {"+typing": "active", "+example.com/a": "x y", "+c": ""}

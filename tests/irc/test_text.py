@@ -43,6 +43,8 @@ def test_cut_text(text: str, limit_bytes: int, cut: str) -> None:
         (" onetwo", 4, [" one", "two"]),
         ("aaaa bb", 4, ["aaaa", "bb"]),
         ("aaaa ", 4, ["aaaa", " "]),
+        ("aaaa b", 4, ["aaaa", "b"]),
+        ("a bbbbb", 4, ["a", "bbbb", "b"]),
         ("bb aa ", 5, ["bb", "aa "]),
         ("éééé", 5, ["éé", "éé"]),
         ("🎉🎉", 4, ["🎉", "🎉"]),
