@@ -78,6 +78,13 @@ class Delivery:
         for channel in user.channels.values():
             self._groups.pop(channel, None)
 
+    def show_joined(self, channel: Channel, user: User, at_ms: int, context: Context) -> None:
+        """Tell the origin, a further session of ``user``, of a channel that they are in."""
+        mask = context.session.caps
+        _to_origin(_Line(at_ms, user.author, _join_body(channel, user, mask)), context)
+        for numeric, *params in (*topic_replies(channel), *names_replies(channel, user, mask)):
+            context.reply(numeric, *params)
+
     # ---- messages ----
 
     def _channel_message(self, effect: effects.ChannelMessage, context: Context) -> None:
@@ -107,13 +114,11 @@ class Delivery:
     def _joined(self, effect: effects.Joined, context: Context) -> None:
         channel, user, author = effect.channel, effect.user, effect.author
         self._groups.pop(channel, None)
-        plain = f":{author.source} JOIN {channel.name}"
-        extended = f"{plain} {author.account or '*'} :{user.realname}"
         members = self._members(channel)
-        knowing = [session for session in members if session.caps & caps.EXTENDED_JOIN]
-        unknowing = [session for session in members if not session.caps & caps.EXTENDED_JOIN]
-        self._to_all(knowing, _Line(effect.at_ms, author, extended), context)
-        self._to_all(unknowing, _Line(effect.at_ms, author, plain), context)
+        for mask in (0, caps.EXTENDED_JOIN):
+            line = _Line(effect.at_ms, author, _join_body(channel, user, mask))
+            fitting = [session for session in members if session.caps & caps.EXTENDED_JOIN == mask]
+            self._to_all(fitting, line, context)
         if user.away:
             away = _Line(effect.at_ms, author, f":{author.source} AWAY :{user.away}")
             others = [session for session in members if session.id not in user.sessions]
@@ -319,6 +324,14 @@ class _Line(NamedTuple):
             if self.client_tags:
                 tags.append(format_tags(self.client_tags))
         return ";".join(tags), self.body
+
+
+def _join_body(channel: Channel, user: User, mask: int) -> str:
+    """Return the JOIN of ``user`` for a session with the capabilities ``mask``."""
+    plain = f":{user.author.source} JOIN {channel.name}"
+    if not mask & caps.EXTENDED_JOIN:
+        return plain
+    return f"{plain} {user.account or '*'} :{user.realname}"
 
 
 def _message(effect: effects.ChannelMessage | effects.DirectMessage, target: str) -> _Line:

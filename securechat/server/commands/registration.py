@@ -20,7 +20,6 @@ from securechat.server.dispatch import command
 from securechat.server.events import Attach, ChangeNick
 from securechat.server.network import NICK_RESERVED_TEXT
 from securechat.server.refusals import Refusal
-from securechat.server.rooms import names_replies, topic_replies
 
 __all__ = ["complete_registration"]
 
@@ -177,9 +176,6 @@ def _welcome(context: Context) -> None:
     if user.modes:
         context.reply(numerics.RPL_UMODEIS, "+" + "".join(sorted(user.modes)))
     for channel in user.channels.values():  # an account's further device is where the others are
-        context.line(f":{user.author.source} JOIN {channel.name}")
-        for replies in (topic_replies(channel), names_replies(channel, user, session.caps)):
-            for numeric, *params in replies:
-                context.reply(numeric, *params)
+        services.delivery.show_joined(channel, user, services.now_ms(), context)
     account = f" account {session.account}" if session.account else " as a guest"
     context.note(f"registered {user.nick}{account}")
