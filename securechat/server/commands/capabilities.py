@@ -37,7 +37,7 @@ def cap(context: Context, message: Message) -> None:
             session.cap_version = max(session.cap_version, min(version, _VALUES_VERSION))
             if session.cap_version >= _VALUES_VERSION:
                 _change(context, session.caps | caps.CAP_NOTIFY)
-            _send_list(context, "LS", _offer(context))
+            _send_list(context, "LS", _offer(context, version))
         case "LIST":
             _send_list(context, "LIST", caps.capability_names(session.caps))
         case "REQ":
@@ -63,10 +63,10 @@ def _pause_registration(context: Context) -> None:
         registration.negotiating = True
 
 
-def _offer(context: Context) -> list[str]:
+def _offer(context: Context, version: int) -> list[str]:
     accounts = context.services.config.accounts
     offered = [name for name in caps.BITS if _offered(context, name)]
-    if context.session.cap_version < _VALUES_VERSION:
+    if version < _VALUES_VERSION:  # even if the client has asked for more before
         return offered
     # A client asks for an e-mail address where one is required; that is where a code is given.
     registration = "before-connect" + (
