@@ -1,0 +1,152 @@
+"""The relay that is measured: one started for it, and what Linux knows about its process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from _bench_crowd import LoadError
+
+import securechat
+from securechat import pki
+
+__all__ = ["cpu_s", "running_relay", "settled_memory_bytes"]
+
+READY_TIMEOUT_S: Final = 20.0
+STOP_TIMEOUT_S: Final = 10.0
+"""A relay that has not stopped by then is killed; it says goodbye to 10,000 clients first."""
+
+QUIET_S: Final = 0.3
+QUIET_TIMEOUT_S: Final = 10.0
+_BUSY: Final = 0.02
+
+# A process that waits for what it has not been given cannot be measured: no flood limits, and no
+# PING between the messages that are counted.
+_LIMITS: Final = {
+    "connections": 1_000_000,
+    "commands_per_s": 0,
+    "input_queue_bytes": 16_777_216,
+    "sendq_bytes": 67_108_864,
+    "handshake_timeout_s": 60,
+    "registration_timeout_s": 600,
+    "ping_interval_s": 3600,
+    "ping_timeout_s": 3600,
+}
+
+_START: Final = "import sys; from securechat.server.cli import main; sys.exit(main())"
+
+
+@contextlib.contextmanager
+def running_relay(folder: Path, tls: str) -> Iterator[tuple[int, int, Path]]:
+    """A relay of this checkout with its files in ``folder``: its pid, its port, its CA's file.
+
+    It stops when the block is left. ``LoadError`` if it does not start.
+    """
+    pki.provision(folder, pki.Request(), now=datetime.now(UTC).replace(microsecond=0))
+    config = folder / "relay.toml"
+    config.write_text(_config(folder, tls), encoding="utf-8")
+    log = folder / "relay.log"
+    package = str(Path(securechat.__file__).parent.parent)
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _START, "--config", str(config)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            process_group=0,  # Ctrl-C is ours to answer
+        )
+    try:
+        yield process.pid, _wait_for_port(process, log), pki.ca_files(folder).certificate
+        if process.poll() is not None:
+            raise LoadError(f"the relay ended with exit code {process.returncode}: {_last(log)}")
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time of all threads of a process until now, in seconds.
+
+    It is what ``clock_getcpuclockid(3)`` is for, which Python does not offer; the kernel makes the
+    number of the clock like this. /proc/PID/stat says the same, but in steps of 10 ms.
+    """
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError as error:
+        raise LoadError(f"there is no process {pid} any more") from error
+
+
+def settled_memory_bytes(pid: int) -> int:
+    """The resident memory of a process, once it is idle."""
+    end = time.monotonic() + QUIET_TIMEOUT_S
+    while time.monotonic() < end:
+        before = cpu_s(pid)
+        time.sleep(QUIET_S)
+        if cpu_s(pid) - before < _BUSY * QUIET_S:
+            break
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError as error:
+        raise LoadError(f"there is no process {pid} any more") from error
+    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    if found is None:
+        raise LoadError(f"/proc/{pid}/status says nothing of memory")
+    return int(found[1]) * 1024
+
+
+def _config(folder: Path, tls: str) -> str:
+    files = pki.server_files(folder)
+    sections = {
+        "server": {"listen": ["127.0.0.1:0"]},
+        "tls": {
+            "certificate": str(files.certificate),
+            "key": str(files.key),
+            "minimum_version": tls,
+        },
+        "accounts": {"registration": "open", "required": False},
+        "store": {"path": str(folder / "relay.db")},
+        "limits": _LIMITS,
+    }
+    lines = []
+    for section, values in sections.items():
+        lines.append(f"[{section}]")
+        # What JSON and TOML write alike: strings, numbers, lists, true and false.
+        lines += [
+            f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:
+    end = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < end:
+        code = process.poll()
+        found = re.search(rb"listening on 127\.0\.0\.1:(\d+)\n", log.read_bytes())
+        if code is not None:
+            raise LoadError(f"the relay ended with exit code {code}: {_last(log)}")
+        if found is not None:
+            return int(found[1])
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+    raise LoadError(f"the relay did not start to listen in {READY_TIMEOUT_S:.0f} s")
+
+
+def _last(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,434 @@
+"""Measure a relay over loopback TLS: fan-out, handshakes, memory of idle connections.
+
+::
+
+    python3 scripts/bench.py                              all of it, about a minute
+    python3 scripts/bench.py fanout --members 1000 --senders 1 --bytes 100
+    python3 scripts/bench.py idle --connections 1000 --json
+    python3 scripts/bench.py fanout --connect 127.0.0.1:6697 --pid 4711 --ca certs/ca.pem
+
+Starts a relay of this checkout, with flood limits off, and processes with clients; ends them when
+it is done. With ``--connect`` a server that runs already on this machine is measured (its flood
+limits must be off): start two versions of it, and alternate. Linux only: processor time and memory
+of the relay come from the kernel. Needs what the relay needs; ``.venv/bin/python`` has it once
+``scripts/run.py`` or ``scripts/test.py`` has made it.
+
+What the figures mean: a delivery is one message received by one member. Processor time is that of
+the relay alone, so it is the figure that a busy machine and the cost of the load hurt least.
+Latency is from a message's sending to its receipt by a member, with ``--window`` messages always in
+flight: the time in a full queue (``--window 1``: in an empty one). "processors in use" tells who
+was the bottleneck.
+"""
+
+import argparse
+import importlib.util
+import ipaddress
+import json
+import os
+import platform
+import resource
+import secrets
+import signal
+import socket
+import ssl
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+MIN_PYTHON = (3, 11)
+if sys.version_info[:2] < MIN_PYTHON:
+    sys.exit("bench.py: needs Python 3.11 or later, this is " + platform.python_version())
+if sys.platform != "linux":
+    sys.exit("bench.py: needs Linux, for the processor time and the memory of another process")
+
+ROOT = Path(__file__).resolve().parent.parent
+if importlib.util.find_spec("securechat") is None:  # from a checkout, not installed
+    sys.path.insert(0, str(ROOT))
+
+try:
+    from _bench_crew import Crew
+    from _bench_crowd import LoadError, Target
+    from _bench_fanout import MIN_TEXT_BYTES
+    from _bench_relay import cpu_s, running_relay, settled_memory_bytes
+
+    from securechat.errors import SecureChatError
+    from securechat.net.listener import parse_address
+except ModuleNotFoundError as error:
+    if error.name is None or error.name.partition(".")[0] != "cryptography":
+        raise
+    sys.exit(
+        "bench.py: needs the package cryptography (or use .venv/bin/python, which run.py makes)"
+    )
+
+SCENARIOS = ("fanout", "handshakes", "idle")
+AT_ONCE = 64
+"""Handshakes under way at a time: enough to keep the relay busy, fewer than any backlog."""
+
+WARM_UP = 10
+"""Connections before those that count: what the relay sets up once is not theirs."""
+
+SPARE_DESCRIPTORS = 100
+MAX_CONNECTIONS = 20_000
+MAX_TEXT_BYTES = 400  # a whole line is 512 bytes
+MOST_PROCESSES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of everything. Immutable."""
+
+    members: int = 1000
+    senders: int = 1
+    bytes: int = 100
+    window: int = 16
+    messages: int = 3000
+    handshakes: int = 1000
+    connections: tuple[int, ...] = (1000, 10_000)
+
+
+QUICK = Sizes(members=20, messages=200, handshakes=20, connections=(50,))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be measured. Immutable.
+
+    ``target`` and ``pid`` are those of a server that runs already; without them one is started.
+    """
+
+    scenarios: tuple[str, ...]
+    sizes: Sizes
+    tls: str
+    processes: int
+    timeout_s: float
+    as_json: bool
+    target: Target | None = None
+    pid: int | None = None
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bench.py",
+        description="Measure a relay over loopback TLS.",
+        epilog="Compare two servers by alternating them, several times, with --connect.",
+    )
+    add = parser.add_argument
+    add(
+        "scenario",
+        nargs="?",
+        default="all",
+        choices=("all", *SCENARIOS),
+        help="what to measure (default: all)",
+    )
+    usual = Sizes()
+    sizes = parser.add_argument_group("sizes")
+    add_size = sizes.add_argument
+    for name, text in (
+        ("members", "fanout: people in the room, senders among them"),
+        ("senders", "fanout: how many of them send"),
+        ("bytes", f"fanout: length of a message's text, {MIN_TEXT_BYTES} to {MAX_TEXT_BYTES}"),
+        ("window", "fanout: messages of each sender that not all members have yet"),
+        ("messages", "fanout: how many are sent, by all senders together"),
+        ("handshakes", "handshakes: how many"),
+    ):
+        value = getattr(usual, name)
+        add_size(f"--{name}", type=int, metavar="N", help=f"{text} (default: {value:,})")
+    add_size(
+        "--connections",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="idle: how many, each with a new relay (default: 1,000 and 10,000)",
+    )
+    add_size("--quick", action="store_true", help="small sizes, where none are given: does it run?")
+    add("--tls", choices=("1.2", "1.3"), default="1.3", help="the version (default: 1.3)")
+    # One processor is the relay's.
+    processes = min(MOST_PROCESSES, max(1, (os.cpu_count() or 1) - 1))
+    add(
+        "--processes",
+        type=int,
+        default=processes,
+        metavar="N",
+        help="processes that hold the clients (default: one less than there are processors, "
+        f"at most {MOST_PROCESSES})",
+    )
+    add(
+        "--timeout",
+        type=float,
+        default=300.0,
+        metavar="S",
+        help="seconds that one scenario may take (default: 300)",
+    )
+    add("--json", action="store_true", help="print one JSON object instead of a table")
+    running = parser.add_argument_group("a server that runs already")
+    running.add_argument(
+        "--connect", "--url", metavar="HOST:PORT", help="measure this one; loopback only"
+    )
+    running.add_argument("--pid", type=int, help="its process")
+    running.add_argument("--ca", type=Path, metavar="FILE", help="the CA of its certificate, PEM")
+    return parser
+
+
+def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan:
+    """The plan for ``args``; ``parser.error`` if they contradict each other or ask too much."""
+    base = asdict(QUICK if args.quick else Sizes())
+    given = {name: getattr(args, name) for name in base if getattr(args, name) is not None}
+    sizes = Sizes(**{**base, **given, "connections": tuple(given.get("connections", ()))})
+    if not sizes.connections:
+        sizes = Sizes(**{**base, **given})
+    least = {"members": 2, "bytes": MIN_TEXT_BYTES}
+    most = {
+        "members": MAX_CONNECTIONS,
+        "bytes": MAX_TEXT_BYTES,
+        "handshakes": MAX_CONNECTIONS,
+        "window": 10_000,
+        "messages": 1_000_000,
+    }
+    for name, value in asdict(sizes).items():
+        low, high = least.get(name, 1), most.get(name, MAX_CONNECTIONS)
+        for number in value if isinstance(value, tuple) else (value,):
+            if not low <= number <= high:
+                parser.error(f"--{name} is from {low:,} to {high:,}, not {number:,}")
+    if not 1 <= args.processes <= MOST_PROCESSES:
+        parser.error(f"--processes is from 1 to {MOST_PROCESSES}")
+    # The senders are all in one process, and each process holds a share of the members.
+    if args.processes > sizes.members or sizes.senders > sizes.members // args.processes:
+        parser.error("more --senders than --members that one of the --processes holds")
+    if not 1 <= args.timeout <= 3600:
+        parser.error("--timeout is from 1 to 3600 seconds")
+    target = None
+    if args.connect is not None:
+        if args.pid is None or args.ca is None:
+            parser.error("--connect needs --pid and --ca")
+        target = loopback_target(parser, args.connect, args.ca, args.tls)
+        if not Path(f"/proc/{args.pid}/stat").exists():
+            parser.error(f"there is no process {args.pid}")
+    elif args.pid is not None or args.ca is not None:
+        parser.error("--pid and --ca belong to --connect")
+    return Plan(
+        scenarios=SCENARIOS if args.scenario == "all" else (args.scenario,),
+        sizes=sizes,
+        tls=args.tls,
+        processes=args.processes,
+        timeout_s=args.timeout,
+        as_json=args.json,
+        target=target,
+        pid=args.pid,
+    )
+
+
+def loopback_target(parser: argparse.ArgumentParser, where: str, ca: Path, tls: str) -> Target:
+    """The target ``where``, which must be this machine: it is put under load."""
+    try:
+        host, port = parse_address(where)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (ValueError, OSError) as error:
+        parser.error(f"--connect {where}: {error}")
+    if not all(ipaddress.ip_address(address[0]).is_loopback for *_, address in found):
+        parser.error(f"--connect {where}: not a loopback address; only this machine is measured")
+    family, *_, address = found[0]
+    return Target(family, (str(address[0]), port), host, ca, tls)
+
+
+# ---- scenarios ----
+
+
+@contextmanager
+def relay(plan: Plan) -> Iterator[tuple[Target, int]]:
+    """The relay to measure and its pid: a new one, unless one runs already."""
+    if plan.target is not None and plan.pid is not None:
+        yield plan.target, plan.pid
+        return
+    with tempfile.TemporaryDirectory(prefix="securechat-bench-") as name:
+        folder = Path(name)
+        with running_relay(folder, plan.tls) as (pid, port, ca):
+            yield Target(socket.AF_INET, ("127.0.0.1", port), "127.0.0.1", ca, plan.tls), pid
+
+
+def crew(plan: Plan, target: Target, most: int) -> Crew:
+    """The load processes for at most so many clients."""
+    prefix = "b" + secrets.token_hex(2)[:3]
+    return Crew(target, prefix, min(plan.processes, most), plan.timeout_s)
+
+
+def fanout(plan: Plan) -> dict[str, Any]:
+    sizes = plan.sizes
+    with relay(plan) as (target, pid), crew(plan, target, sizes.members) as load:
+        load.connect(sizes.members, AT_ONCE)
+        load.join()
+        load.prepare(sizes.senders, sizes.window * sizes.senders, sizes.bytes)
+        load.exchange(max(sizes.window, sizes.messages // 10))  # to warm up
+        before, load_before = cpu_s(pid), sum(map(cpu_s, load.pids))
+        receipts = load.exchange(sizes.messages)
+        used_s, load_used_s = cpu_s(pid) - before, sum(map(cpu_s, load.pids)) - load_before
+    seconds = (
+        max(part.last_received_ns for part in receipts)
+        - min(part.first_sent_ns for part in receipts)
+    ) / 1e9
+    deliveries = sum(part.deliveries for part in receipts)
+    latencies = sorted(latency for part in receipts for latency in part.latencies_ns)
+    return {
+        "members": sizes.members,
+        "senders": sizes.senders,
+        "bytes": sizes.bytes,
+        "window": sizes.window,
+        "messages": sizes.messages,
+        "deliveries": deliveries,
+        "deliveries_expected": sizes.messages * (sizes.members - 1),
+        "seconds": round(seconds, 4),
+        "deliveries_per_s": round(deliveries / seconds),
+        "relay_cpu_us_per_delivery": round(used_s / deliveries * 1e6, 4),
+        "relay_cpu_us_per_message": round(used_s / sizes.messages * 1e6, 2),
+        "relay_processors": round(used_s / seconds, 3),
+        "load_processors": round(load_used_s / seconds, 3),
+        "latency_p50_ms": percentile_ms(latencies, 50),
+        "latency_p99_ms": percentile_ms(latencies, 99),
+        "latency_samples": len(latencies),
+    }
+
+
+def handshakes(plan: Plan) -> dict[str, Any]:
+    count = plan.sizes.handshakes
+    with relay(plan) as (target, pid), crew(plan, target, count) as load:
+        load.connect(WARM_UP, AT_ONCE)
+        before, load_before = cpu_s(pid), sum(map(cpu_s, load.pids))
+        done = load.connect(count, AT_ONCE)
+        used_s, load_used_s = cpu_s(pid) - before, sum(map(cpu_s, load.pids)) - load_before
+    seconds = max(part.ended_s for part in done) - min(part.began_s for part in done)
+    return {
+        "handshakes": count,
+        "seconds": round(seconds, 4),
+        "handshakes_per_s": round(count / seconds, 1),
+        "relay_cpu_us_per_handshake": round(used_s / count * 1e6, 1),
+        "relay_processors": round(used_s / seconds, 3),
+        "load_processors": round(load_used_s / seconds, 3),
+    }
+
+
+def idle(plan: Plan) -> list[dict[str, Any]]:
+    return [idle_connections(plan, count) for count in plan.sizes.connections]
+
+
+def idle_connections(plan: Plan, count: int) -> dict[str, Any]:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if count + WARM_UP + SPARE_DESCRIPTORS > most:
+        reason = f"a process may have {most:,} open files here (ulimit -Hn)"
+        return {"connections": count, "skipped": reason}
+    with relay(plan) as (target, pid), crew(plan, target, count) as load:
+        load.connect(WARM_UP, AT_ONCE)
+        before = settled_memory_bytes(pid)
+        load.connect(count, AT_ONCE)
+        grown = settled_memory_bytes(pid) - before
+    return {
+        "connections": count,
+        "relay_bytes_before": before,
+        "relay_bytes_per_connection": round(grown / count),
+    }
+
+
+def percentile_ms(values: Sequence[int], percent: int) -> float:
+    """The percentile of sorted nanoseconds, in milliseconds."""
+    return round(values[min(len(values) - 1, len(values) * percent // 100)] / 1e6, 3)
+
+
+RUN: dict[str, Callable[[Plan], Any]] = {"fanout": fanout, "handshakes": handshakes, "idle": idle}
+
+
+# ---- what is printed ----
+
+
+def about(plan: Plan) -> dict[str, Any]:
+    """The circumstances. The versions are those of this program and of a relay started by it."""
+    return {
+        "python": platform.python_version(),
+        "openssl": ssl.OPENSSL_VERSION,
+        "cpus": os.cpu_count(),
+        "tls": plan.tls,
+        "load_processes": plan.processes,
+        "relay": "started" if plan.pid is None else f"process {plan.pid}",
+    }
+
+
+def table(results: dict[str, Any]) -> Iterator[str]:
+    """The results as lines for people."""
+    yield (
+        f"Python {results['python']}, {results['openssl']}, TLS {results['tls']}, "
+        f"{results['cpus']} processors, load from {results['load_processes']} process(es), "
+        "flood limits off"
+    )
+    if "fanout" in results:
+        it = results["fanout"]
+        yield (
+            f"\nfanout: {it['members']:,} members, {it['senders']:,} senders, {it['bytes']} bytes, "
+            f"window {it['window']}, {it['messages']:,} messages"
+        )
+        yield row("deliveries", f"{it['deliveries']:,} of {it['deliveries_expected']:,}")
+        yield row("deliveries per second", f"{it['deliveries_per_s']:,}")
+        yield row("relay processor time per delivery", f"{it['relay_cpu_us_per_delivery']:.3f} µs")
+        yield row("relay processor time per message", f"{it['relay_cpu_us_per_message']:,.1f} µs")
+        yield row("latency p50", f"{it['latency_p50_ms']:.2f} ms")
+        yield row("latency p99", f"{it['latency_p99_ms']:.2f} ms")
+        yield in_use(it)
+    if "handshakes" in results:
+        it = results["handshakes"]
+        yield f"\nhandshakes: {it['handshakes']:,} full ones, to the welcome after NICK and USER"
+        yield row("handshakes per second", f"{it['handshakes_per_s']:,.0f}")
+        yield row("relay processor time each", f"{it['relay_cpu_us_per_handshake']:,.0f} µs")
+        yield in_use(it)
+    if "idle" in results:
+        yield "\nidle: registered connections in no room"
+        for it in results["idle"]:
+            name = f"relay memory each, of {it['connections']:,}"
+            if "skipped" in it:
+                yield row(name, f"skipped: {it['skipped']}")
+            else:
+                yield row(name, f"{it['relay_bytes_per_connection'] / 1024:.1f} KiB")
+
+
+def row(name: str, figure: str) -> str:
+    return f"  {name:<36}{figure}"
+
+
+def in_use(it: dict[str, Any]) -> str:
+    figure = f"relay {it['relay_processors']:.2f}, load {it['load_processors']:.2f}"
+    return row("processors in use", figure)
+
+
+def run(plan: Plan) -> int:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    results = about(plan)
+    for name in plan.scenarios:
+        if not plan.as_json and sys.stderr.isatty():
+            print(f"measuring {name} …", file=sys.stderr)
+        results[name] = RUN[name](plan)
+    print(json.dumps(results, indent=2) if plan.as_json else "\n".join(table(results)))
+    return 0
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)  # an exception, so that the children are stopped on the way out
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = build_parser()
+    plan = make_plan(parser, parser.parse_args(argv))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _leave)
+    try:
+        return run(plan)
+    except (LoadError, SecureChatError) as error:
+        print(f"bench.py: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
