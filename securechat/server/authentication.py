@@ -44,6 +44,10 @@ THROTTLED_KEYS: Final = 10_000
 """Addresses and accounts whose failures are remembered. An attacker with more addresses than that
 pushes out the oldest; the limit for each account still holds for the accounts attacked last."""
 
+_KEY_CHARACTERS: Final = 80
+"""Of an account's name, in the key of its failures: no account has more, but strangers may send
+thousands."""
+
 Reply = Callable[[Outcome[str]], None]
 """Told the account that somebody now is, or the error; on a worker thread, so it must only post."""
 
@@ -208,7 +212,11 @@ class Authenticator:
         """
 
         def check() -> None:
-            right = verify_password(password, password_hash or self._decoy)
+            try:
+                right = verify_password(password, password_hash or self._decoy)
+            except SecureChatError as error:
+                _log.warning("the password of an operator cannot be checked: %s", error)
+                right = False
             reply(right and password_hash is not None)
 
         self._hashers.submit(check)
@@ -227,19 +235,23 @@ class Authenticator:
         return Outcome(account.name)
 
     def _upgrade(self, account: Account, password: str) -> None:
-        hashed = hash_password(password, self._config.argon2)
-        scram = ScramVerifier.derive(password, salt=os.urandom(_SALT_BYTES)).to_text()
+        """Hash the password anew; a failure to do so is logged and no more: the login is right."""
 
         def note(outcome: Outcome[bool]) -> None:
             if outcome.error is not None:
                 _log.warning("a password hash was not upgraded: %s", outcome.error)
 
-        self._store.submit(
-            lambda connection: Accounts(connection).upgrade_credentials(
-                fold(account.name), account.password_hash, hashed, scram
-            ),
-            note,
-        )
+        try:
+            hashed = hash_password(password, self._config.argon2)
+            scram = ScramVerifier.derive(password, salt=os.urandom(_SALT_BYTES)).to_text()
+            self._store.submit(
+                lambda connection: Accounts(connection).upgrade_credentials(
+                    fold(account.name), account.password_hash, hashed, scram
+                ),
+                note,
+            )
+        except SecureChatError as error:
+            note(Outcome(error=error))
 
     def _create(
         self, account: str, hashed: str, scram: str, invite: str | None, reply: Reply
@@ -272,4 +284,4 @@ def certificate_account(certificate: bytes) -> str | None:
 
 
 def _throttle_keys(account: str, address: str) -> tuple[str, str]:
-    return f"account {fold(account)}", f"address {network_of(address)}"
+    return f"account {fold(account)[:_KEY_CHARACTERS]}", f"address {network_of(address)}"
