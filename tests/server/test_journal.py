@@ -1,0 +1,60 @@
+"""What the log tells of the chat: who comes and goes, never what is said."""
+
+from __future__ import annotations
+
+from securechat.server.journal import describe
+from securechat.server.network import Network
+from tests.server.network_transcripts import LIMITS, parse_event
+
+SAID = "a secret between us"
+
+
+def journal(*lines: str) -> list[list[str]]:
+    """Return what the log says of each event."""
+    network = Network(LIMITS)
+    events = [parse_event(line, number) for number, line in enumerate(lines)]
+    return [list(describe(network.apply(event))) for event in events]
+
+
+SETTING = ("1 attach alice", "2 attach bob", "1 join #den", "2 join #den", "1 join #hall")
+
+
+def test_joins_tell_how_many_are_there() -> None:
+    assert journal(*SETTING) == [
+        [],
+        [],
+        ["join alice #den: 1 there"],
+        ["join bob #den: 2 there"],
+        ["join alice #hall: 1 there"],
+    ]
+
+
+def test_leaving_tells_how_many_remain() -> None:
+    assert journal(*SETTING, f"2 part #den {SAID}")[-1] == ["leave bob #den: 1 remain"]
+    assert journal(*SETTING, f"1 kick #den bob {SAID}")[-1] == ["kick bob #den by alice: 1 remain"]
+    assert journal(*SETTING, f"1 detach {SAID}")[-1] == [
+        "leave alice #den: 1 remain",
+        "leave alice #hall: 0 remain",
+    ]
+
+
+def test_names() -> None:
+    *_, nick, login = journal(*SETTING, "1 nick alison", "1 login alice")
+    assert nick == ["nick alice is now alison"]
+    assert login == ["login alison account alice"]
+
+
+def test_what_is_said_and_set_is_not_told() -> None:
+    quiet = (
+        f"1 privmsg #den {SAID}",
+        f"1 privmsg bob {SAID}",
+        f"1 notice #den {SAID}",
+        f"1 topic #den {SAID}",
+        f"1 away {SAID}",
+        f"1 realname {SAID}",
+        "1 mode #den +k secret",
+        "1 invite #hall bob",
+        "1 umode +i",
+        "2 account bob",
+    )
+    assert journal(*SETTING, *quiet)[len(SETTING) :] == [[] for _ in quiet]
