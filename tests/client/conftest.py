@@ -1,13 +1,8 @@
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # for scripted_server, also with importlib mode
-
-from scripted_server import Pki
+from tests.client.scripted_server import Pki
 
 
 @pytest.fixture(scope="session")

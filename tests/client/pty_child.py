@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripted_server import TIMEOUT_S
+from tests.client.scripted_server import TIMEOUT_S
 
 ROOT = Path(__file__).parents[2]
 MAIN = "import sys; from securechat.client.cli import main; sys.exit(main())"

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import trustme
-from scripted_server import FULL_CAPS, TIMEOUT_S, Peer, Pki, Script, ScriptedServer, serving
 
 from securechat.client import (
     Client,
@@ -27,6 +26,15 @@ from securechat.errors import (
     TlsError,
 )
 from securechat.irc.sasl import ScramServer, ScramVerifier
+from tests.client.scripted_server import (
+    FULL_CAPS,
+    TIMEOUT_S,
+    Peer,
+    Pki,
+    Script,
+    ScriptedServer,
+    serving,
+)
 
 AT_ONCE = Timing(retry_first_s=0)
 

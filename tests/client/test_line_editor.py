@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from screen import Screen
 
 from securechat.client.line_editor import (
     HISTORY_LINES,
@@ -12,6 +11,7 @@ from securechat.client.line_editor import (
     View,
     display_width,
 )
+from tests.client.screen import Screen
 
 LEFT, RIGHT, UP, DOWN = "\x1b[D", "\x1b[C", "\x1b[A", "\x1b[B"
 HOME, END, DELETE = "\x1b[H", "\x1b[F", "\x1b[3~"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import SimpleNamespace
 
-from transcript import make
-
 from securechat.client.events import Event
 from securechat.client.link import Link, LinkOwner, Timing
 from securechat.errors import NetworkError, SecureChatError
+from tests.client.transcript import make
 
 
 class FakeConnection:

@@ -6,10 +6,9 @@ import os
 import subprocess
 import sys
 
-from pty_child import MAIN, ROOT, environment
-from scripted_server import TIMEOUT_S, Peer, Pki, serving
-
 from securechat.client.pipe_mode import WINDOW_LINES
+from tests.client.pty_child import MAIN, ROOT, environment
+from tests.client.scripted_server import TIMEOUT_S, Peer, Pki, serving
 
 
 def run(

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from transcript import HELLO, NEW, NOW, OLD, C, S, Step, make, play
 
 from securechat.client.deliveries import OPEN_DELIVERIES
 from securechat.client.events import (
@@ -42,6 +41,7 @@ from securechat.client.protocol import (
 from securechat.client.session import Credentials
 from securechat.errors import LocalProtocolError, RemoteProtocolError
 from securechat.irc.message import BODY_BYTES, Message
+from tests.client.transcript import HELLO, NEW, NOW, OLD, C, S, Step, make, play
 
 
 def said(conversation: str, sender: str, text: str, **more: object) -> TextReceived:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 
 import pytest
-from transcript import HELLO, NONCE, OLD, PLAIN_WELCOME, C, S, Step, make, play
 
 from securechat.client.events import (
     AccountRequired,
@@ -19,6 +18,7 @@ from securechat.client.events import (
 from securechat.client.session import Credentials
 from securechat.errors import RemoteProtocolError
 from securechat.irc.sasl import ScramServer, ScramVerifier
+from tests.client.transcript import HELLO, NONCE, OLD, PLAIN_WELCOME, C, S, Step, make, play
 
 
 def command(*words: str) -> Step:

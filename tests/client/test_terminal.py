@@ -10,9 +10,10 @@ import threading
 from collections.abc import Iterator, Sequence
 
 import pytest
-from pty_child import Child, on_a_terminal
-from screen import Screen
-from scripted_server import TIMEOUT_S, Peer, Pki, Script, ScriptedServer, serving
+
+from tests.client.pty_child import Child, on_a_terminal
+from tests.client.screen import Screen
+from tests.client.scripted_server import TIMEOUT_S, Peer, Pki, Script, ScriptedServer, serving
 
 ALICE = ("--nick", "alice")
 
