@@ -364,7 +364,7 @@ def table(results: dict[str, Any]) -> Iterator[str]:
     if "fanout" in results:
         it = results["fanout"]
         yield (
-            f"\nfanout: {it['members']:,} members, {it['senders']:,} senders, {it['bytes']} bytes, "
+            f"\nfanout: {it['members']:,} members, {it['senders']:,} sending, {it['bytes']} bytes, "
             f"window {it['window']}, {it['messages']:,} messages"
         )
         yield row("deliveries", f"{it['deliveries']:,} of {it['deliveries_expected']:,}")
