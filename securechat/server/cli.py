@@ -34,6 +34,9 @@ Exit codes: 0 stopped in good order, 1 cannot run, 2 the configuration or a flag
 _CODE_BYTES: Final = 12
 """Randomness in an invitation code, in bytes: nobody guesses 96 bits over a network."""
 
+_USES_MOST: Final = 1_000_000
+_DAYS_MOST: Final = 36_500
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
@@ -153,8 +156,10 @@ def _raise_descriptor_limit() -> None:
 
 
 def _invite(parser: argparse.ArgumentParser, config: Config, uses: int, days: float) -> int:
-    if uses < 1 or days <= 0:
-        parser.error("--uses and --days must be above 0")
+    if not 1 <= uses <= _USES_MOST:
+        parser.error(f"--uses must be from 1 to {_USES_MOST:,}")
+    if not 0 < days <= _DAYS_MOST:
+        parser.error(f"--days must be above 0 and at most {_DAYS_MOST:,}")
     code = secrets.token_urlsafe(_CODE_BYTES)
     now = time.time()
     connection = open_database(config.store.path, beside_relay=True)
@@ -167,14 +172,24 @@ def _invite(parser: argparse.ArgumentParser, config: Config, uses: int, days: fl
 
 
 def _hash_password(config: Config) -> int:
-    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline()
     try:
-        prepared = prepare_password(password.rstrip("\r\n"))
+        prepared = prepare_password(_ask_password())
     except LocalProtocolError as error:
         _complain(str(error))
         return 2
     print(hash_password(prepared, config.accounts.argon2))  # noqa: T201 - what was asked for
     return 0
+
+
+def _ask_password() -> str:
+    """Return what was typed, or the first line of the standard input; empty for nothing."""
+    if sys.stdin.isatty():
+        try:
+            return getpass.getpass("Password: ")
+        except (EOFError, KeyboardInterrupt):
+            return ""
+    # Bytes that are no UTF-8 become what `prepare_password` refuses.
+    return sys.stdin.buffer.readline().decode(errors="surrogateescape").rstrip("\r\n")
 
 
 def _complain(text: str) -> None:

@@ -1,0 +1,520 @@
+"""``securechat-server`` as a person meets it: as a child process, with its exit codes and words."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+import trustme
+
+import securechat
+from securechat import __version__
+from securechat.server import cli
+from securechat.server.config import Config, load_config
+from securechat.store.database import open_database
+from securechat.store.invites import Invites
+from securechat.store.passwords import verify_password
+from tests.server.relay_harness import LONG_TIMEOUT_S, PASSWORD, Certificates, Client
+
+ROOT = Path(securechat.__file__).parents[1]
+STOP_TIMEOUT_S = 5.0 * float(os.environ.get("SECURECHAT_TIMEOUT_SCALE", "1"))
+"""The promise: "exit 0 within 5 s"."""
+
+NOT_A_KEY = "scripts/gen_certs.py makes a certificate and its key."
+
+# The console entry, as pip's wrapper calls it. Warnings would be lines too many.
+ENTRY = "import sys; from securechat.server.cli import main; sys.exit(main())"
+COMMAND = [sys.executable, "-W", "error", "-c", ENTRY]
+
+posix_only = pytest.mark.skipif(os.name != "posix", reason="signals and modes are POSIX notions")
+
+
+def run(
+    *arguments: str | Path, cwd: Path, stdin: str | bytes = "", before: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*before, *COMMAND, *map(str, arguments)],
+        cwd=cwd,
+        input=stdin if isinstance(stdin, bytes) else stdin.encode(),
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        timeout=LONG_TIMEOUT_S,
+        check=False,
+    )
+    return subprocess.CompletedProcess(
+        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+    )
+
+
+@pytest.fixture
+def flags(relay_certificates: Certificates, tmp_path: Path) -> list[str | Path]:
+    """What a relay needs to start."""
+    file = relay_certificates.server_file
+    data = tmp_path / "data"
+    return ["--listen", "127.0.0.1:0", "--cert", file, "--key", file, "--data", data]
+
+
+def complaint(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
+    """Return the one line with which the relay gave up."""
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("securechat-server: ")
+    return line.removeprefix("securechat-server: ")
+
+
+class Child:
+    """A relay as a child process. It says on its standard error where it listens."""
+
+    def __init__(self, arguments: list[str | Path], cwd: Path) -> None:
+        self.process = subprocess.Popen(
+            [*COMMAND, *map(str, arguments)],
+            cwd=cwd,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self.address = self._find_address()
+
+    def _find_address(self) -> tuple[str, int]:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line.rstrip("\n"))
+            if found := re.search(r"listening on (\S+):(\d+)$", line):
+                return found[1], int(found[2])
+        raise AssertionError(self.lines)
+
+    def connect(self, certificates: Certificates) -> Client:
+        context = ssl.create_default_context(cafile=str(certificates.ca_file))
+        context.set_alpn_protocols(["irc"])
+        sock = socket.create_connection(self.address, timeout=LONG_TIMEOUT_S)
+        return Client(context.wrap_socket(sock, server_hostname="localhost"))
+
+    def end(self) -> int:
+        """Return the exit code, and read the rest of what it said."""
+        assert self.process.stderr is not None
+        code = self.process.wait(timeout=STOP_TIMEOUT_S)
+        self.lines += self.process.stderr.read().splitlines()
+        return code
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Child]]:
+    children: list[Child] = []
+
+    def start(arguments: list[str | Path]) -> Child:
+        children.append(Child(arguments, tmp_path))
+        return children[-1]
+
+    yield start
+    for child in children:
+        child.close()
+
+
+# ---- what is wrong is said in one line ----
+
+
+def test_a_missing_certificate(tmp_path: Path) -> None:
+    """As in a fresh clone where somebody forgot to make one: all is default."""
+    line = complaint(run("--listen", "127.0.0.1:0", cwd=tmp_path))
+    assert "certs/server.pem" in line
+    assert line.endswith(NOT_A_KEY)
+    assert not (tmp_path / "data").exists(), "nothing is made before all is right"
+
+
+def test_a_missing_key(tmp_path: Path, relay_certificates: Certificates) -> None:
+    file, key = relay_certificates.server_file, tmp_path / "no-key.pem"
+    line = complaint(run("--cert", file, "--key", key, cwd=tmp_path))
+    assert str(key) in line
+    assert line.endswith(NOT_A_KEY)
+
+
+def test_a_key_that_does_not_match(tmp_path: Path, relay_certificates: Certificates) -> None:
+    other = tmp_path / "other-key.pem"
+    trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(other)
+    line = complaint(run("--cert", relay_certificates.server_file, "--key", other, cwd=tmp_path))
+    assert str(other) in line
+    assert "does not match" in line or "not the key" in line or "belong" in line
+    assert line.endswith(NOT_A_KEY)
+
+
+def test_a_certificate_that_is_none(tmp_path: Path) -> None:
+    nonsense = tmp_path / "nonsense.pem"
+    nonsense.write_text("buy milk\n")
+    line = complaint(run("--cert", nonsense, "--key", nonsense, cwd=tmp_path))
+    assert str(nonsense) in line
+    assert line.endswith(NOT_A_KEY)
+
+
+def test_a_client_ca_that_is_missing(tmp_path: Path, flags: list[str | Path]) -> None:
+    line = complaint(run(*flags, "--client-ca", tmp_path / "no-ca.pem", cwd=tmp_path))
+    assert str(tmp_path / "no-ca.pem") in line
+
+
+def test_a_taken_port(tmp_path: Path, flags: list[str | Path]) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        line = complaint(run(*flags, "--listen", address, cwd=tmp_path))
+    assert address in line
+    assert "in use" in line or "taken" in line
+
+
+def test_an_address_of_another_machine(tmp_path: Path, flags: list[str | Path]) -> None:
+    line = complaint(run(*flags[2:], "--listen", "192.0.2.1:6697", cwd=tmp_path))
+    assert "192.0.2.1:6697" in line
+
+
+def test_a_file_in_the_place_of_the_data_folder(tmp_path: Path, flags: list[str | Path]) -> None:
+    (tmp_path / "data").touch()
+    line = complaint(run(*flags, cwd=tmp_path))
+    assert str(tmp_path / "data" / "securechat.db") in line
+
+
+def without_roots_powers() -> tuple[str, ...]:
+    """Return what to put before a command so that file modes bind it, whoever runs the tests."""
+    if os.geteuid() != 0:
+        return ()
+    before = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+    if shutil.which(before[0]) is None or subprocess.run([*before, "true"], check=False).returncode:
+        pytest.skip("root may write everywhere, and cannot give that up here")
+    return before
+
+
+@posix_only
+def test_a_data_folder_that_may_not_be_written(tmp_path: Path, flags: list[str | Path]) -> None:
+    (tmp_path / "data").mkdir(mode=0o500)
+    line = complaint(run(*flags, cwd=tmp_path, before=without_roots_powers()))
+    assert str(tmp_path / "data" / "securechat.db") in line
+    assert "ermission denied" in line
+
+
+@posix_only
+def test_a_configuration_that_may_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "relay.toml").touch(mode=0o000)
+    done = run("--config", "relay.toml", cwd=tmp_path, before=without_roots_powers())
+    assert complaint(done, 2) == "relay.toml: cannot be read (Permission denied)"
+
+
+@posix_only
+def test_a_key_that_may_not_be_read(tmp_path: Path, relay_certificates: Certificates) -> None:
+    key = tmp_path / "key.pem"
+    key.touch(mode=0o000)
+    flags = ("--cert", relay_certificates.server_file, "--key", key)
+    line = complaint(run(*flags, cwd=tmp_path, before=without_roots_powers()))
+    assert str(key) in line
+    assert "ermission" in line or "cannot be read" in line
+
+
+def test_a_database_of_a_newer_version(tmp_path: Path, flags: list[str | Path]) -> None:
+    path = tmp_path / "data" / "securechat.db"
+    with closing(open_database(path)) as connection:
+        connection.execute("PRAGMA user_version = 1000")
+    line = complaint(run(*flags, cwd=tmp_path))
+    assert str(path) in line
+    assert "version 1000" in line
+    assert "start the newer securechat" in line
+
+
+def test_a_file_that_is_no_database(tmp_path: Path, flags: list[str | Path]) -> None:
+    path = tmp_path / "data" / "securechat.db"
+    path.parent.mkdir()
+    path.write_text("buy milk\n" * 500)
+    assert "not a database" in complaint(run(*flags, cwd=tmp_path))
+    assert path.read_text() == "buy milk\n" * 500
+
+
+def test_a_database_in_use(tmp_path: Path, flags: list[str | Path]) -> None:
+    with closing(open_database(tmp_path / "data" / "securechat.db")):
+        line = complaint(run(*flags, cwd=tmp_path))
+    assert "in use by another relay" in line
+
+
+def test_a_bad_configuration_is_told_whole(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text('[server]\nname = "relay"\ncolour = "red"\n[limits]\nmodes = 0\n')
+    for arguments in ((), ("--check-config",), ("invite",), ("hash-password",)):
+        done = run("--config", file, *arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        lines = done.stderr.splitlines()
+        assert len(lines) == 3
+        assert all(line.startswith(f"securechat-server: {file}: [") for line in lines)
+    assert '[server] name = "relay": must be a name with a dot' in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--cert", "a.pem"],
+        ["--key", "a.pem"],
+        ["--nonsense"],
+        ["nonsense"],
+        ["invite", "--uses", "0"],
+        ["invite", "--uses", "99999999999999999999"],
+        ["invite", "--uses", "many"],
+        ["invite", "--days", "0"],
+        ["invite", "--days", "-1"],
+        ["invite", "--days", "nan"],
+        ["invite", "--days", "inf"],
+    ],
+)
+def test_wrong_flags(arguments: list[str], tmp_path: Path) -> None:
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("usage: securechat-server")
+    assert re.search(r"\nsecurechat-server( \w+)?: error: [^\n]+\n$", done.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("address", ["localhost", "::1:6697", "localhost:66970", "a b:1"])
+def test_a_wrong_address(address: str, tmp_path: Path) -> None:
+    line = complaint(run("--listen", address, cwd=tmp_path), 2)
+    assert line.startswith(f'[server] listen = ["{address}"]: must be a list of addresses')
+
+
+# ---- what is asked for is printed ----
+
+
+def test_print_default_config(tmp_path: Path) -> None:
+    done = run("--print-default-config", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / "relay.toml").write_text(done.stdout)
+    assert load_config(tmp_path / "relay.toml") == Config()
+    checked = run("--config", "relay.toml", "--check-config", cwd=tmp_path)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for flag, word in (("--version", __version__), ("--help", "--print-default-config")):
+        with pytest.raises(SystemExit) as caught:
+            cli.main([flag])
+        assert caught.value.code == 0
+        assert word in capsys.readouterr().out
+
+
+def test_the_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert (
+        "Exit codes: 0 stopped in good order, 1 cannot run, 2 the conf" in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize("password", ["correct horse\n", "correct horse", "correct horse\r\n"])
+def test_hash_password(password: str, tmp_path: Path) -> None:
+    done = run("hash-password", cwd=tmp_path, stdin=password)
+    assert (done.returncode, done.stderr) == (0, "")
+    (line,) = done.stdout.splitlines()
+    assert verify_password("correct horse", line)
+    file = tmp_path / "relay.toml"
+    file.write_text(f'[[operators]]\nname = "alice"\npassword_hash = "{line}"\n')
+    assert load_config(file).operators[0].password_hash == line
+    assert [path.name for path in tmp_path.iterdir()] == ["relay.toml"], "no database is made"
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        ("", "the password is empty"),
+        ("\n", "the password is empty"),
+        ("a\tb\n", "the password contains control characters or unknown characters"),
+        (b"\xff\n", "the password contains control characters or unknown characters"),
+        ("x" * 301, "the password is longer than 300 bytes"),
+    ],
+)
+def test_a_password_that_cannot_be_used(password: str, reason: str, tmp_path: Path) -> None:
+    assert complaint(run("hash-password", cwd=tmp_path, stdin=password), 2) == reason
+
+
+def test_hash_password_uses_the_configured_cost(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text("[accounts]\nargon2_memory_kib = 8192\nargon2_iterations = 1\n")
+    done = run("--config", file, "hash-password", cwd=tmp_path, stdin="x")
+    assert done.stdout.startswith("$argon2id$v=19$m=8192,t=1,p=1$")
+
+
+def test_invite_makes_a_code(tmp_path: Path) -> None:
+    done = run("--data", "data", "invite", "--uses", "2", "--days", "0.5", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    code = done.stdout.strip().removeprefix("invite:")
+    assert re.fullmatch(r"[\w-]{16}", code)
+    with closing(open_database(tmp_path / "data" / "securechat.db")) as connection:
+        (row,) = connection.execute("SELECT expires_at - created_at, uses_left FROM invites")
+        assert row == (pytest.approx(43_200), 2)
+        now = connection.execute("SELECT created_at FROM invites").fetchone()[0]
+        assert [Invites(connection).redeem(code, now) for _ in range(3)] == [True, True, False]
+
+
+def test_invite_says_why_it_cannot(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    line = complaint(run("--data", "data", "invite", cwd=tmp_path))
+    assert line.startswith("cannot open the database data/securechat.db: ")
+
+
+# ---- a relay that runs ----
+
+
+@posix_only
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_relay_in_good_order(
+    number: signal.Signals,
+    tmp_path: Path,
+    flags: list[str | Path],
+    start: Callable[..., Child],
+    relay_certificates: Certificates,
+) -> None:
+    child = start(flags)
+    clients = [child.connect(relay_certificates).register(nick) for nick in ("alice", "bob")]
+    clients.append(child.connect(relay_certificates))  # has a session, but no nick yet
+    clients[-1].sync()
+    half_open = socket.create_connection(child.address)  # never begins its handshake
+    child.process.send_signal(number)
+    assert child.end() == 0
+    for client in clients:
+        assert "ERROR :Closing link: The relay is shutting down" in client.read_to_end()
+        client.sock.close()
+    half_open.close()
+    assert child.lines[-1].endswith("INFO stopped: The relay is shutting down")
+    assert not any("Traceback" in line or " ERROR " in line for line in child.lines)
+    with closing(open_database(tmp_path / "data" / "securechat.db")):
+        pass  # it is not locked any more
+    assert not (tmp_path / "data" / "securechat.db-wal").exists(), "closed, not just dropped"
+
+
+@posix_only
+def test_a_second_signal_changes_nothing(
+    tmp_path: Path, flags: list[str | Path], start: Callable[..., Child]
+) -> None:
+    child = start(flags)
+    for _ in range(3):
+        with suppress(ProcessLookupError):
+            child.process.send_signal(signal.SIGINT)
+    assert child.end() == 0
+
+
+@posix_only
+def test_a_client_that_does_not_read_does_not_delay_the_end(
+    flags: list[str | Path], start: Callable[..., Child], relay_certificates: Certificates
+) -> None:
+    child = start(flags)
+    deaf = child.connect(relay_certificates).register("deaf")
+    alice = child.connect(relay_certificates).register("alice")
+    for _ in range(30):
+        alice.send(f"PRIVMSG deaf :{'x' * 400}")
+    alice.sync()
+    child.process.terminate()
+    assert child.end() == 0
+    for client in (deaf, alice):
+        client.sock.close()
+
+
+@posix_only
+def test_the_log_has_a_line_for_each_event_and_no_text(
+    flags: list[str | Path], start: Callable[..., Child], relay_certificates: Certificates
+) -> None:
+    child = start(flags)
+    alice = child.connect(relay_certificates).register("alice")
+    alice.ask("JOIN #den", "PRIVMSG #den :a secret between us", "TOPIC #den :another secret")
+    alice.ask("PART #nowhere", "PART #den :secret reason")
+    alice.quit()
+    child.process.terminate()
+    assert child.end() == 0
+    log = "\n".join(child.lines)
+    for words in (
+        "connect #1 from 127.0.0.1 (TLSv1.3, ",
+        "#1 registered alice as a guest",
+        "#1 join alice #den: 1 there",
+        "#1 refused PART: 403 ",
+        "#1 leave alice #den: 0 remain",
+        "disconnect #1: Quit: ",
+        "stopped: ",
+    ):
+        assert words in log
+    assert "secret" not in log
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S+ INFO \S", line) for line in child.lines)
+
+
+@posix_only
+def test_an_invitation_made_while_the_relay_runs_registers_an_account(
+    tmp_path: Path,
+    flags: list[str | Path],
+    start: Callable[..., Child],
+    relay_certificates: Certificates,
+) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text('[accounts]\nregistration = "invite"\n')
+    child = start(["--config", file, *flags])
+    made = run("--config", file, "--data", tmp_path / "data", "invite", cwd=tmp_path)
+    code = made.stdout.strip()
+    assert code.startswith("invite:")
+    answers = []
+    for nick, given in (("alice", "invite:wrong"), ("alice", code), ("bob", code)):
+        client = child.connect(relay_certificates)
+        client.request("draft/account-registration")
+        client.send(f"NICK {nick}", f"REGISTER * {given} :{PASSWORD}")
+        while (message := client.read()).params[:1] not in (("SUCCESS",), ("REGISTER",)):
+            pass
+        answers.append((message.command, *message.params[:2]))
+        client.quit()
+    assert answers == [
+        ("FAIL", "REGISTER", "INVALID_EMAIL"),
+        ("REGISTER", "SUCCESS", "alice"),
+        ("FAIL", "REGISTER", "INVALID_EMAIL"),
+    ]
+    child.process.terminate()
+    assert child.end() == 0
+    log = "\n".join(child.lines)
+    assert PASSWORD not in log
+    assert code.removeprefix("invite:") not in log
+
+
+@posix_only
+def test_two_relays_on_one_database_or_port(
+    tmp_path: Path, flags: list[str | Path], start: Callable[..., Child]
+) -> None:
+    child = start(flags)
+    assert "in use by another relay" in complaint(run(*flags, cwd=tmp_path))
+    address = "{}:{}".format(*child.address)
+    other = [*flags[2:-1], tmp_path / "other"]
+    assert address in complaint(run("--listen", address, *other, cwd=tmp_path))
+    child.process.terminate()
+    assert child.end() == 0
+
+
+def test_a_thread_that_crashes_ends_the_relay_with_a_word(
+    tmp_path: Path,
+    flags: list[str | Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Crashing(cli.Relay):
+        def start(self) -> None:
+            super().start()
+            self._crashed(RuntimeError("a bug of ours"))
+
+    monkeypatch.setattr(cli, "Relay", Crashing)
+    monkeypatch.setattr(cli.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(cli, "_raise_descriptor_limit", lambda: None)
+    assert cli.main([str(flag) for flag in flags]) == 1
+    assert "securechat-server: a thread crashed: RuntimeError('a bug of ours')" in (
+        capsys.readouterr().err
+    )
