@@ -83,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def read_options(arguments: argparse.Namespace, *, terminal: bool) -> Options:
-    """Return the options in ``arguments``. Pure.
+    """Return the options in ``arguments``. Changes nothing; looks whether the files are there.
 
     :param terminal: whether there is somebody to ask.
     :raises ConfigError: they do not fit together.
@@ -97,6 +97,11 @@ def read_options(arguments: argparse.Namespace, *, terminal: bool) -> Options:
         problems.append("--key needs --cert")
     if arguments.account and not arguments.password_file and not arguments.cert and not terminal:
         problems.append("--account needs --password-file or --cert when input is a pipe")
+    problems += [
+        f"--{flag} {path}: cannot be read"
+        for flag, path in (("ca", arguments.ca), ("cert", arguments.cert), ("key", arguments.key))
+        if path is not None and not os.access(path, os.R_OK)
+    ]
     if not terminal and not (arguments.nick or arguments.account):
         problems.append("--nick is needed when input is a pipe")
     if not terminal and not (arguments.to or arguments.join):
