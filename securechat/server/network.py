@@ -7,6 +7,7 @@ form of a command, ``apply`` checks it against the state, for good.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -49,6 +50,7 @@ class Network:
         self.channels: dict[str, Channel] = {}  # by folded name
         self.accounts: dict[str, str] = {}  # folded name → name
         self.most_users = 0
+        self.mode_counts: Counter[str] = Counter()  # users with each user mode
         self._rules: dict[type[Event], Callable[[Any], list[Effect]]] = {
             events.SendMessage: self._send_message,
             events.Attach: self._attach,
@@ -171,6 +173,7 @@ class Network:
             self._remove_member(channel, user)
         for channel in self.channels.values():
             channel.invited.discard(user.id)
+        self.mode_counts.subtract(user.modes)
         del self.users[user.id]
         del self.nicks[fold(user.nick)]
         return [
@@ -216,7 +219,7 @@ class Network:
                 continue
             if change.letter == "o" and change.adding:
                 continue  # only OPER makes an operator
-            (user.modes.add if change.adding else user.modes.discard)(change.letter)
+            self._set_user_mode(user, change)
             done.append(change)
         if not done:
             return []
@@ -224,12 +227,16 @@ class Network:
             effects.UserModesChanged(event.session, event.at_ms, user, user.author, tuple(done))
         ]
 
+    def _set_user_mode(self, user: User, change: ModeChange) -> None:
+        (user.modes.add if change.adding else user.modes.remove)(change.letter)
+        self.mode_counts[change.letter] += 1 if change.adding else -1
+
     def _grant_operator(self, event: events.GrantOperator) -> list[Effect]:
         user = self.sessions[event.session]
         if "o" in user.modes:
             return []
-        user.modes.add("o")
         changes = (ModeChange(True, "o"),)
+        self._set_user_mode(user, *changes)
         return [effects.UserModesChanged(event.session, event.at_ms, user, user.author, changes)]
 
     def _create_account(self, event: events.CreateAccount) -> list[Effect]:

@@ -92,9 +92,7 @@ def ison(context: Context, message: Message) -> None:
 def lusers(context: Context) -> None:
     """Send how many people, connections and channels there are."""
     network, registry = context.services.network, context.services.registry
-    users = network.users.values()
-    invisible = sum("i" in user.modes for user in users)
-    operators = sum("o" in user.modes for user in users)
+    invisible, operators = network.mode_counts["i"], network.mode_counts["o"]
     count, most = len(network.users), network.most_users
     unknown = max(0, len(registry) - len(network.sessions))
     context.reply(
