@@ -45,7 +45,7 @@ def offered_protocols(data: bytes) -> list[str] | None:
         return []
     try:
         return _alpn(bytes(message[4 : 4 + int.from_bytes(message[1:4])]))
-    except (IndexError, UnicodeDecodeError):
+    except IndexError:
         return []
 
 
@@ -62,8 +62,10 @@ def _alpn(hello: bytes) -> list[str]:
             names = []
             position += 6
             while position < end:
-                names.append(hello[position + 1 : position + 1 + hello[position]].decode("ascii"))
-                position += 1 + hello[position]
+                # Names are any bytes: RFC 8701 has clients make some up, to be ignored.
+                name = hello[position + 1 : position + 1 + hello[position]]
+                names.append(name.decode("latin-1"))
+                position += 1 + len(name)
             return names
         position = end
     return []

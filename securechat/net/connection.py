@@ -46,10 +46,21 @@ class ConnectionHandler(Protocol):
         """
 
 
+class _Nobody:
+    def opened(self) -> None: ...
+
+    def received(self, data: bytes) -> None: ...
+
+    def closed(self, error: NetworkError | None) -> None: ...
+
+
+_NOBODY: Final = _Nobody()
+
+
 class _State(enum.Enum):
     OPEN = enum.auto()
     CLOSING = enum.auto()  # no more input counts; what is queued still goes out
-    HALF_CLOSED = enum.auto()  # all is sent; waiting for the other side to close
+    HALF_CLOSED = enum.auto()  # the last is encrypted; once sent, the other side shall close too
     GONE = enum.auto()
 
 
@@ -69,7 +80,6 @@ class Connection:
         "_send_limit_bytes",
         "_socket",
         "_state",
-        "_told",
         "_unsent",
         "dirty",
         "thread",
@@ -96,7 +106,7 @@ class Connection:
         self._unsent: memoryview | None = None
         self._deadline: Timer | None = None
         self._state = _State.OPEN
-        self._told = False  # the handler has heard that it is over
+        self._handler: ConnectionHandler = _NOBODY  # again when the real one knows that it is over
         self._handler = make_handler(self)
 
     # ---- safe from any thread ----
@@ -118,18 +128,26 @@ class Connection:
 
     def start(self, handshake_timeout_s: float) -> None:
         """Begin the handshake, which must be done in time."""
+        self.thread.assert_owner()
         self._deadline = self.thread.call_later(handshake_timeout_s, self._handshake_late)
-        self._pipe.start()
+        try:
+            self._pipe.start()
+        except TlsError as error:
+            self._fail(error)
+            return
         self.thread.mark_dirty(self)
 
     def queue(self, data: bytes) -> None:
         """Append to what goes out at the end of the turn; nothing once it is closing."""
         if self._state is _State.OPEN:
+            if not self.dirty:
+                self.thread.mark_dirty(self)
             self._queue.append(data)
             self._queued_bytes += len(data)
 
     def readable(self) -> None:
         """Read once, decrypt, hand on."""
+        self.thread.assert_owner()
         try:
             data = self._socket.recv(RECEIVE_BYTES)
         except BlockingIOError:
@@ -151,11 +169,11 @@ class Connection:
         try:
             plain = self._pipe.receive(data)
         except TlsError as error:
-            self._send_alert()
-            self.drop(error)
+            self._fail(error)
             return
-        if shaking_hands:
+        if self._pipe.waiting_bytes:  # also after the handshake: an answer to a change of keys
             self.thread.mark_dirty(self)
+        if shaking_hands:
             if not self._pipe.handshake_done:
                 return
             self._cancel_deadline()
@@ -163,54 +181,48 @@ class Connection:
         if plain and self._state is _State.OPEN:
             self._handler.received(plain)
         if self._pipe.eof:
-            self.finish()
+            self.close()  # not at once: what the handler has answered is in the inbox
 
     def flush(self) -> None:
         """Encrypt what is queued as one piece and send it; keep what the socket does not take."""
+        self.thread.assert_owner()
         self.dirty = False
         if self._state is _State.GONE:
             return
         try:
-            while True:
-                if self._unsent is None:
-                    if self._queue and self._pipe.handshake_done:
-                        self._encrypt()
-                    data = self._pipe.take()
-                    if not data:
-                        break
-                    self._unsent = memoryview(data)
-                sent = self._socket.send(self._unsent)
-                self._unsent = self._unsent[sent:] if sent < len(self._unsent) else None
+            self._send_waiting()
         except BlockingIOError:
-            waiting = self._queued_bytes + len(self._unsent or b"")
-            if waiting > self._send_limit_bytes:
-                self.drop(NetworkError("SendQ exceeded"))
-            elif not self.writing:
-                self.thread.watch(self, writing=True)
-            return
+            blocked = True
         except TlsError as error:
             self.drop(error)
             return
         except OSError as error:
             self.drop(ConnectionLost(error.strerror or str(error)))
             return
-        if self.writing:
-            self.thread.watch(self, writing=False)
-        if self._state is _State.CLOSING:
-            self._half_close()
+        else:
+            blocked = False
+        # Not all is gone: the socket is full, or the handshake must be done first.
+        waiting = self._queued_bytes + len(self._unsent or b"") + self._pipe.waiting_bytes
+        if waiting > self._send_limit_bytes:
+            self.drop(NetworkError("SendQ exceeded"))
+            return
+        if self.writing is not blocked:
+            self.thread.watch(self, writing=blocked)
+        if self._state is _State.HALF_CLOSED and not blocked:
+            try:
+                self._socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                self.drop(None)
 
     def finish(self) -> None:
         """Send what is queued, say goodbye, and wait a little for the other side to close."""
-        if self._state is not _State.OPEN:
-            return
-        self._state = _State.CLOSING
-        self._cancel_deadline()
-        self._deadline = self.thread.call_later(LINGER_S, lambda: self.drop(None))
-        self._tell(None)
-        self.thread.mark_dirty(self)
+        self.thread.assert_owner()
+        if self._state is _State.OPEN:
+            self._end(None)
 
     def drop(self, error: NetworkError | None) -> None:
         """Close at once; what is queued is lost."""
+        self.thread.assert_owner()
         self._state = _State.GONE
         self._cancel_deadline()
         self._queue.clear()
@@ -224,6 +236,21 @@ class Connection:
         """Return the descriptor of the socket, -1 when it is closed."""
         return self._socket.fileno()
 
+    def _send_waiting(self) -> None:
+        while True:
+            if self._unsent is None:
+                if self._queue and self._pipe.handshake_done:
+                    self._encrypt()
+                elif self._state is _State.CLOSING:
+                    self._state = _State.HALF_CLOSED
+                    self._pipe.close()
+                data = self._pipe.take()
+                if not data:
+                    return
+                self._unsent = memoryview(data)
+            sent = self._socket.send(self._unsent)
+            self._unsent = self._unsent[sent:] if sent < len(self._unsent) else None
+
     def _encrypt(self) -> None:
         data = self._queue[0] if len(self._queue) == 1 else b"".join(self._queue)
         self._queue.clear()
@@ -233,22 +260,18 @@ class Connection:
         self._queued_bytes -= len(data)
         self._pipe.send(data)
 
-    def _half_close(self) -> None:
-        self._state = _State.HALF_CLOSED
-        self._pipe.close()
-        self._send_alert()
-        try:
-            self._socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            self.drop(None)
+    def _fail(self, error: TlsError) -> None:
+        # Nothing more can be encrypted, but the alert shall arrive that says why; see LINGER_S.
+        self._queue.clear()
+        self._queued_bytes = 0
+        self._end(error)
 
-    def _send_alert(self) -> None:
-        alert = self._pipe.take()
-        if alert and self._unsent is None:
-            try:
-                self._socket.send(alert)
-            except OSError:
-                return  # the other side will see the connection end; there is no more to tell it
+    def _end(self, error: TlsError | None) -> None:
+        self._state = _State.CLOSING
+        self._cancel_deadline()
+        self._deadline = self.thread.call_later(LINGER_S, lambda: self.drop(None))
+        self._tell(error)
+        self.thread.mark_dirty(self)
 
     def _handshake_late(self) -> None:
         self.drop(TlsError("the TLS handshake took too long"))
@@ -259,9 +282,10 @@ class Connection:
             self._deadline = None
 
     def _tell(self, error: NetworkError | None) -> None:
-        if not self._told:
-            self._told = True
-            try:
-                self._handler.closed(error)
-            except Exception:  # noqa: BLE001 - a handler's bug must not leave the socket half done
-                _log.exception("a handler failed when its connection closed")
+        # A handler knows its connection. Were that mutual, what TLS keeps of the two would stay
+        # until the collector comes, which does not see how much it is.
+        handler, self._handler = self._handler, _NOBODY
+        try:
+            handler.closed(error)
+        except Exception:  # noqa: BLE001 - a handler's bug must not leave the socket half done
+            _log.exception("a handler failed when its connection closed")

@@ -34,7 +34,7 @@ _Multicast = tuple[Iterable[Connection], bytes, Connection | None]
 
 class IoThread:
     """Owns connections. ``send``, ``post``, ``adopt`` and ``begin_stop`` are safe from any thread
-    and do not block.
+    and do not block; they do nothing once the thread has ended.
 
     All work for the connections comes through one inbox, so it is done in the order in which it was
     posted. Each turn of the loop: read what has come (handlers run here), empty the inbox, run the
@@ -55,9 +55,10 @@ class IoThread:
         self.clock = clock
         self._name = name
         self._on_crash = on_crash
-        self._lock = make_lock(f"{name} inbox", tier=1)  # guards _inbox and _woken
+        self._lock = make_lock(f"{name} inbox", tier=1)  # guards _inbox, _woken, _ended
         self._inbox: list[_Work | _Multicast] = []
         self._woken = False
+        self._ended = False
         self._receiver, self._waker = socket.socketpair()
         self._receiver.setblocking(False)
         self._waker.setblocking(False)
@@ -86,7 +87,12 @@ class IoThread:
             self._close_all()
             return
         self.begin_stop(timeout_s)
-        self._thread.join()
+        self.join()
+
+    def join(self) -> None:
+        """Wait for the end, after ``begin_stop``. Blocks; not for the thread itself."""
+        if self._thread is not None:
+            self._thread.join()
 
     # ---- safe from any thread ----
 
@@ -115,21 +121,30 @@ class IoThread:
     ) -> None:
         """Take over a connected socket and begin the handshake on it.
 
-        ``make_handler`` is called on this thread. ``pipe`` must not have been used.
+        ``make_handler`` is called on this thread. ``pipe`` must not have been used. A thread that
+        is stopping takes no more: it closes the socket, and no handler is made.
         """
 
         def begin() -> None:
-            sock.setblocking(False)
-            with contextlib.suppress(OSError):  # not TCP in some tests
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(
-                self, sock, pipe, make_handler, send_limit_bytes=send_limit_bytes
-            )
+            if not self._running:
+                sock.close()
+                return
+            try:
+                sock.setblocking(False)
+                with contextlib.suppress(OSError):  # not TCP in some tests
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection = Connection(
+                    self, sock, pipe, make_handler, send_limit_bytes=send_limit_bytes
+                )
+                self._selector.register(sock, selectors.EVENT_READ, connection)
+            except Exception:
+                sock.close()
+                raise
             self._connections.add(connection)
-            self._selector.register(sock, selectors.EVENT_READ, connection)
             connection.start(handshake_timeout_s)
 
-        self.post(begin)
+        if not self._put(begin):
+            sock.close()
 
     def overloaded(self) -> bool:
         """Whether the inbox is so full that nobody should add to it in bulk."""
@@ -144,12 +159,14 @@ class IoThread:
 
     def mark_dirty(self, connection: Connection) -> None:
         """Flush ``connection`` at the end of this turn. Owner only."""
+        self.assert_owner()
         if not connection.dirty:
             connection.dirty = True
             self._dirty.append(connection)
 
     def watch(self, connection: Connection, *, writing: bool) -> None:
         """Watch for room in the socket of ``connection``, or no longer. Owner only."""
+        self.assert_owner()
         connection.writing = writing
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
         self._selector.modify(connection, events, connection)
@@ -165,8 +182,10 @@ class IoThread:
         """Fail when called from another thread."""
         assert self._ident in (None, threading.get_ident()), f"{self._name}: foreign thread"
 
-    def _put(self, entry: _Work | _Multicast) -> None:
+    def _put(self, entry: _Work | _Multicast) -> bool:
         with self._lock:
+            if self._ended:
+                return False
             self._inbox.append(entry)
             wake = not self._woken and self._ident != threading.get_ident()
             if wake:
@@ -174,6 +193,7 @@ class IoThread:
         if wake:
             with contextlib.suppress(OSError):  # full: it will wake anyhow; closed: it has ended
                 self._waker.send(b"\0")
+        return True
 
     def _run(self) -> None:
         self._ident = threading.get_ident()
@@ -184,6 +204,17 @@ class IoThread:
             self._close_all()
 
     def _turn(self) -> None:
+        if any(thread.overloaded() for thread in self._neighbours):
+            time.sleep(_OVERLOAD_NAP_S)  # to read is to post more
+        else:
+            self._read()
+        self._empty_inbox()
+        self._run_timers()
+        dirty, self._dirty = self._dirty, []
+        for connection in dirty:
+            connection.flush()
+
+    def _read(self) -> None:
         timeout = 0.0 if self._inbox or self._dirty else self._timers.next_in(self.clock())
         for key, events in self._selector.select(timeout):
             connection: Connection | None = key.data
@@ -199,13 +230,13 @@ class IoThread:
                 except Exception:  # noqa: BLE001 - a handler's bug ends its connection, not the rest
                     _log.exception("a handler failed; its connection is closed")
                     connection.drop(None)
-        self._empty_inbox()
-        self._timers.run(self.clock())
-        dirty, self._dirty = self._dirty, []
-        for connection in dirty:
-            connection.flush()
-        if any(thread.overloaded() for thread in self._neighbours):
-            time.sleep(_OVERLOAD_NAP_S)
+
+    def _run_timers(self) -> None:
+        now = self.clock()
+        try:
+            self._timers.run(now)
+        except Exception:  # noqa: BLE001 - as above; the others that are due run in the next turn
+            _log.exception("a timer failed")
 
     def _empty_inbox(self) -> None:
         with self._lock:
@@ -239,10 +270,10 @@ class IoThread:
         dirty = self._dirty
         for connection in group:
             if connection is not skip:
-                connection.queue(data)
-                if not connection.dirty:
+                if not connection.dirty:  # queue() would see to it, by one more call for each
                     connection.dirty = True
                     dirty.append(connection)
+                connection.queue(data)
 
     def _finish_all(self, timeout_s: float) -> None:
         self._running = False
@@ -255,7 +286,13 @@ class IoThread:
             connection.drop(None)
 
     def _close_all(self) -> None:
-        self._drop_all()
-        self._selector.close()
-        self._receiver.close()
-        self._waker.close()
+        self._running = False
+        with self._lock:
+            self._ended = True
+        try:
+            self._empty_inbox()  # closes the sockets that were to be adopted
+        finally:
+            self._drop_all()
+            self._selector.close()
+            self._receiver.close()
+            self._waker.close()

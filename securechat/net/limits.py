@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from securechat.net.locks import make_lock
 
 __all__ = ["AddressCounter", "TokenBucket"]
+
+_ONE_TOKEN: Final = 1 - 1e-4
+"""A token, less what the rounding of a large clock makes of it: who waited as long as told gets
+one, instead of being told to wait for no time at all, again and again."""
 
 
 class TokenBucket:
@@ -38,7 +44,7 @@ class TokenBucket:
             return True
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
         self._at = now
-        return self._tokens >= 1
+        return self._tokens >= _ONE_TOKEN
 
     def wait_s(self) -> float:
         """Return the seconds from the last ``take`` or ``ready`` until there is a token."""

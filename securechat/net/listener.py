@@ -34,11 +34,13 @@ def parse_address(text: str) -> tuple[str, int]:
     """
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
+    if bracketed:
+        host = host[1:-1]
     if not colon or not host or (":" in host and not bracketed):
         raise ValueError("write HOST:PORT, or [IPv6]:PORT")
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ValueError("the port must be a number from 0 to 65535")
-    return host.strip("[]") if bracketed else host, int(port)
+    return host, int(port)
 
 
 def format_address(host: str, port: int) -> str:
@@ -125,7 +127,7 @@ class Listener:
 def _listen(host: str, port: int) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise NetworkError(
             f"cannot listen on {format_address(host, port)}: no such host"
         ) from error

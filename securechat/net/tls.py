@@ -6,6 +6,7 @@ way to make a client context that does not verify.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,18 +85,30 @@ def client_context(
     return context
 
 
-def translate_tls_error(error: OSError) -> NetworkError:
-    """Return the error of ours for what ``ssl`` raised; for the caller to raise ``from`` it."""
+def translate_tls_error(error: OSError, *, of_client: bool = False) -> NetworkError:
+    """Return the error of ours for what ``ssl`` raised; for the caller to raise ``from`` it.
+
+    :param of_client: it was raised at a server, so the certificate is that of a client.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
         check, text, advice = _VERIFY_FAILURES.get(error.verify_code, _OTHER_FAILURE)
+        if of_client:
+            text, advice = _CLIENT_REFUSED
         detail = error.verify_message.rstrip(".")
         return CertificateRejected(f"{text} ({detail})", check=check, advice=advice)
     if isinstance(error, ssl.SSLError):
-        reason = (error.reason or str(error)).replace("_", " ").lower()
+        # Some alerts have no name in some versions of Python, only a text.
+        reason = (error.reason or "").replace("_", " ").lower() or _AROUND.sub("", str(error))
         return TlsError(f"TLS failed: {reason}")
     return NetworkError(error.strerror or str(error))
 
 
+_AROUND: Final = re.compile(r"^\[\w+\] | \(_ssl\.c:\d+\)$")
+
+_CLIENT_REFUSED: Final = (
+    "the certificate of the client was refused",
+    "The client needs one that is valid now and of the CA given for clients, or shows none.",
+)
 _UNTRUSTED: Final = (
     "untrusted",
     "the certificate of the server was not issued by the CA that you trust",

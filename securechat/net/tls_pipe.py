@@ -38,6 +38,7 @@ class TlsPipe:
         "_object",
         "_outgoing",
         "_required",
+        "_server_side",
         "eof",
         "handshake_done",
     )
@@ -51,10 +52,11 @@ class TlsPipe:
     ) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._server_side = server_hostname is None
         self._object = context.wrap_bio(
             self._incoming,
             self._outgoing,
-            server_side=server_hostname is None,
+            server_side=self._server_side,
             server_hostname=server_hostname,
         )
         self._required = tuple(required_protocols)
@@ -73,6 +75,8 @@ class TlsPipe:
         :raises TlsError: the handshake failed or the stream is broken. ``take`` may still have an
             alert for the other side.
         """
+        if self.eof:
+            return b""  # or it would pile up, as nothing reads it
         if self._hello is not None:
             self._check_hello(data)
         self._incoming.write(data)
@@ -97,6 +101,11 @@ class TlsPipe:
     def take(self) -> bytes:
         """Return what must go to the wire now, and forget it."""
         return self._outgoing.read()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes there are to ``take``."""
+        return self._outgoing.pending
 
     def close(self) -> None:
         """Say that no more will come (``close_notify``); the other side may still send."""
@@ -133,7 +142,7 @@ class TlsPipe:
         except ssl.SSLWantReadError:
             return False
         except ssl.SSLError as error:
-            raise translate_tls_error(error) from error
+            raise translate_tls_error(error, of_client=self._server_side) from error
         self.handshake_done = True
         return True
 
