@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
+from securechat.errors import NetworkError
+from securechat.net.connection import Connection
 from securechat.net.io_thread import INBOX_ENTRIES, IoThread
 from securechat.net.tls_pipe import TlsPipe
 from tests.net.conftest import Connect, StartIo
@@ -280,6 +282,62 @@ class TestSend:
             for place in range(4):
                 own = re.findall(rb"%d:(\d\d);" % place, stream)
                 assert own == [b"%02d" % number for number in range(100)]
+
+
+class TestWaking:
+    """A sleeping thread is woken by what another posts to it, wherever in its turn that one is."""
+
+    @pytest.fixture
+    def other(self, start_io: StartIo) -> IoThread:
+        other = start_io("other")
+        settle(other)
+        return other
+
+    def test_from_work(self, io: IoThread, other: IoThread) -> None:
+        arrived = threading.Event()
+        io.post(lambda: other.post(arrived.set))
+        assert arrived.wait(LONG_TIMEOUT_S)
+
+    def test_from_a_timer(self, io: IoThread, other: IoThread) -> None:
+        arrived = threading.Event()
+        io.post(lambda: io.call_later(0, lambda: other.post(arrived.set)) and None)
+        assert arrived.wait(LONG_TIMEOUT_S)
+
+    @pytest.mark.parametrize("event", ["opened", "received", "closed"])
+    def test_from_a_handler(
+        self, event: str, io: IoThread, other: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        arrived = threading.Event()
+
+        def make(connection: Connection) -> Recorder:
+            handler = Recorder(connection)
+            setattr(handler, event, lambda *_: other.post(arrived.set))
+            return handler
+
+        client = connect(serve(io, make).address)
+        client.sendall(b"hello")
+        if event == "closed":
+            client.close()
+        assert arrived.wait(LONG_TIMEOUT_S)
+
+    def test_from_the_end_of_the_turn(
+        self, io: IoThread, other: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        """A connection that is closed because its socket is full, and others must hear of it."""
+        arrived = threading.Event()
+
+        class Leaver(Recorder):
+            def closed(self, error: NetworkError | None) -> None:
+                super().closed(error)
+                other.post(arrived.set)
+
+        relay = serve(io, Leaver, send_limit_bytes=1_000, send_buffer_bytes=8_192)
+        connect(relay.address)
+        handler = relay.next_handler()
+        handler.wait_opened()
+        handler.connection.send(bytes(32 << 20))
+        assert str(handler.wait_closed()) == "SendQ exceeded"
+        assert arrived.wait(LONG_TIMEOUT_S)
 
 
 class TestOverload:
