@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,7 @@ def start_relay(
 ) -> Iterator[StartRelay]:
     caplog.set_level(logging.INFO, "securechat")
     relays: list[RunningRelay] = []
+    running = contextlib.ExitStack()
 
     def start(**changes: Any) -> RunningRelay:
         clocks: dict[str, Any] = {"wall_clock": changes.pop("wall_clock", lambda: WALL_S)}
@@ -43,11 +45,11 @@ def start_relay(
             clocks["clock"] = changes.pop("clock")
         config = make_config(relay_certificates, tmp_path / "relay.db", **changes)
         relays.append(RunningRelay(config, relay_certificates, **clocks))
+        running.callback(relays[-1].stop)
         return relays[-1]
 
-    yield start
-    for relay in relays:
-        relay.stop()
+    with running:
+        yield start
     errors = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
     if not any(relay.may_log_errors for relay in relays):
         assert not errors, [record.getMessage() for record in errors]

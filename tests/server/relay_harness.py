@@ -249,6 +249,7 @@ class RunningRelay:
         self.clients: list[Client] = []
         self.sockets: list[socket.socket] = []
         self.may_log_errors = False
+        self._stopped = False
         self._crashed = threading.Event()
         self.relay = Relay(config, ending=self._crashed, **clocks)
         self.relay.start()
@@ -329,9 +330,12 @@ class RunningRelay:
         assert done.wait(LONG_TIMEOUT_S)
 
     def stop(self, reason: str = "The test is over") -> None:
-        """Stop. The clients go first: the relay would wait for them to close."""
+        """Stop, once. The clients go first: the relay would wait for them to close."""
         for sock in self.sockets:
             sock.close()
+        if self._stopped:
+            return
+        self._stopped = True
         self.relay.stop(reason)
         assert self.relay.crash is None
 
