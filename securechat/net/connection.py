@@ -103,7 +103,7 @@ class Connection:
         self._send_limit_bytes = send_limit_bytes
         self._queue: list[bytes] = []
         self._queued_bytes = 0
-        self._unsent: memoryview | None = None
+        self._unsent: bytes | memoryview | None = None
         self._deadline: Timer | None = None
         self._state = _State.OPEN
         self._handler: ConnectionHandler = _NOBODY  # again when the real one knows that it is over
@@ -190,7 +190,8 @@ class Connection:
         if self._state is _State.GONE:
             return
         try:
-            self._send_waiting()
+            if self._send_waiting():
+                return
         except BlockingIOError:
             blocked = True
         except TlsError as error:
@@ -236,20 +237,27 @@ class Connection:
         """Return the descriptor of the socket, -1 when it is closed."""
         return self._socket.fileno()
 
-    def _send_waiting(self) -> None:
+    def _send_waiting(self) -> bool:
+        """Send until nothing is left that can be; whether that is all, and nothing else to do."""
         while True:
-            if self._unsent is None:
+            data = self._unsent
+            if data is None:
                 if self._queue and self._pipe.handshake_done:
                     self._encrypt()
                 elif self._state is _State.CLOSING:
                     self._state = _State.HALF_CLOSED
                     self._pipe.close()
-                data = self._pipe.take()
+                data = self._unsent = self._pipe.take()
                 if not data:
-                    return
-                self._unsent = memoryview(data)
-            sent = self._socket.send(self._unsent)
-            self._unsent = self._unsent[sent:] if sent < len(self._unsent) else None
+                    self._unsent = None
+                    return False
+            sent = self._socket.send(data)
+            if sent < len(data):
+                self._unsent = memoryview(data)[sent:]
+                continue
+            self._unsent = None
+            if not self._queue and not self.writing and self._state is _State.OPEN:
+                return True
 
     def _encrypt(self) -> None:
         data = self._queue[0] if len(self._queue) == 1 else b"".join(self._queue)

@@ -32,6 +32,10 @@ _Work = Callable[[], None]
 _Multicast = tuple[Iterable[Connection], bytes, Connection | None]
 
 
+_running = threading.local()
+"""``thread``: the ``IoThread`` that runs in this thread, if one does."""
+
+
 class IoThread:
     """Owns connections. ``send``, ``post``, ``adopt`` and ``begin_stop`` are safe from any thread
     and do not block; they do nothing once the thread has ended.
@@ -67,6 +71,7 @@ class IoThread:
         self._timers = Timers()
         self._connections: set[Connection] = set()
         self._dirty: list[Connection] = []
+        self._to_wake: list[IoThread] = []  # threads that this turn has posted to
         self._neighbours: tuple[IoThread, ...] = ()
         self._running = True
         self._ident: int | None = None
@@ -191,17 +196,28 @@ class IoThread:
             if wake:
                 self._woken = True
         if wake:
-            with contextlib.suppress(OSError):  # full: it will wake anyhow; closed: it has ended
-                self._waker.send(b"\0")
+            poster = getattr(_running, "thread", None)
+            if poster is None:
+                self._wake()
+            else:
+                # Once for all that its turn posts. Woken by the first line of many, this thread
+                # would flush every member for that line, and then again for the rest.
+                poster._to_wake.append(self)
         return True
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # full: it will wake anyhow; closed: it has ended
+            self._waker.send(b"\0")
 
     def _run(self) -> None:
         self._ident = threading.get_ident()
+        _running.thread = self
         try:
             while self._running or self._connections:
                 self._turn()
         finally:
             self._close_all()
+            self._wake_others()
 
     def _turn(self) -> None:
         if any(thread.overloaded() for thread in self._neighbours):
@@ -210,9 +226,16 @@ class IoThread:
             self._read()
         self._empty_inbox()
         self._run_timers()
+        self._wake_others()  # before the flushes: they take the longest
         dirty, self._dirty = self._dirty, []
         for connection in dirty:
             connection.flush()
+        self._wake_others()  # a full socket closes its connection, and others hear of it
+
+    def _wake_others(self) -> None:
+        for thread in self._to_wake:
+            thread._wake()
+        self._to_wake.clear()
 
     def _read(self) -> None:
         timeout = 0.0 if self._inbox or self._dirty else self._timers.next_in(self.clock())

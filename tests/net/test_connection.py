@@ -208,6 +208,7 @@ class TestHandshake:
         relay = serve(still_io)
         client = connect_tcp(relay.address)
         handler = relay.next_handler()
+        settle(still_io)  # or its time would begin later
         client.sendall(b"\x16\x03")
         clock.advance(HANDSHAKE_TIMEOUT_S - 1)
         settle(still_io)
