@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from securechat.server.services import Services
     from securechat.server.session import Session
 
-__all__ = ["LABEL_BYTES", "Context", "end_line"]
+__all__ = ["LABEL_BYTES", "Context", "as_middle", "end_line"]
 
 LABEL_BYTES: Final = 64
 """Longest label, in bytes: "The value MUST NOT exceed 64 bytes"."""
@@ -75,7 +75,7 @@ class Context:
     def refuse(self, refusal: Refusal | Fail) -> None:
         """Answer with what a rule or a handler raised."""
         if isinstance(refusal, Refusal):
-            params = [param if _is_middle(param) else "*" for param in refusal.params]
+            params = [as_middle(param) for param in refusal.params]
             self.reply(refusal.numeric, *params, refusal.text)
         else:
             self.send("FAIL", *refusal.params)
@@ -146,5 +146,6 @@ def end_line(tags: str, body: str) -> bytes:
     return (f"@{tags} {body}\r\n" if tags else body + "\r\n").encode()
 
 
-def _is_middle(param: str) -> bool:
-    return param != "" and param[0] != ":" and " " not in param
+def as_middle(text: str) -> str:
+    """Return what a client sent as a parameter that need not be the last; ``*`` if it cannot be."""
+    return text if text and text[0] != ":" and " " not in text else "*"

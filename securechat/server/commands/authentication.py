@@ -34,7 +34,7 @@ from securechat.irc.sasl import (
 from securechat.server.authentication import InviteRefused, certificate_account
 from securechat.server.commands.capabilities import sasl_mechanisms
 from securechat.server.commands.registration import complete_registration
-from securechat.server.context import Context
+from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
 from securechat.server.events import CreateAccount, GrantOperator, LogIn
 from securechat.server.hash_workers import HashersBusy
@@ -101,12 +101,12 @@ def register(context: Context, message: Message) -> None:
     if session.account is not None:
         raise Fail("REGISTER", "ALREADY_AUTHENTICATED", session.account, text="You are logged in")
     if services.config.accounts.registration == "closed":
-        raise Fail("REGISTER", "DISALLOWED", _middle(shown), text="Registration is closed")
+        raise Fail("REGISTER", "DISALLOWED", as_middle(shown), text="Registration is closed")
     if nick == "*":
         raise Fail("REGISTER", "NEED_NICK", "*", text="Choose a nick first")
     if fold(shown) != fold(nick):
         text = "An account must be named like your nick"
-        raise Fail("REGISTER", "ACCOUNT_NAME_MUST_BE_NICK", _middle(shown), text=text)
+        raise Fail("REGISTER", "ACCOUNT_NAME_MUST_BE_NICK", as_middle(shown), text=text)
     if not is_nick(nick, services.config.limits.nick_length):
         raise Fail("REGISTER", "BAD_ACCOUNT_NAME", nick, text="This cannot be an account's name")
     if fold(nick) in services.network.accounts:
@@ -138,7 +138,7 @@ def verify(context: Context, message: Message) -> None:
 
     Not needed here: accounts are registered at once.
     """
-    account = _middle(message.params[0])
+    account = as_middle(message.params[0])
     if context.session.account is not None:
         raise Fail("VERIFY", "ALREADY_AUTHENTICATED", account, text="You are logged in")
     raise Fail("VERIFY", "INVALID_CODE", account, text="No registration waits for a code")
@@ -389,7 +389,3 @@ def _operator(context: Context, key: str, right: bool) -> None:
         lambda: context.reply(numerics.RPL_YOUREOPER, "You are now an IRC operator"),
     )
     context.note(f"{key} is {context.nick}")
-
-
-def _middle(text: str) -> str:
-    return text if text and not text.startswith(":") and " " not in text else "*"

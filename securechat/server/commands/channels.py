@@ -12,7 +12,7 @@ from securechat.irc.casemapping import fold
 from securechat.irc.message import Message
 from securechat.irc.names import is_channel, is_channel_name
 from securechat.irc.text import cut_text
-from securechat.server.context import Context
+from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
 from securechat.server.events import Invite, Join, Kick, Part, SetTopic
 from securechat.server.refusals import Refusal
@@ -94,7 +94,7 @@ def names(context: Context, message: Message) -> None:
     for name in message.params[0].split(","):
         channel = _visible(context, name)
         if channel is None:
-            context.reply(*end_of_names(name or "*"))
+            context.reply(*end_of_names(as_middle(name)))
             continue
         for numeric, *params in names_replies(channel, context.user, context.session.caps):
             context.reply(numeric, *params)

@@ -16,7 +16,7 @@ from securechat.irc.isupport import token_lines
 from securechat.irc.masks import matches
 from securechat.irc.message import Message
 from securechat.irc.names import is_channel
-from securechat.server.context import Context
+from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import Command, command
 from securechat.server.isupport import isupport_tokens
 from securechat.server.refusals import Refusal
@@ -40,7 +40,7 @@ def who(context: Context, message: Message) -> None:
     for channel, member in _who(context, mask):
         if not operators_only or "o" in member.user.modes:
             _who_reply(context, channel, member)
-    context.reply(numerics.RPL_ENDOFWHO, mask or "*", "End of WHO list")
+    context.reply(numerics.RPL_ENDOFWHO, as_middle(mask), "End of WHO list")
 
 
 @command("WHOIS")
@@ -59,7 +59,7 @@ def whois(context: Context, message: Message) -> None:
         context.refuse(Refusal(numerics.ERR_NOSUCHNICK, nick))
     else:
         _whois_reply(context, user)
-    context.reply(numerics.RPL_ENDOFWHOIS, _middle(nick), "End of /WHOIS list")
+    context.reply(numerics.RPL_ENDOFWHOIS, as_middle(nick), "End of /WHOIS list")
 
 
 @command("USERHOST", least=1)
@@ -329,7 +329,3 @@ def _check_server(context: Context, *target: str) -> None:
     here = matches(target[0], context.services.name) or network.find_user(target[0]) is not None
     if not here:
         raise Refusal(numerics.ERR_NOSUCHSERVER, target[0])
-
-
-def _middle(text: str) -> str:
-    return text if not text.startswith(":") and " " not in text else "*"
