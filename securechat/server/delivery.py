@@ -10,12 +10,12 @@ the poster a few entries, and the I/O threads join what goes to the same tuple (
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from securechat.irc import capabilities as caps
-from securechat.irc.message import NO_TAGS, Message
-from securechat.irc.modes import format_modes
+from securechat.irc.message import BODY_BYTES, NO_TAGS, Message
+from securechat.irc.modes import ModeChange, format_modes
 from securechat.irc.tags import format_tags
 from securechat.net.connection import Connection
 from securechat.net.io_thread import IoThread
@@ -163,11 +163,11 @@ class Delivery:
         )
 
     def _channel_modes_changed(self, effect: effects.ChannelModesChanged, context: Context) -> None:
-        modes = " ".join(format_modes(effect.changes))
-        body = f":{effect.author.source} MODE {effect.channel.name} {modes}"
-        self._to_all(
-            self._members(effect.channel), _Line(effect.at_ms, effect.author, body), context
-        )
+        start = f":{effect.author.source} MODE {effect.channel.name}"
+        members = self._members(effect.channel)
+        for changes in _fitting(effect.changes, BODY_BYTES - len(start.encode()) - 1):
+            body = f"{start} {' '.join(format_modes(changes))}"
+            self._to_all(members, _Line(effect.at_ms, effect.author, body), context)
 
     def _invited(self, effect: effects.Invited, context: Context) -> None:
         channel = effect.channel
@@ -332,6 +332,20 @@ def _join_body(channel: Channel, user: User, mask: int) -> str:
     if not mask & caps.EXTENDED_JOIN:
         return plain
     return f"{plain} {user.account or '*'} :{user.realname}"
+
+
+def _fitting(changes: Iterable[ModeChange], limit_bytes: int) -> Iterator[list[ModeChange]]:
+    """Yield ``changes`` in groups that fit a line: masks grow when they are completed."""
+    group: list[ModeChange] = []
+    size = 0
+    for change in changes:
+        length = 2 + (len(change.param.encode()) + 1 if change.param is not None else 0)
+        if group and size + length > limit_bytes:
+            yield group
+            group, size = [], 0
+        group.append(change)
+        size += length
+    yield group
 
 
 def _message(effect: effects.ChannelMessage | effects.DirectMessage, target: str) -> _Line:

@@ -149,7 +149,7 @@ def _user_mode(context: Context, nick: str, params: tuple[str, ...]) -> None:
         return
     changes = parse_modes(params[0], params[1:], USER_MODES)
     known = [change for change in changes if USER_MODES.kind(change.letter) is not None]
-    if len(known) < len(changes):
-        context.refuse(Refusal(numerics.ERR_UMODEUNKNOWNFLAG))
     if known:
         context.propose(SetUserModes(context.session.id, services.now_ms(), tuple(known)))
+    if len(known) < len(changes):
+        raise Refusal(numerics.ERR_UMODEUNKNOWNFLAG)
