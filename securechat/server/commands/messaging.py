@@ -75,7 +75,7 @@ def _targets(context: Context, message: Message) -> list[str]:
     given = message.params[0]
     if "," not in given:
         return [given]
-    targets = list(dict.fromkeys(target for target in given.split(",") if target))
+    targets = list(dict.fromkeys(target for target in given.split(",") if target)) or [given]
     if len(targets) > context.services.config.limits.targets:
         raise Refusal(numerics.ERR_TOOMANYTARGETS, given)
     return targets
