@@ -6,6 +6,7 @@
     ├── ProtocolError
     │   ├── LocalProtocolError      we tried to say something illegal: a bug or bad input of ours
     │   └── RemoteProtocolError     the other side said something illegal
+    │       └── MessageTooLong      … by saying too much
     ├── ConfigError                 a configuration that cannot be used; names every mistake
     ├── NetworkError                the wire: cannot listen, cannot connect, connection lost
     │   ├── TlsError                the TLS layer failed
@@ -33,6 +34,7 @@ __all__ = [
     "ConnectionLost",
     "LocalProtocolError",
     "LoginFailed",
+    "MessageTooLong",
     "NetworkError",
     "NewerSchemaError",
     "PkiError",
@@ -59,6 +61,10 @@ class LocalProtocolError(ProtocolError):
 
 class RemoteProtocolError(ProtocolError):
     """The other side said it."""
+
+
+class MessageTooLong(RemoteProtocolError):
+    """The other side said more than is allowed."""
 
 
 class ConfigError(SecureChatError):

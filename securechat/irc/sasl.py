@@ -19,7 +19,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import Final
 
-from securechat.errors import LocalProtocolError, RemoteProtocolError
+from securechat.errors import LocalProtocolError, MessageTooLong, RemoteProtocolError
 
 __all__ = [
     "CHUNK_BYTES",
@@ -120,13 +120,13 @@ class ResponseAssembler:
     def feed(self, chunk: str) -> bytes | None:
         """Take the next parameter; return the response when it is whole, else ``None``.
 
-        :raises RemoteProtocolError: the chunk is over 400 bytes, the whole over ``RESPONSE_BYTES``,
-            or it is not base64. The assembler is then empty again.
+        :raises MessageTooLong: the chunk is over 400 bytes, or the whole over ``RESPONSE_BYTES``.
+        :raises RemoteProtocolError: it is not base64. After either the assembler is empty again.
         """
         text = self._text if chunk == "+" else self._text + chunk
         self._text = ""
         if len(chunk) > CHUNK_BYTES or len(text) > _RESPONSE_TEXT_BYTES:
-            raise RemoteProtocolError("SASL message too long")
+            raise MessageTooLong("SASL message too long")
         if len(chunk) == CHUNK_BYTES:
             self._text = text
             return None
@@ -135,7 +135,7 @@ class ResponseAssembler:
         except (binascii.Error, ValueError) as error:
             raise RemoteProtocolError("a SASL response must be base64") from error
         if len(response) > RESPONSE_BYTES:
-            raise RemoteProtocolError("SASL message too long")
+            raise MessageTooLong("SASL message too long")
         return response
 
 

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from securechat.errors import LocalProtocolError, RemoteProtocolError
+from securechat.errors import LocalProtocolError, MessageTooLong, RemoteProtocolError
 from securechat.irc.sasl import (
     CHUNK_BYTES,
     PASSWORD_BYTES,
@@ -129,7 +129,7 @@ class TestChunks:
         assert len(first) == RESPONSE_BYTES // 300
         for chunk in first:
             assert assembler.feed(chunk) is None
-        with pytest.raises(RemoteProtocolError, match="too long"):
+        with pytest.raises(MessageTooLong):
             assembler.feed(last)
         assert assembler.feed("eA==") == b"x"
 
@@ -137,7 +137,7 @@ class TestChunks:
         """sasl-3.1, of 905: "the parameter longer than 400 bytes"."""
         assembler = ResponseAssembler()
         assert assembler.feed("A" * CHUNK_BYTES) is None
-        with pytest.raises(RemoteProtocolError, match="too long"):
+        with pytest.raises(MessageTooLong):
             assembler.feed("A" * (CHUNK_BYTES + 4))
         assert assembler.feed("eA==") == b"x"
 
@@ -154,7 +154,7 @@ class TestChunks:
         assembler = ResponseAssembler()
         for _ in range(RESPONSE_BYTES // 300):
             assert assembler.feed("A" * CHUNK_BYTES) is None
-        with pytest.raises(RemoteProtocolError, match="too long"):
+        with pytest.raises(MessageTooLong):
             assembler.feed("A" * CHUNK_BYTES)
 
 

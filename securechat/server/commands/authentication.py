@@ -11,6 +11,7 @@ from typing import Final
 from securechat.errors import (
     AccountExists,
     LocalProtocolError,
+    MessageTooLong,
     RemoteProtocolError,
     SecureChatError,
     StoreBusy,
@@ -21,7 +22,6 @@ from securechat.irc.casemapping import fold
 from securechat.irc.message import Message
 from securechat.irc.names import is_nick
 from securechat.irc.sasl import (
-    CHUNK_BYTES,
     EXTERNAL,
     PLAIN,
     ScramServer,
@@ -75,11 +75,12 @@ def authenticate(context: Context, message: Message) -> None:
     exchange = session.sasl
     try:
         response = exchange.responses.feed(argument)
+    except MessageTooLong as error:
+        session.sasl = None
+        raise Refusal(numerics.ERR_SASLTOOLONG) from error
     except RemoteProtocolError as error:
         session.sasl = None
-        too_long = len(argument) > CHUNK_BYTES or "too long" in str(error)
-        numeric = numerics.ERR_SASLTOOLONG if too_long else numerics.ERR_SASLFAIL
-        raise Refusal(numeric) from error
+        raise Refusal(numerics.ERR_SASLFAIL) from error
     if response is not None:
         try:
             _step(context, exchange, response)
