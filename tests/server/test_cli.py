@@ -151,8 +151,7 @@ def test_a_key_that_does_not_match(tmp_path: Path, relay_certificates: Certifica
     other = tmp_path / "other-key.pem"
     trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(other)
     line = complaint(run("--cert", relay_certificates.server_file, "--key", other, cwd=tmp_path))
-    assert str(other) in line
-    assert "does not match" in line or "not the key" in line or "belong" in line
+    assert line.startswith(f"{other}: this key does not match the certificate ")
     assert line.endswith(NOT_A_KEY)
 
 
@@ -173,13 +172,12 @@ def test_a_taken_port(tmp_path: Path, flags: list[str | Path]) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         line = complaint(run(*flags, "--listen", address, cwd=tmp_path))
-    assert address in line
-    assert "in use" in line or "taken" in line
+    assert line.startswith(f"cannot listen on {address}: the port is taken")
 
 
 def test_an_address_of_another_machine(tmp_path: Path, flags: list[str | Path]) -> None:
     line = complaint(run(*flags[2:], "--listen", "192.0.2.1:6697", cwd=tmp_path))
-    assert "192.0.2.1:6697" in line
+    assert line == "cannot listen on 192.0.2.1:6697: this machine has no such address."
 
 
 def test_a_file_in_the_place_of_the_data_folder(tmp_path: Path, flags: list[str | Path]) -> None:
@@ -219,8 +217,7 @@ def test_a_key_that_may_not_be_read(tmp_path: Path, relay_certificates: Certific
     key.touch(mode=0o000)
     flags = ("--cert", relay_certificates.server_file, "--key", key)
     line = complaint(run(*flags, cwd=tmp_path, before=without_roots_powers()))
-    assert str(key) in line
-    assert "ermission" in line or "cannot be read" in line
+    assert line.startswith(f"{key}: cannot be read (Permission denied)")
 
 
 def test_a_database_of_a_newer_version(tmp_path: Path, flags: list[str | Path]) -> None:
