@@ -167,6 +167,9 @@ def check_users(network: Network) -> None:
         assert network.users[user.id] is user
         assert session in user.sessions
     assert network.most_users >= len(network.users)
+    counted = Counter(letter for user in network.users.values() for letter in user.modes)
+    assert +network.mode_counts == counted
+    assert min(network.mode_counts.values(), default=0) >= 0
 
 
 def check_channels(network: Network) -> None:

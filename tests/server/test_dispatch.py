@@ -16,7 +16,7 @@ from securechat.server import commands as command_modules
 from securechat.server.commands import COMMANDS
 from securechat.server.context import Context
 from securechat.server.dispatch import Command, build_table, command
-from securechat.server.events import SetAway
+from securechat.server.events import GrantOperator, SetAway
 from tests.server.relay_harness import RunningRelay
 
 
@@ -149,7 +149,9 @@ def test_commands_for_operators(relay: RunningRelay) -> None:
     client = relay.join("alice")
     assert client.ask("TEST") == ["481 alice :Permission denied: you're not an IRC operator"]
     with relay.relay.services.lock:
-        relay.relay.services.network.nicks["alice"].modes.add("o")
+        network = relay.relay.services.network
+        (session,) = network.nicks["alice"].sessions
+        network.apply(GrantOperator(session, 0))
     assert client.ask("TEST") == ["300 alice done"]
 
 
