@@ -18,6 +18,7 @@ from securechat.net.connection import Connection, ConnectionHandler
 from securechat.net.io_thread import IoThread
 from securechat.net.listener import Listener
 from securechat.net.threads import Thread, start_thread
+from securechat.net.timers import Deadline
 from securechat.net.tls_pipe import TlsPipe
 
 LONG_TIMEOUT_S = 30 * float(os.environ.get("SECURECHAT_TIMEOUT_SCALE", "1"))
@@ -157,6 +158,14 @@ def settle(io: IoThread) -> None:
         done = threading.Event()
         io.post(done.set)
         assert done.wait(LONG_TIMEOUT_S)
+
+
+def wait_gone(connection: Connection) -> None:
+    """Wait until its socket is closed: the other side has left, which may be noticed any turn."""
+    deadline = Deadline(LONG_TIMEOUT_S)
+    while connection.fileno() != -1:
+        settle(connection.thread)
+        assert not deadline.over()
 
 
 def wait_readable(*connections: Connection) -> None:

@@ -33,6 +33,7 @@ from tests.net.support import (
     receive_exactly,
     reset,
     settle,
+    wait_gone,
     wait_readable,
 )
 
@@ -297,8 +298,7 @@ class TestHandshake:
         assert isinstance(handler.wait_closed(), TlsError)
         assert receive_all(client)[0] == 21
         client.close()
-        settle(still_io)
-        assert handler.connection.fileno() == -1
+        wait_gone(handler.connection)
         assert handler.events == ["closed"]
 
     def test_another_protocol_is_refused(
@@ -576,6 +576,37 @@ class TestEnds:
         assert isinstance(handler.wait_closed(), ConnectionLost)
         assert handler.errors == [handler.errors[0]]
 
+    def test_a_reset_that_is_noticed_by_sending(
+        self, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        relay = serve(io)
+        client = connect(relay.address)
+        handler = relay.next_handler()
+        handler.wait_opened()
+
+        def send_after_the_reset() -> None:
+            reset(client)
+            wait_readable(handler.connection)
+            handler.connection.queue(b"anybody there?")
+
+        io.post(send_after_the_reset)
+        assert isinstance(handler.wait_closed(), ConnectionLost)
+
+    def test_a_stream_that_breaks_on_our_side(
+        self, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        class Broken(TlsPipe):
+            def send(self, data: bytes) -> None:
+                raise TlsError("broken")
+
+        relay = serve(io, Echo, make_pipe=Broken)
+        client = connect(relay.address)
+        client.sendall(b"hello")
+        handler = relay.next_handler()
+        assert str(handler.wait_closed()) == "broken"
+        assert handler.events == ["opened", "received", "closed"]
+        assert client.recv(1) == b""
+
     def test_nothing_is_kept_of_it(self, io: IoThread, serve: Serve, connect: Connect) -> None:
         """Memory comes back at once: TLS objects are large, and the collector does not see that."""
         relay = serve(io)
@@ -662,9 +693,8 @@ class TestHandlersThatFail:
         assert bad.wait_closed() is None
         assert b"hello".startswith(receive_all(first))
         first.close()
-        settle(io)
+        wait_gone(bad.connection)
         assert bad.events.count("closed") == 1
-        assert bad.connection.fileno() == -1
         second.sendall(b"and we?")
         assert receive_exactly(second, 7) == b"and we?"
         assert good.errors == []

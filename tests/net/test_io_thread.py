@@ -384,13 +384,15 @@ class TestStop:
         for handler in handlers:
             handler.wait_opened()
             handler.connection.send(b"last words")
-        connect_tcp(relay.address)  # in the middle of its handshake
+        shaking_hands = connect_tcp(relay.address)
         handlers.append(relay.next_handler())
         settle(io)
         stopping = InThread(lambda: io.stop(LONG_TIMEOUT_S))
         for client in clients:
             assert receive_all(client) == b"last words"
             client.close()
+        assert receive_all(shaking_hands) == b""
+        shaking_hands.close()
         stopping.join()
         for handler in handlers:
             assert handler.errors == [None]

@@ -31,8 +31,20 @@ def test_parts_of_a_token_are_kept() -> None:
     assert takes(bucket, 2, 1) == 1
 
 
+def test_asking_takes_nothing() -> None:
+    bucket = TokenBucket(rate=1, burst=1, now=0)
+    assert bucket.ready(0)
+    assert bucket.ready(0)
+    assert bucket.take(0)
+    assert not bucket.ready(0.5)
+    assert bucket.wait_s() == 0.5
+    assert bucket.ready(1)
+    assert bucket.take(1)
+
+
 def test_no_rate_is_no_limit() -> None:
     bucket = TokenBucket(rate=0, burst=1, now=0)
+    assert bucket.ready(0)
     assert takes(bucket, 0, 1_000) == 1_000
     assert bucket.wait_s() == 0
 

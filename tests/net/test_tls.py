@@ -175,6 +175,17 @@ class TestVersions:
         client.set_ecdh_curve(curve)
         assert shaken(client, server_tls).version == "TLSv1.3"
 
+    def test_no_other_groups_where_python_can_say_so(
+        self, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[str] = []
+        monkeypatch.setattr(
+            ssl.SSLContext, "set_groups", lambda _, groups: told.append(groups), raising=False
+        )
+        client_context(certificates.ca)
+        server_context(certificates.certificate, certificates.key)
+        assert told == ["X25519:P-256:P-384"] * 2
+
 
 class TestVerification:
     """There is no client context that does not verify."""
