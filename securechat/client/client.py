@@ -195,6 +195,13 @@ class Client:
         link = self._connector.link
         return link is not None and capability in link.protocol.session.enabled
 
+    @property
+    def email_required(self) -> bool:
+        """Whether an account cannot be made without an e-mail address (or what stands for it)."""
+        link = self._connector.link
+        value = link.protocol.session.offered.get("draft/account-registration", "") if link else ""
+        return "email-required" in value.split(",")
+
     def same_name(self, left: str, right: str) -> bool:
         """Whether the server takes two nicks, or two channel names, for the same."""
         link = self._connector.link

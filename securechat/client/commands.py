@@ -183,9 +183,9 @@ def _away(ui: LineMode, arguments: list[str]) -> None:
     ui.client.away(*arguments)
 
 
-@_command("/register [EMAIL]", "make an account of your nick", least=0, most=1)
+@_command("/register [CODE|EMAIL]", "make an account of your nick", least=0, most=1)
 def _register(ui: LineMode, arguments: list[str]) -> None:
-    ui.ask_to_register(arguments[0] if arguments else "*")
+    ui.ask_to_register(arguments[0] if arguments else "")
 
 
 @_command("/login [ACCOUNT]", "log in", least=0, most=1)

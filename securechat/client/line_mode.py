@@ -132,8 +132,18 @@ class LineMode:
         self.farewell = reason
         self.finished = True
 
-    def ask_to_register(self, email: str = "*") -> None:
+    def ask_to_register(self, email: str = "") -> None:
         """Ask for a new password, twice, and make an account of the nick."""
+        if not email and self.client.email_required:
+
+            def go_on(given: str) -> None:
+                if given.strip():
+                    self.ask_to_register(given.strip())
+                else:
+                    self.show("! not registered: this relay wants an invitation code or an e-mail")
+
+            self._ask("Invitation code or e-mail address: ", go_on)
+            return
         nick = make_safe(self.client.nick)
 
         def first(password: str) -> None:
@@ -148,7 +158,7 @@ class LineMode:
                 self.show("! not registered: the passwords differ")
                 return
             self._registering = True
-            self.client.register(password, email=email)
+            self.client.register(password, email=email or "*")
 
         self._ask(f"New password for {nick}: ", first, secret=True)
 

@@ -46,6 +46,7 @@ class NotingClient:
 
     def __init__(self) -> None:
         self.nick = "alice"
+        self.email_required = False
         self.events: deque[Event] = deque()
         self.done: list[tuple[str, ...]] = []
         self.connected = True
@@ -357,6 +358,19 @@ def test_an_account_is_required_and_made() -> None:
     chat.hear(Failure("REGISTER", "WEAK_PASSWORD", (), "too weak"))
     assert chat.ui.prompt == "Password for alice (empty: register it): "
     assert chat.hear(Registered("alice", "ok")) == ["12:00 * the account alice is yours now"]
+
+
+def test_where_an_invitation_is_needed_it_is_asked_for() -> None:
+    chat = Chat()
+    chat.client.email_required = True
+    chat.hear(AccountRequired("log in"))
+    chat.type("")
+    assert chat.ui.prompt == "Invitation code or e-mail address: "
+    chat.type("invite:abc")
+    assert chat.ui.prompt == "New password for alice: "
+    chat.type("pencil")
+    chat.type("pencil")
+    assert chat.done() == [("register", "pencil", "invite:abc")]
 
 
 def test_registering_needs_a_password(chat: Chat) -> None:
