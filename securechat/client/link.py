@@ -130,7 +130,6 @@ class Link:
         data = self.protocol.data_to_send()
         if data:
             self._connection.queue(data)
-            self._connection.thread.mark_dirty(self._connection)
 
     # ---- liveness ----
 

@@ -90,11 +90,8 @@ class TlsPipe:
         :raises TlsError: the stream is broken.
         """
         try:
-            sent = self._object.write(data)
-            if sent < len(data):  # one call makes one record at most
-                rest = memoryview(data)[sent:]
-                while rest:
-                    rest = rest[self._object.write(rest) :]
+            # Takes all: Python does not ask OpenSSL for partial writes, and a memory BIO grows.
+            self._object.write(data)
         except ssl.SSLError as error:
             raise translate_tls_error(error) from error
 

@@ -79,7 +79,9 @@ class Context:
             self.reply(refusal.numeric, *params, refusal.text)
         else:
             self.send("FAIL", *refusal.params)
-        self.note(f"refused {self.message.command}: {refusal}")
+        command = self.message.command  # an unknown one may be the first word of a message
+        known = command if command in self.services.commands else "*"
+        self.note(f"refused {known}: {refusal}")
 
     def note(self, text: str) -> None:
         """Write a line to the relay's log, once the lock is released."""

@@ -104,7 +104,7 @@ class Relay:
         """Tell every client the reason, close all connections, the store, the threads. Blocks."""
         self._listener.stop()
         for session in self.services.registry.snapshot():
-            session.connection.thread.post(partial(session.close, reason))
+            session.connection.thread.post(partial(session.dismiss, reason))
         for thread in self._threads:
             # Posted, so that it comes after the last lines, which the calls above post.
             thread.post(partial(thread.begin_stop, _GOODBYE_S))
@@ -153,7 +153,7 @@ class Relay:
     def _accept(self, sock: socket.socket, address: str) -> None:
         """Give a new connection to an I/O thread; on the accept thread."""
         limits = self._config.limits
-        if len(self.services.registry) >= limits.connections:
+        if self._addresses.total() >= limits.connections:  # the registry may be a turn behind
             _log.warning("refused %s: all %d connections are in use", address, limits.connections)
             sock.close()
             return

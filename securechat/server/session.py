@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -98,13 +97,14 @@ class Session:
         now = services.clock()
         limits = services.config.limits
         self._lines = LineBuffer()
-        self._input: deque[bytes | Overlong] = deque()
+        # The next line last. Mostly empty: a list, where a deque would take 600 bytes for nothing.
+        self._input: list[bytes | Overlong] = []
         self._input_bytes = 0
         self._bucket = TokenBucket(limits.commands_per_s, limits.command_burst, now)
         self._seen = now
         self._pinged = False
         self._closed = False
-        self._leaving = ""
+        self._leaving: tuple[str, str] | None = None  # the reason, and what the log has of it
         self._timer: Timer | None = None
         self._throttle: Timer | None = None
         self._batches = 0
@@ -128,17 +128,21 @@ class Session:
         """Cut the bytes into lines and handle as many as may be handled now."""
         self._seen = self._services.clock()
         self._pinged = False
-        for line in self._lines.feed(data):
-            self._input.append(line)
-            self._input_bytes += 1 if line is OVERLONG else len(line)
+        lines = self._lines.feed(data)
+        self._input[:0] = reversed(lines)
+        self._input_bytes += sum(1 if line is OVERLONG else len(line) for line in lines)
         self._handle_lines()
         if self._input_bytes > self._services.config.limits.input_queue_bytes:
             self.close("Excess Flood")
 
     def closed(self, error: NetworkError | None) -> None:
         """Leave the network."""
-        if not self._closed:
-            self._end(self._leaving or (str(error) if error is not None else "Connection closed"))
+        if self._closed:
+            return
+        if self._leaving is not None:
+            self._end(*self._leaving)
+        else:
+            self._end(str(error) if error is not None else "Connection closed")
 
     # ---- for handlers ----
 
@@ -147,18 +151,28 @@ class Session:
         """What the log calls the session."""
         return f"#{self.id}"
 
-    def close(self, reason: str) -> None:
-        """Tell the client why, and end the session. Not under the network lock."""
+    def close(self, reason: str, logged: str = "") -> None:
+        """Tell the client why, and end the session. Not under the network lock.
+
+        The log has ``logged`` in place of a reason that holds words of the client.
+        """
         if not self._closed:
             self.connection.send(end_line("", f"ERROR :Closing link: {reason}"))
-            self._end(reason)
+            self._end(reason, logged)
             self.connection.close()
 
-    def close_soon(self, reason: str) -> None:
-        """Handle no further line, and end the session. Safe under the network lock."""
+    def close_soon(self, reason: str, logged: str = "") -> None:
+        """Handle no further line, and ``close``. Safe under the network lock."""
         self.held = True
-        self._leaving = reason  # also if the client is faster and closes first
-        self.connection.thread.post(lambda: self.close(reason))
+        self._leaving = reason, logged  # also if the client is faster and closes first
+        self.connection.thread.post(lambda: self.close(reason, logged))
+
+    def dismiss(self, reason: str) -> None:
+        """Tell the client that the relay stops. Nobody is told of it who is told the same."""
+        if not self._closed:
+            self.connection.send(end_line("", f"ERROR :Closing link: {reason}"))
+            self._let_go(reason)
+            self.connection.close()
 
     def registered(self) -> None:
         """Take note that the registration is complete: from now on silence is answered by PING."""
@@ -191,7 +205,7 @@ class Session:
                         self._bucket.wait_s(), self._go_on
                     )
                 return
-            line = waiting.popleft()
+            line = waiting.pop()
             self._input_bytes -= 1 if line is OVERLONG else len(line)
             dispatch(self._services, self, line)
 
@@ -223,17 +237,22 @@ class Session:
             self._timer.cancel()
         self._timer = self.connection.thread.call_later(delay_s, callback)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, logged: str = "") -> None:
+        self._closed = True
+        context = Context(self._services, self, Message("QUIT"))
+        detach = Detach(self.id, self._services.now_ms(), reason)
+        run(context, lambda: context.propose(detach))
+        self._let_go(logged or reason)
+
+    def _let_go(self, reason: str) -> None:
         self._closed = True
         for timer in (self._timer, self._throttle):
             if timer is not None:
                 timer.cancel()
         self._input.clear()
         self._input_bytes = 0
-        services = self._services
-        context = Context(services, self, Message("QUIT"))
-        detach = Detach(self.id, services.now_ms(), reason)
-        run(context, lambda: context.propose(detach))
-        services.registry.remove(self)
+        self._services.registry.remove(self)
         self._ended()
-        _log.info("disconnect %s: %s", self.label, reason)
+        # What never came to a handshake has no line that tells its address.
+        who = self.label if self.tls else f"{self.label} from {self.address}"
+        _log.info("disconnect %s: %s", who, reason)
