@@ -251,7 +251,8 @@ class Session:
                 timer.cancel()
         self._input.clear()
         self._input_bytes = 0
-        self._services.registry.remove(self)
+        services = self._services
+        services.registry.remove(self)
         self._ended()
         # What never came to a handshake has no line that tells its address.
         who = self.label if self.tls else f"{self.label} from {self.address}"

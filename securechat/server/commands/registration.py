@@ -102,7 +102,7 @@ def leave(context: Context, message: Message) -> None:
     """
     reason = message.params[0] if message.params else ""
     limit = context.services.config.limits.kick_length
-    context.session.close_soon(f"Quit: {cut_text(reason, limit)}", logged="Quit")
+    context.session.close_soon(f"Quit: {cut_text(reason, limit)}", logged="Quit: by the client")
 
 
 def complete_registration(context: Context) -> None:
