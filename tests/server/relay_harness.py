@@ -261,6 +261,8 @@ class RunningRelay:
     def connect_tcp(self) -> socket.socket:
         """Connect and do no handshake."""
         sock = socket.create_connection(self.address, timeout=LONG_TIMEOUT_S)
+        # Small writes follow each other: none must wait for the acknowledgement of the last.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sockets.append(sock)
         return sock
 
