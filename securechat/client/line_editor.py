@@ -1,7 +1,8 @@
 """A line editor without a terminal: keys in as bytes, lines out; and how to draw what is typed.
 
-``Editor`` knows the text, the cursor and the history. ``View`` returns the characters that bring a
-screen up to date. On a dumb terminal it uses CR, backspace and spaces and no escape sequence.
+``Editor`` knows the text, what it is typed for, the cursor and the history. ``View`` returns the
+characters that bring a screen up to date. On a dumb terminal it uses CR, backspace and spaces and
+no escape sequence.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 __all__ = ["HISTORY_LINES", "LINE_CHARACTERS", "Editor", "View", "display_width"]
@@ -36,7 +37,9 @@ class Editor:
     """The line being typed. Owned by the terminal's thread."""
 
     def __init__(self) -> None:
-        self.secret = False  # what is typed is not shown and not remembered
+        self.secret = False  # what is typed is not shown
+        self._question: object | None = None  # what the text is an answer to; None: the chat
+        self._set_aside: tuple[list[str], int] = ([], 0)  # of the chat, while a question is open
         self._text: list[str] = []
         self._cursor = 0
         self._history: list[str] = []
@@ -44,7 +47,7 @@ class Editor:
         self._draft = ""
         self._pending = b""  # the start of an escape sequence
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._submitted: list[str] = []
+        self._submitted: str | None = None
         self._after_return = False
         self.left = False  # the user has asked to leave (Ctrl-D on an empty line)
 
@@ -58,8 +61,26 @@ class Editor:
         """Where the cursor is, in characters from the start."""
         return self._cursor
 
-    def feed(self, data: bytes) -> list[str]:
-        """Take what the keyboard sends; return the lines that it completes."""
+    def attend(self, question: object | None, *, secret: bool) -> None:
+        """What is typed from now on answers ``question``; ``None`` is the chat.
+
+        A text belongs to what it was typed for: half an answer is dropped with its question, a
+        draft of the chat is set aside and comes back. Answers are not remembered, nor is anything
+        recalled into one.
+        """
+        self.secret = secret
+        if question is self._question:
+            return
+        if self._question is None:
+            self._set_aside = (self._text, self._cursor)
+        self._question = question
+        self._text, self._cursor = ([], 0) if question is not None else self._set_aside
+
+    def feed(self, data: bytes) -> Iterator[str]:
+        """Take what the keyboard sends; yield each line that it completes, before the next is read.
+
+        In between the caller may ``attend`` to something else. What is not iterated is not read.
+        """
         data, self._pending = self._pending + data, b""
         position = 0
         while position < len(data):
@@ -72,6 +93,9 @@ class Editor:
             if data[position] != 0x1B:
                 self._control(data[position])
                 position += 1
+                if self._submitted is not None:
+                    line, self._submitted = self._submitted, None
+                    yield line
                 continue
             sequence = _SEQUENCE.match(data, position)
             if sequence:
@@ -82,8 +106,6 @@ class Editor:
             else:
                 self._pending = data[position:]
                 break
-        submitted, self._submitted = self._submitted, []
-        return submitted
 
     def _control(self, byte: int) -> None:
         if byte == 0x0A and self._after_return:  # CR LF is one end of line
@@ -108,14 +130,17 @@ class Editor:
     # ---- keys ----
 
     def _submit(self) -> None:
-        text = self.text
-        if text and not self.secret and self._history[-1:] != [text]:
+        self._submitted = self.text
+        if self._question is None:
+            self._remember(self._submitted)
+        self.set_text("")
+
+    def _remember(self, text: str) -> None:
+        if text and self._history[-1:] != [text]:
             self._history.append(text)
             del self._history[:-HISTORY_LINES]
         self._position = len(self._history)
         self._draft = ""
-        self._submitted.append(text)
-        self.set_text("")
 
     def _left(self) -> None:
         self._cursor = self._step_back(self._cursor)
@@ -179,7 +204,7 @@ class Editor:
         self._recall(self._position + 1)
 
     def _recall(self, position: int) -> None:
-        if self.secret or not 0 <= position <= len(self._history):
+        if self._question is not None or not 0 <= position <= len(self._history):
             return
         if self._position == len(self._history):
             self._draft = self.text

@@ -34,6 +34,7 @@ from securechat.irc.sasl import prepare_password
 __all__ = ["LineMode"]
 
 _NOWHERE: Final = "you talk to nobody yet: /join #ROOM or /query NICK"
+_VOID: Final = "The question is void; Enter goes on. "
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,11 @@ class LineMode:
         if self._questions:
             return self._questions[0].prompt
         return f"[{make_safe(self.target)}] " if self.target else "> "
+
+    @property
+    def question(self) -> object | None:
+        """What the next line answers, another object for each question; ``None``: the chat."""
+        return self._questions[0] if self._questions else None
 
     @property
     def secret(self) -> bool:
@@ -179,6 +185,20 @@ class LineMode:
     def _ask(self, prompt: str, answer: Callable[[str], None], *, secret: bool = False) -> None:
         self._questions.append(_Question(prompt, secret, answer))
 
+    def _void_questions(self) -> None:
+        """Forget the questions, and the line that is being typed for the first of them.
+
+        Whoever is in the middle of a password goes on typing: what comes up to Enter must not be
+        said to the room. A question of its own takes it.
+        """
+        if self._questions:
+            self._questions.clear()
+            self._ask(_VOID, self._leave_on_exit, secret=True)
+
+    def _leave_on_exit(self, line: str) -> None:
+        if line.strip() == "exit":
+            self.leave()
+
     def _ask_for_nick(self) -> None:
         def answer(nick: str) -> None:
             nick = nick.strip()
@@ -223,7 +243,7 @@ class LineMode:
                 self._welcome(event)
             case Disconnected():
                 self._welcomed = False
-                self._questions.clear()
+                self._void_questions()
                 self._rooms.clear()
             case NickRejected() if not self._welcomed:
                 if event.reserved:

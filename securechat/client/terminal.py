@@ -48,6 +48,10 @@ class Interface(Protocol):
         """What stands before the line being typed."""
 
     @property
+    def question(self) -> object | None:
+        """What the next line answers, another object for each question; ``None``: the chat."""
+
+    @property
     def secret(self) -> bool:
         """Whether what is typed must not be shown."""
 
@@ -100,7 +104,7 @@ class Terminal:
             selector.register(self._input_fd, selectors.EVENT_READ)
             selector.register(self._receiver, selectors.EVENT_READ)
             try:
-                ui.handle_events()
+                self._handle_events(ui)
                 self._refresh(ui)
                 while not ui.finished:
                     for key, _ in selector.select():
@@ -109,10 +113,14 @@ class Terminal:
                         else:
                             with contextlib.suppress(BlockingIOError):
                                 self._receiver.recv(_READ_BYTES)
-                            ui.handle_events()
+                            self._handle_events(ui)
                     self._refresh(ui)
             finally:
                 self._put(self._view.erase())
+
+    def _handle_events(self, ui: Interface) -> None:
+        ui.handle_events()
+        self._editor.attend(ui.question, secret=ui.secret)
 
     def _read(self, ui: Interface) -> None:
         try:
@@ -123,6 +131,7 @@ class Terminal:
             ui.leave()
         for line in self._editor.feed(data):
             ui.handle_line(line)
+            self._editor.attend(ui.question, secret=ui.secret)
             if ui.finished:
                 break
         if self._editor.left:
@@ -133,7 +142,6 @@ class Terminal:
         out = self._view.erase() if lines else ""
         out += "".join(f"{line}\n" for line in lines)
         if not ui.finished:
-            self._editor.secret = ui.secret
             columns = shutil.get_terminal_size().columns
             out += self._view.draw(ui.prompt, self._editor, columns)
         self._put(out)
@@ -211,14 +219,14 @@ class PlainTerminal:
         :raises KeyboardInterrupt: Ctrl-C.
         """
         start_thread("keyboard", self._read, daemon=True)  # it may stay blocked on the terminal
-        asked = ""
+        asked: object | None = None
         while not ui.finished:
             ui.handle_events()
             for line in ui.take_output():
                 print(line, file=self._screen, flush=True)
-            if ui.secret and ui.prompt != asked:
+            if ui.secret and ui.question is not asked:
                 print(f"{ui.prompt}(it will be visible)", file=self._screen, flush=True)
-            asked = ui.prompt
+            asked = ui.question
             item = _Signal.EVENTS if ui.finished else self._inbox.get()
             if item is _Signal.GONE:
                 ui.leave()

@@ -47,6 +47,10 @@ KEYS = [  # what is typed, what stands there then; | is the cursor
 ]
 
 
+def type_in(editor: Editor, data: bytes) -> list[str]:
+    return list(editor.feed(data))
+
+
 def shown(editor: Editor) -> str:
     return f"{editor.text[: editor.cursor]}|{editor.text[editor.cursor :]}"
 
@@ -57,69 +61,119 @@ def test_keys(typed: str, expected: str | None, bytewise: bool) -> None:
     editor = Editor()
     data = typed.encode()
     for part in [bytes([b]) for b in data] if bytewise else [data]:
-        assert editor.feed(part) == []
+        assert type_in(editor, part) == []
     if expected is not None:
         assert shown(editor) == expected
 
 
 def test_lines() -> None:
     editor = Editor()
-    assert editor.feed(b"one\r") == ["one"]
-    assert editor.feed(b"two\nthree\r\nfour\r\r") == ["two", "three", "four", ""]
-    assert editor.feed(b"five\r") == ["five"]
-    assert editor.feed(b"\nsix") == []  # the other half of CR LF
+    assert type_in(editor, b"one\r") == ["one"]
+    assert type_in(editor, b"two\nthree\r\nfour\r\r") == ["two", "three", "four", ""]
+    assert type_in(editor, b"five\r") == ["five"]
+    assert type_in(editor, b"\nsix") == []  # the other half of CR LF
     assert editor.text == "six"
 
 
 def test_invalid_utf8_is_marked() -> None:
     editor = Editor()
-    assert editor.feed(b"a\xffb\xc3\r") == ["a\ufffdb"]
+    assert type_in(editor, b"a\xffb\xc3\r") == ["a\ufffdb"]
 
 
 def test_history() -> None:
     editor = Editor()
-    editor.feed(b"one\rtwo\rtwo\r\rdraft")
+    type_in(editor, b"one\rtwo\rtwo\r\rdraft")
     seen = []
     for key in (UP, UP, UP, DOWN, DOWN, DOWN):
-        editor.feed(key.encode())
+        type_in(editor, key.encode())
         seen.append(editor.text)
     assert seen == ["two", "one", "one", "two", "draft", "draft"]
-    assert editor.feed((UP + UP + "!\r").encode()) == ["one!"]
+    assert type_in(editor, (UP + UP + "!\r").encode()) == ["one!"]
 
 
 def test_the_history_forgets_the_oldest() -> None:
     editor = Editor()
     for number in range(HISTORY_LINES + 5):
-        editor.feed(f"{number}\r".encode())
-    editor.feed(UP.encode() * (HISTORY_LINES + 50))
+        type_in(editor, f"{number}\r".encode())
+    type_in(editor, UP.encode() * (HISTORY_LINES + 50))
     assert editor.text == "5"
 
 
 def test_a_secret_is_neither_shown_nor_remembered() -> None:
     editor, view, screen = Editor(), View(ansi=True), Screen()
-    editor.feed(b"before\r")
-    editor.secret = True
-    editor.feed(b"pencil")
+    type_in(editor, b"before\r")
+    editor.attend(object(), secret=True)
+    type_in(editor, b"pencil")
     screen.write(view.draw("Password: ", editor, 40))
     assert screen.last == "Password:"
-    editor.feed(UP.encode())
-    assert editor.feed(b"\r") == ["pencil"]
-    editor.secret = False
-    editor.feed(UP.encode())
+    type_in(editor, UP.encode())
+    assert type_in(editor, b"\r") == ["pencil"]
+    editor.attend(None, secret=False)
+    type_in(editor, UP.encode())
     assert editor.text == "before"
+
+
+def test_half_an_answer_is_dropped_with_its_question() -> None:
+    editor, first, second = Editor(), object(), object()
+    editor.attend(first, secret=True)
+    type_in(editor, b"my-secret")
+    editor.attend(first, secret=True)
+    assert editor.text == "my-secret"
+    editor.attend(second, secret=True)  # as secret as the first, and another
+    assert editor.text == ""
+    type_in(editor, b"my-secret")
+    editor.attend(None, secret=False)
+    assert shown(editor) == "|"
+    type_in(editor, UP.encode())
+    assert editor.text == ""
+
+
+def test_a_draft_comes_back_after_the_questions() -> None:
+    editor = Editor()
+    type_in(editor, b"before\rhalf a line" + LEFT.encode() * 4)
+    for question in (object(), object()):
+        editor.attend(question, secret=True)
+        assert shown(editor) == "|"
+        assert type_in(editor, UP.encode() + b"pencil\rpen") == ["pencil"]
+    editor.attend(None, secret=False)
+    assert shown(editor) == "half a |line"
+    type_in(editor, (UP + DOWN).encode())
+    assert shown(editor) == "half a line|"
+
+
+def test_no_answer_is_remembered() -> None:
+    """An invitation code is shown, and is a secret all the same."""
+    editor = Editor()
+    editor.attend(object(), secret=False)
+    assert type_in(editor, b"invite:abc\r") == ["invite:abc"]
+    editor.attend(None, secret=False)
+    type_in(editor, UP.encode())
+    assert editor.text == ""
+
+
+def test_what_is_pasted_behind_a_command_answers_its_question() -> None:
+    editor, asked = Editor(), object()
+    lines = []
+    for line in editor.feed(b"/register\rpencil\rpencil\rdraft"):
+        lines.append(line)
+        editor.attend(asked if len(lines) < 3 else None, secret=len(lines) < 3)
+    assert lines == ["/register", "pencil", "pencil"]
+    assert editor.text == "draft"
+    type_in(editor, UP.encode())
+    assert editor.text == "/register"
 
 
 def test_control_d_leaves_from_an_empty_line_only() -> None:
     editor = Editor()
-    editor.feed(b"a\x04")
+    type_in(editor, b"a\x04")
     assert not editor.left
-    editor.feed(b"\x7f\x04")
+    type_in(editor, b"\x7f\x04")
     assert editor.left
 
 
 def test_a_line_has_an_end() -> None:
     editor = Editor()
-    editor.feed(b"x" * (LINE_CHARACTERS + 10))
+    type_in(editor, b"x" * (LINE_CHARACTERS + 10))
     assert len(editor.text) == LINE_CHARACTERS
 
 
@@ -134,9 +188,9 @@ class TestView:
     def test_typing_at_the_end_writes_only_what_is_typed(self, ansi: bool) -> None:
         editor, view = Editor(), View(ansi=ansi)
         view.draw("> ", editor, 40)
-        editor.feed(b"hello")
+        type_in(editor, b"hello")
         assert view.draw("> ", editor, 40) == "hello"
-        editor.feed("é".encode())
+        type_in(editor, "é".encode())
         assert view.draw("> ", editor, 40) == "é"
         assert view.draw("> ", editor, 40) == ""
 
@@ -144,14 +198,14 @@ class TestView:
         editor, view = Editor(), View(ansi=ansi)
         out = view.draw("> ", editor, 40)
         for typed in ("hello", LEFT, LEFT, "x", HOME, DELETE, "\x05\x15"):
-            editor.feed(typed.encode())
+            type_in(editor, typed.encode())
             out += view.draw("> ", editor, 40)
         out += view.erase()
         assert ("\x1b" in out) is ansi
 
     def test_what_comes_in_is_above_and_the_line_stays(self, ansi: bool) -> None:
         editor, view, screen = Editor(), View(ansi=ansi), Screen()
-        editor.feed(b"half a line" + LEFT.encode() * 4)
+        type_in(editor, b"half a line" + LEFT.encode() * 4)
         screen.write(view.draw("[#room] ", editor, 40))
         column = screen.column
         screen.write(view.erase() + "12:04 <bob> hi\n" + view.draw("[#room] ", editor, 40))
@@ -160,19 +214,19 @@ class TestView:
 
     def test_a_long_line_scrolls(self, ansi: bool) -> None:
         editor, view, screen = Editor(), View(ansi=ansi), Screen()
-        editor.feed(b"0123456789abcdefghij")
+        type_in(editor, b"0123456789abcdefghij")
         screen.write(view.draw("> ", editor, 13))
         assert screen.last == "> abcdefghij"
-        editor.feed(HOME.encode())
+        type_in(editor, HOME.encode())
         screen.write(view.draw("> ", editor, 13))
         assert (screen.last, screen.column) == ("> 0123456789", 2)
-        editor.feed(END.encode() + b"\x15")
+        type_in(editor, END.encode() + b"\x15")
         screen.write(view.draw("> ", editor, 13))
         assert (screen.last, screen.column) == (">", 2)
 
     def test_a_long_prompt_leaves_room(self, ansi: bool) -> None:
         editor, view, screen = Editor(), View(ansi=ansi), Screen()
-        editor.feed(b"hi")
+        type_in(editor, b"hi")
         screen.write(view.draw("[#" + "x" * 100 + "] ", editor, 40))
         assert screen.last == "[#" + "x" * 18 + "hi"
 
@@ -191,7 +245,7 @@ class TestView:
     ) -> None:
         editor, view, screen = Editor(), View(ansi=ansi), Screen()
         for key in keys:
-            editor.feed(key.encode())
+            type_in(editor, key.encode())
             screen.write(view.draw("> ", editor, columns))
             fresh = Screen()
             again = View(ansi=ansi)

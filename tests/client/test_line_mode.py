@@ -398,8 +398,43 @@ def test_a_lost_connection(chat: Chat) -> None:
     chat.type("/login bob")
     lost = Disconnected("gone", True, 3.7, NetworkError("gone"))
     assert chat.hear(lost) == ["12:00 ! connection lost: gone; trying again in 4 s"]
-    assert chat.ui.prompt == "[#room] "
     assert not chat.ui.finished
+
+
+@pytest.mark.parametrize("command", ["/login bob", "/register"])
+def test_an_answer_to_a_question_that_the_connection_took_along_is_not_said(
+    chat: Chat, command: str
+) -> None:
+    lost = Disconnected("gone", True, 3.7, NetworkError("gone"))
+    chat.type(command)
+    asked = chat.ui.question
+    assert asked is not None
+    chat.hear(lost, lost, Welcome("alice", None, "TestNet", ""), Joined("alice", "#room", 1, True))
+    assert chat.ui.question is not asked
+    assert chat.ui.prompt == "The question is void; Enter goes on. "
+    assert chat.ui.secret
+    assert chat.type("pencil") == []
+    assert chat.done() == []
+    assert (chat.ui.question, chat.ui.prompt) == (None, "[#room] ")
+    chat.type("hello")
+    assert chat.done() == [("send", "#room", "hello")]
+
+
+def test_each_question_is_another_one(chat: Chat) -> None:
+    assert chat.ui.question is None
+    chat.type("/register")
+    first = chat.ui.question
+    chat.type("pen\x07cil")  # cannot be a password: the same question
+    assert chat.ui.question is first
+    chat.type("pencil")
+    assert chat.ui.question not in (None, first)
+
+
+def test_exit_leaves_where_a_question_is_void(chat: Chat) -> None:
+    chat.type("/login bob")
+    chat.hear(Disconnected("gone", True, 3.7, NetworkError("gone")))
+    chat.type("exit")
+    assert chat.ui.finished
 
 
 def test_the_end(chat: Chat) -> None:

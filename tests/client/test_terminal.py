@@ -197,6 +197,98 @@ def test_the_connection_is_lost_and_comes_back(pki: Pki) -> None:
         assert child.wait() == 0
 
 
+@pytest.mark.parametrize("plain", [False, True], ids=["terminal", "plain"])
+def test_half_a_password_is_not_said_after_a_lost_connection(pki: Pki, plain: bool) -> None:
+    go = threading.Event()
+
+    def first(peer: Peer) -> None:
+        peer.register()
+        peer.joins("#room")
+        assert go.wait(TIMEOUT_S)
+        peer.say("ERROR :Server is shutting down")
+
+    def second(peer: Peer) -> None:
+        peer.register()
+        peer.joins("#room")
+        said = peer.expect("PRIVMSG")
+        assert said.params == ("#room", "hello")
+        peer.echo(said)
+        peer.until_gone()
+
+    receiver, sender = os.pipe()
+    flags = (*ALICE, "--join", "#room")
+    with running(pki, first, second, flags=flags, stdout=sender if plain else None) as (_, child):
+        os.close(sender)
+        with open(receiver, encoding="utf-8") as output:
+
+            def wait_for(text: str) -> None:
+                if plain:
+                    assert any(text in line for line in iter(output.readline, ""))
+                else:
+                    child.wait_for(text)
+
+            wait_for("you joined #room")
+            child.type("/register\r")
+            wait_for("New password for alice: ")
+            child.type("my-secret")
+            go.set()
+            wait_for("connection lost")
+            wait_for("Enter goes on")
+            wait_for("you joined #room")
+            child.type("-password\rhello\r")
+            wait_for("<alice> hello")
+            child.type("exit\r")
+            assert child.wait() == 0
+        if not plain:
+            assert "secret" not in child.output
+            assert "password\r" not in child.output
+
+
+def test_a_draft_is_no_answer_to_a_question_and_comes_back(pki: Pki) -> None:
+    go = threading.Event()
+
+    def first(peer: Peer) -> None:
+        peer.register()
+        peer.joins("#room")
+        assert go.wait(TIMEOUT_S)
+        peer.say("ERROR :Server is shutting down")
+
+    def second(peer: Peer) -> None:
+        peer.negotiate("sasl=PLAIN standard-replies batch labeled-response echo-message")
+        peer.say(
+            ":irc.test FAIL NICK NICKNAME_RESERVED alice :alice is registered; log in to use it",
+            ":irc.test 433 * alice :Nickname is registered to somebody",
+        )
+        peer.expect("AUTHENTICATE", "PLAIN")
+        peer.say("AUTHENTICATE +")
+        assert peer.expect("AUTHENTICATE").params == ("AGFsaWNlAHBlbmNpbA==",)
+        peer.say(
+            ":irc.test 900 alice alice!u@h alice :You are now logged in as alice",
+            ":irc.test 903 alice :SASL authentication successful",
+        )
+        peer.expect("CAP", "END")
+        peer.welcome()
+        peer.joins("#room")
+        peer.echo(peer.expect("PRIVMSG", "#room", "half a line"))
+        peer.until_gone()
+
+    with running(pki, first, second, flags=(*ALICE, "--join", "#room")) as (_, child):
+        child.wait_for("you joined #room")
+        child.type("half a li")
+        child.wait_for("half a li")
+        go.set()
+        child.wait_for("Password for alice")
+        child.type("pencil\r")
+        child.wait_for("logged in as alice")
+        child.wait_for("half a li")
+        child.wait_for("you joined #room")
+        child.type("ne\r")
+        child.wait_for("<alice> half a line")
+        child.type("exit\r")
+        assert child.wait() == 0
+        assert "pencil" not in child.output
+
+
 def test_a_rejected_certificate(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> None:
     other = Pki(tmp_path_factory.mktemp("other"))
     with running(pki, Peer.register, flags=(*ALICE, "--ca", str(other.ca_file))) as (_, child):
