@@ -9,10 +9,19 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["CLIENT_HELLO_BYTES", "NO_APPLICATION_PROTOCOL", "offered_protocols"]
+__all__ = [
+    "CLIENT_HELLO_BYTES",
+    "CLIENT_HELLO_RECORDS",
+    "NO_APPLICATION_PROTOCOL",
+    "ClientHelloReader",
+]
 
 CLIENT_HELLO_BYTES: Final = 16_384
 """Most bytes looked at, one record's worth: no client in use sends a larger first message."""
+
+CLIENT_HELLO_RECORDS: Final = 16
+"""Most records that the message is put together from. Real clients send it in one, those that cut
+it up to get past a middlebox in two or three; empty and one-byte records only cost us work."""
 
 NO_APPLICATION_PROTOCOL: Final = bytes((21, 3, 3, 0, 2, 2, 120))
 """A record with the fatal alert ``no_application_protocol``, as RFC 7301 wants it answered."""
@@ -22,31 +31,53 @@ _CLIENT_HELLO: Final = 1
 _ALPN: Final = 16
 
 
-def offered_protocols(data: bytes) -> list[str] | None:
-    """Return the protocols that a client offers in the first bytes of its stream.
+class ClientHelloReader:
+    """Reads the offered protocols off the first bytes of a client's stream. Owned by its pipe.
 
-    An empty list means that it offers none, or that this is not a ClientHello (then ``ssl`` will
-    say what is wrong). ``None`` means that more bytes are needed.
+    Each byte is looked at once, however the stream is cut.
     """
-    message = bytearray()
-    position = 0
-    while True:  # the message may be cut over several records
-        if len(message) >= 4 and len(message) >= 4 + int.from_bytes(message[1:4]):
-            break
-        header = data[position : position + 5]
-        if header and header[0] != _HANDSHAKE:
+
+    __slots__ = ("_message", "_read_bytes", "_record", "_records")
+
+    def __init__(self) -> None:
+        self._record = bytearray()  # the record that is not complete yet, with its header
+        self._message = bytearray()  # what the records before it hold
+        self._records = 0
+        self._read_bytes = 0
+
+    def feed(self, data: bytes) -> list[str] | None:
+        """Take what comes next; return the protocols that the client offers.
+
+        An empty list means that it offers none, or that this is not a ClientHello (then ``ssl``
+        will say what is wrong). ``None`` means that more bytes are needed. Not to be called again
+        once it has returned a list.
+        """
+        self._read_bytes += len(data)
+        self._record += data
+        position = 0
+        while not self._complete():  # the message may be cut over several records
+            header = self._record[position : position + 5]
+            if (header and header[0] != _HANDSHAKE) or self._records == CLIENT_HELLO_RECORDS:
+                return []
+            end = position + 5 + int.from_bytes(header[3:5])
+            if len(header) < 5 or len(self._record) < end:
+                del self._record[:position]
+                return None if self._read_bytes <= CLIENT_HELLO_BYTES else []
+            self._message += self._record[position + 5 : end]
+            self._records += 1
+            position = end
+        if self._message[0] != _CLIENT_HELLO:
             return []
-        length = int.from_bytes(header[3:5])
-        if len(header) < 5 or len(data) < position + 5 + length:
-            return None if len(data) <= CLIENT_HELLO_BYTES else []
-        message += data[position + 5 : position + 5 + length]
-        position += 5 + length
-    if message[0] != _CLIENT_HELLO:
-        return []
-    try:
-        return _alpn(bytes(message[4 : 4 + int.from_bytes(message[1:4])]))
-    except IndexError:
-        return []
+        try:
+            return _alpn(bytes(self._message[4 : self._message_end()]))
+        except IndexError:
+            return []
+
+    def _complete(self) -> bool:
+        return len(self._message) >= 4 and len(self._message) >= self._message_end()
+
+    def _message_end(self) -> int:
+        return 4 + int.from_bytes(self._message[1:4])
 
 
 def _alpn(hello: bytes) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from securechat.errors import TlsError
-from securechat.net.client_hello import NO_APPLICATION_PROTOCOL, offered_protocols
+from securechat.net.client_hello import NO_APPLICATION_PROTOCOL, ClientHelloReader
 from securechat.net.tls import translate_tls_error
 
 __all__ = ["TlsPipe"]
@@ -60,7 +60,7 @@ class TlsPipe:
             server_hostname=server_hostname,
         )
         self._required = tuple(required_protocols)
-        self._hello: bytes | None = b"" if self._required else None
+        self._hello = ClientHelloReader() if self._required else None
         self.handshake_done = False
         self.eof = False  # the other side has said that no more will come
 
@@ -78,7 +78,7 @@ class TlsPipe:
         if self.eof:
             return b""  # or it would pile up, as nothing reads it
         if self._hello is not None:
-            self._check_hello(data)
+            self._check_hello(self._hello, data)
         self._incoming.write(data)
         if not self.handshake_done and not self._shake_hands():
             return b""
@@ -162,10 +162,8 @@ class TlsPipe:
             raise translate_tls_error(error) from error
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _check_hello(self, data: bytes) -> None:
-        assert self._hello is not None
-        self._hello += data
-        offered = offered_protocols(self._hello)
+    def _check_hello(self, hello: ClientHelloReader, data: bytes) -> None:
+        offered = hello.feed(data)
         if offered is None:
             return
         self._hello = None

@@ -6,9 +6,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from securechat.net.client_hello import CLIENT_HELLO_BYTES, offered_protocols
+from securechat.net.client_hello import (
+    CLIENT_HELLO_BYTES,
+    CLIENT_HELLO_RECORDS,
+    ClientHelloReader,
+)
 
 RECORD = 5
+
+
+def offered_protocols(data: bytes) -> list[str] | None:
+    return ClientHelloReader().feed(data)
 
 
 def captured(*protocols: str, host: str | None = "chat.example.org") -> bytes:
@@ -64,13 +72,56 @@ def test_cut_anywhere(offer: tuple[str, ...]) -> None:
     assert offered_protocols(hello + b"anything") == list(offer)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 100])
+@pytest.mark.parametrize("size", [40, 100, 200])
 def test_cut_over_records(size: int) -> None:
     """RFC 8446 section 5.1: "Handshake messages MAY be [...] fragmented across several records"."""
     records = in_records(captured("h2", "irc"), size)
     assert offered_protocols(records) == ["h2", "irc"]
     for end in range(0, len(records), 7):
         assert offered_protocols(records[:end]) is None
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 5])
+def test_a_header_cut_over_records(size: int) -> None:
+    hello = captured("h2", "irc")
+    first = hello[:3] + size.to_bytes(2) + hello[RECORD : RECORD + size]
+    rest = hello[RECORD + size :]
+    records = first + hello[:3] + len(rest).to_bytes(2) + rest
+    assert offered_protocols(records) == ["h2", "irc"]
+
+
+@pytest.mark.parametrize("step", [1, 2, 6, 1_000])
+def test_a_reader_goes_on_where_it_was(step: int) -> None:
+    records = in_records(captured("h2", "irc"), 60)
+    reader = ClientHelloReader()
+    answers = [reader.feed(records[at : at + step]) for at in range(0, len(records), step)]
+    assert answers == [None] * (len(answers) - 1) + [["h2", "irc"]]
+
+
+@pytest.mark.parametrize("size", [0, 1])
+@pytest.mark.parametrize("whole", [False, True], ids=["dripping", "whole"])
+def test_too_many_records_are_given_up(size: int, whole: bool) -> None:
+    """Six bytes bought one more look at all that had come before."""
+    message = b"\x01\x00\x3f\xff".ljust(CLIENT_HELLO_RECORDS, b"\0")
+    records = [
+        b"\x16\x03\x01" + size.to_bytes(2) + message[at : at + size]
+        for at in range(CLIENT_HELLO_RECORDS)
+    ]
+    reader = ClientHelloReader()
+    if whole:
+        assert reader.feed(b"".join(records)) == []
+        return
+    assert [reader.feed(record) for record in records[:-1]] == [None] * (len(records) - 1)
+    assert reader.feed(records[-1]) == []
+
+
+def test_the_last_allowed_record_may_end_it() -> None:
+    hello = captured("h2", "irc")
+    body = hello[RECORD:]
+    size = -(-len(body) // CLIENT_HELLO_RECORDS)
+    assert offered_protocols(in_records(hello, size)) == ["h2", "irc"]
+    one_more = b"\x16\x03\x01\0\0" * (CLIENT_HELLO_RECORDS + 1 - -(-len(body) // size))
+    assert offered_protocols(one_more + in_records(hello, size)) == []
 
 
 @pytest.mark.parametrize(
@@ -125,9 +176,9 @@ def test_never_reads_on(filler: bytes, over: int, header: bytes) -> None:
     assert offered_protocols(stream) is not None
 
 
-@pytest.mark.parametrize("size", [0, 1, 1_000])
-def test_never_reads_on_in_small_records(size: int) -> None:
-    endless = b"\x16\x03\x01" + size.to_bytes(2) + b"\x01\xff\xff\xff".ljust(size, b"\0")[:size]
+def test_never_reads_on_in_records() -> None:
+    size = 2_000
+    endless = b"\x16\x03\x01" + size.to_bytes(2) + b"\x01\xff\xff\xff".ljust(size, b"\0")
     data = endless * (CLIENT_HELLO_BYTES // len(endless) + 2)
     assert offered_protocols(data) == []
     assert offered_protocols(data[:CLIENT_HELLO_BYTES]) is None
