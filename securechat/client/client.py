@@ -25,6 +25,7 @@ from securechat.client.protocol import (
     check_command,
     check_line,
     check_text,
+    encode,
 )
 from securechat.client.session import Credentials, Identity
 from securechat.errors import ConnectionLost, LocalProtocolError, NetworkError
@@ -345,6 +346,7 @@ class Client:
 
 
 def _credentials(account: str, password: str | None, certificate: bool) -> Credentials:
+    encode(account)
     if password is not None:
         prepare_password(password)  # so that a bad one is told now and not in the middle
     return Credentials(account, password, certificate)

@@ -142,12 +142,17 @@ def channel_of(session: Session, target: str) -> str:
     return channel.name if channel else name
 
 
+_YEARS: Final = range(1970, 9999)
+"""The years that a server's time can be of: others do not survive the way to every local time."""
+
+
 def _time(session: Session, message: Message) -> datetime:
     try:
         found = datetime.fromisoformat(message.tags["time"])
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-    except (KeyError, ValueError):
+        found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (KeyError, ValueError, OverflowError):
         return session.wall_clock()
+    return found if found.year in _YEARS else session.wall_clock()
 
 
 # ---- coming and going ----

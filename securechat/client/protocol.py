@@ -28,7 +28,7 @@ from securechat.irc.framing import OVERLONG, SERVER_TAG_DATA_BYTES, LineBuffer
 from securechat.irc.message import BODY_BYTES, Message, split_source
 from securechat.irc.text import split_text
 
-__all__ = ["ClientProtocol", "SentKind", "check_command", "check_line", "check_text"]
+__all__ = ["ClientProtocol", "SentKind", "check_command", "check_line", "check_text", "encode"]
 
 SentKind = Literal["message", "notice", "action"]
 
@@ -233,8 +233,10 @@ class ClientProtocol:
 def check_text(target: str, text: str) -> None:
     """Check that ``text`` can be said to ``target``; line ends in it are fine.
 
-    :raises LocalProtocolError: the target is not one name, or the text is empty or has a NUL.
+    :raises LocalProtocolError: the target is not one name, or the text is empty, has a NUL or
+        cannot be encoded.
     """
+    encode(target + text)
     if not target or "," in target or any(c in target for c in " \0\r\n") or target[0] in ":@":
         raise LocalProtocolError(f"not the name of a person or channel: {target!r}")
     lines = _text_lines(text)
@@ -262,9 +264,21 @@ def check_line(line: str) -> None:
     except RemoteProtocolError as error:
         raise LocalProtocolError(str(error)) from error
     body = line.partition(" ")[2] if line.startswith("@") else line
-    size = len(body.encode())
+    size = len(encode(body))
     if size > BODY_BYTES:
         raise LocalProtocolError(f"too long for one line: {size} bytes, {BODY_BYTES} are allowed")
+
+
+def encode(text: str) -> bytes:
+    """Return ``text`` in UTF-8.
+
+    :raises LocalProtocolError: it has a lone surrogate: what Python makes of a byte that is no
+        UTF-8, in an argument or a file's name.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError("this has bytes that are no text in UTF-8") from error
 
 
 def _text_lines(text: str) -> list[str]:

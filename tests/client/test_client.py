@@ -18,6 +18,7 @@ from securechat.client import (
     Timing,
     Welcome,
 )
+from securechat.client.line_mode import LineMode
 from securechat.errors import (
     CertificateRejected,
     LocalProtocolError,
@@ -124,11 +125,29 @@ def test_a_client_that_was_never_started_can_be_closed(pki: Pki) -> None:
         {"nick": "alice", "realname": "x\r\nQUIT"},
         {"nick": "alice", "channels": ["#a\r\nQUIT"]},
         {"nick": "alice", "password": ""},
+        {"nick": "\udc80"},
+        {"nick": "alice", "account": "\udc80", "password": "pencil"},
+        {"nick": "alice", "password": "\udc80"},
+        {"nick": "alice", "channels": ["#\udc80"]},
     ],
 )
 def test_names_that_cannot_be_said(options: dict[str, object]) -> None:
     with pytest.raises(LocalProtocolError):
         Client("localhost", **options)  # type: ignore[arg-type]
+
+
+def test_a_lone_surrogate_cannot_be_said() -> None:
+    client = Client("localhost", nick="alice")
+    ui = LineMode(client, channels=(), clock=datetime.now)
+    ui.set_target("#room")
+    for line in ("\udc80", "/msg \udc80 x", "/topic \udc80", "/nick \udc80", "/raw \udc80"):
+        ui.handle_line(line)
+        assert [shown[:2] for shown in ui.take_output()] == ["! "]
+    with pytest.raises(LocalProtocolError, match="no text in UTF-8"):
+        client.send("#room", "\udc80")
+    with pytest.raises(LocalProtocolError, match="no text in UTF-8"):
+        client.login("\udc80", "pencil")
+    client.close()
 
 
 def test_nobody_listens(pki: Pki) -> None:

@@ -131,6 +131,8 @@ CONVERSATIONS: dict[str, list[Step]] = {
         said("bob", "bob", "psst", target="alice", kind="notice"),
         S(f"{BOB} PRIVMSG @#room :\x01ACTION waves\x01"),
         said("#room", "bob", "waves", target="@#room", kind="action"),
+        S(f"@time=1970-01-01T00:00:00Z {BOB} PRIVMSG #room :old"),
+        said("#room", "bob", "old", time=datetime(1970, 1, 1, tzinfo=UTC)),
         S(f"{BOB} PRIVMSG alice :\x01VERSION\x01"),
         said("bob", "bob", "VERSION", target="alice", kind="ctcp"),
         S(":irc.new NOTICE alice :*** hello"),
@@ -330,6 +332,8 @@ def test_a_target_that_leaves_no_room() -> None:
         ("a\r\nQUIT", "x"),
         ("a", "\r\n"),
         ("a", "\0"),
+        ("a", "x\udc80"),
+        ("\udc80", "x"),
     ],
 )
 def test_texts_that_cannot_be_said(target: str, text: str) -> None:
@@ -337,14 +341,37 @@ def test_texts_that_cannot_be_said(target: str, text: str) -> None:
         check_text(target, text)
 
 
-@pytest.mark.parametrize("line", ["", "A\r\nB", "  ", "JOIN " + "x" * 600, "PRIVMSG #a :x\0"])
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "1969-12-31T23:59:59Z",
+        "1970-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-14:00",
+    ],
+)
+def test_a_time_that_cannot_be_shown_everywhere_is_our_own(tag: str) -> None:
+    protocol = make()
+    play(protocol, [*NEW, S(f"@time={tag} {BOB} PRIVMSG #room :hi"), said("#room", "bob", "hi")])
+
+
+@pytest.mark.parametrize(
+    "line", ["", "A\r\nB", "  ", "JOIN " + "x" * 600, "PRIVMSG #a :x\0", "X \udc80"]
+)
 def test_lines_that_cannot_be_said(line: str) -> None:
     with pytest.raises(LocalProtocolError):
         check_line(line)
 
 
 def test_commands_that_cannot_be_said() -> None:
-    for words in [("JOIN", "a b", "c"), ("join", "#a"), ("TOPIC", "#a", "x\ny")]:
+    for words in [
+        ("JOIN", "a b", "c"),
+        ("join", "#a"),
+        ("TOPIC", "#a", "x\ny"),
+        ("JOIN", "#\udc80"),
+    ]:
         with pytest.raises(LocalProtocolError):
             check_command(*words)
 
