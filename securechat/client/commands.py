@@ -108,9 +108,9 @@ def _names(ui: LineMode, arguments: list[str]) -> None:
     ui.client.command("NAMES", _channel(ui, arguments)[0])
 
 
-@_command("/list [PATTERN]", "list the rooms", least=0, most=1)
+@_command("/list", "list the rooms", least=0, most=0)
 def _list(ui: LineMode, arguments: list[str]) -> None:
-    ui.client.command("LIST", *arguments)
+    ui.client.command("LIST")
 
 
 @_command("/invite NICK [#ROOM]", "invite somebody to a room", least=1, most=2)

@@ -151,6 +151,7 @@ def test_what_is_typed(chat: Chat, line: str, done: tuple[str, ...]) -> None:
         ("/", "! there is no command /; /help lists them"),
         ("/msg bob", "! usage: /msg NICK TEXT"),
         ("/kick #room", "! usage: /kick [#ROOM] NICK [REASON]"),
+        ("/list #tea*", "! usage: /list"),  # the relay takes no pattern
         ("/help nonsense", "! there is no command /nonsense; /help lists them"),
         ("/help /join", "/join #ROOM [KEY]: enter a room and talk there, also /j"),
         ("", None),
