@@ -79,11 +79,14 @@ CLIENT_DAYS = 365
 _BACKDATE = timedelta(hours=1)
 # A device whose clock is a little slow must not find a brand-new certificate "not yet valid".
 
-_NAME_LIMIT_CHARS = 64  # ub-common-name of X.520, RFC 5280 appendix A.1
+_NAME_LIMIT_CHARS = 30  # of a nick on the relay, as it is delivered; an account is named as a nick
 _HOST_LIMIT_CHARS = 253  # RFC 1035 section 2.3.4: 255 octets on the wire, less two length octets
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _IDNA_DEVIATIONS = "ßς\u200c\u200d"
-_NAME_PUNCTUATION = "_-[]{}^`|"  # what an IRC nick may have besides letters and digits, less "\"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+# What the relay accepts as an account: a nick in ASCII, or the certificate could never log in. Of
+# []\`_^{|} (a nick may have them) only "_": the name is a part of a file's name, the others
+# mean something to a shell, and two of them cannot be in a file's name on Windows.
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,10 +336,11 @@ def _host_names(certificate: x509.Certificate) -> list[x509.GeneralName]:
 def _check_client_name(name: str) -> None:
     if not 1 <= len(name) <= _NAME_LIMIT_CHARS:
         raise PkiError(f"a client's name has 1 to {_NAME_LIMIT_CHARS} characters, not {len(name)}")
-    wrong = [char for char in name if not (char.isalnum() or char in _NAME_PUNCTUATION)]
+    wrong = [char for char in name if not _NAME.fullmatch(f"_{char}")]
     if wrong:
-        # It becomes a part of a file's name: no slashes, no dots, nothing a shell would take apart.
         raise PkiError(f"a client's name cannot have {wrong[0]!r}: it is an account and a file")
+    if not _NAME.fullmatch(name):
+        raise PkiError(f"a client's name cannot begin with {name[0]!r}: no account does")
 
 
 def fingerprint(certificate: x509.Certificate | bytes | str) -> str:

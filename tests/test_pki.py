@@ -20,6 +20,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from securechat import pki
 from securechat.errors import PkiError
+from securechat.irc.names import is_nick
+from securechat.server.config import LimitsConfig
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOSTS = ("localhost", "127.0.0.1", "::1", "chat.example.org")
@@ -226,13 +228,21 @@ class TestNames:
         with pytest.raises(PkiError, match="xn--"):
             pki.parse_host("straße.example")
 
-    @pytest.mark.parametrize("name", ["alice", "Alice-2", "[away]", "zoë", "a" * 64, "007"])
+    @pytest.mark.parametrize("name", ["alice", "Alice-2", "_x-", "a" * 30])
     def test_client_name(self, ca: pki.Pair, name: str) -> None:
         assert pki.issue_client(ca, name, now=NOW).certificate
         assert pki.client_files(Path("x"), name).certificate == Path(f"x/client-{name}.pem")
 
+    @pytest.mark.parametrize("name", ["alice", "Alice-2", "_x-", "a" * 30])
+    def test_the_relay_accepts_each_client_name(self, name: str) -> None:
+        assert is_nick(name, LimitsConfig().nick_length)
+
     @pytest.mark.parametrize(
-        "name", ["", "a" * 65, "a/b", "../server", "a\\b", "a b", ".", "a.b", "a\x00", "a\n", "*"]
+        "name",
+        [
+            *("", "a" * 31, "a/b", "../server", "a\\b", "a b", ".", "a.b", "a\x00", "a\n", "*"),
+            *("007", "-a", "zoë", "a٣", "[away]", "a|b", "a^", "a`", "a{}"),
+        ],
     )
     def test_not_a_client_name(self, ca: pki.Pair, name: str) -> None:
         with pytest.raises(PkiError, match="client's name"):

@@ -100,6 +100,8 @@ def test_renew_and_force_contradict_each_other(
         (["--renew"], "no CA to renew from"),
         (["--host", "not a host"], "'not a host' is not a host name"),
         (["--client", "../server"], "a client's name cannot have '.'"),
+        (["--client", "007"], "a client's name cannot begin with '0'"),
+        (["--client", "a" * 31], "1 to 30 characters"),
         (["--days", "0"], "1 to 3650 days"),
     ],
 )
