@@ -16,7 +16,6 @@ __all__ = [
     "ModeChange",
     "ModeKinds",
     "format_modes",
-    "highest_prefix",
     "parse_modes",
     "prefixes",
 ]
@@ -111,8 +110,3 @@ def prefixes(ranks: Iterable[str]) -> str:
     """Return the marks of ``ranks`` (mode letters) "in order of 'rank', from highest to lowest"."""
     held = set(ranks)
     return "".join(mark for letter, mark in PREFIXES.items() if letter in held)
-
-
-def highest_prefix(ranks: Iterable[str]) -> str:
-    """Return the mark of the highest of ``ranks``, empty for none."""
-    return prefixes(ranks)[:1]

@@ -84,13 +84,11 @@ ERR_NOTREGISTERED: Final = "451"
 ERR_NEEDMOREPARAMS: Final = "461"
 ERR_ALREADYREGISTERED: Final = "462"
 ERR_PASSWDMISMATCH: Final = "464"
-ERR_YOUREBANNEDCREEP: Final = "465"
 ERR_CHANNELISFULL: Final = "471"
 ERR_UNKNOWNMODE: Final = "472"
 ERR_INVITEONLYCHAN: Final = "473"
 ERR_BANNEDFROMCHAN: Final = "474"
 ERR_BADCHANNELKEY: Final = "475"
-ERR_BADCHANMASK: Final = "476"
 ERR_BANLISTFULL: Final = "478"
 ERR_NOPRIVILEGES: Final = "481"
 ERR_CHANOPRIVSNEEDED: Final = "482"
@@ -138,13 +136,11 @@ ERROR_TEXTS: Final[Mapping[str, str]] = {
     ERR_NEEDMOREPARAMS: "Not enough parameters",
     ERR_ALREADYREGISTERED: "You may not reregister",
     ERR_PASSWDMISMATCH: "Password incorrect",
-    ERR_YOUREBANNEDCREEP: "You are banned from this server",
     ERR_CHANNELISFULL: "Cannot join channel (+l)",
     ERR_UNKNOWNMODE: "is unknown mode char to me",
     ERR_INVITEONLYCHAN: "Cannot join channel (+i)",
     ERR_BANNEDFROMCHAN: "Cannot join channel (+b)",
     ERR_BADCHANNELKEY: "Cannot join channel (+k)",
-    ERR_BADCHANMASK: "Bad channel mask",
     ERR_BANLISTFULL: "Channel list is full",
     ERR_NOPRIVILEGES: "Permission denied: you're not an IRC operator",
     ERR_CHANOPRIVSNEEDED: "You're not channel operator",

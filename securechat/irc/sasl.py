@@ -24,7 +24,6 @@ from securechat.errors import LocalProtocolError, MessageTooLong, RemoteProtocol
 __all__ = [
     "CHUNK_BYTES",
     "EXTERNAL",
-    "MECHANISMS",
     "PASSWORD_BYTES",
     "PLAIN",
     "RESPONSE_BYTES",
@@ -44,7 +43,6 @@ __all__ = [
 PLAIN: Final = "PLAIN"
 SCRAM_SHA_256: Final = "SCRAM-SHA-256"
 EXTERNAL: Final = "EXTERNAL"
-MECHANISMS: Final = (SCRAM_SHA_256, PLAIN, EXTERNAL)
 
 CHUNK_BYTES: Final = 400
 """Base64 in one AUTHENTICATE, in bytes: "split to 400-byte chunks"."""

@@ -46,6 +46,10 @@ class TokenBucket:
         self._at = now
         return self._tokens >= _ONE_TOKEN
 
+    def give_back(self) -> None:
+        """Put back one token that was taken."""
+        self._tokens = min(self._burst, self._tokens + 1)
+
     def wait_s(self) -> float:
         """Return the seconds from the last ``take`` or ``ready`` until there is a token."""
         return max(0.0, (1 - self._tokens) / self._rate) if self._rate else 0.0
@@ -55,19 +59,22 @@ class AddressCounter:
     """How many of something each address has. Safe from any thread (own lock, tier 1)."""
 
     def __init__(self) -> None:
-        self._lock = make_lock("AddressCounter", tier=1)  # guards _counts
+        self._lock = make_lock("AddressCounter", tier=1)  # guards _counts and _total
         self._counts: dict[str, int] = {}
+        self._total = 0
 
     def add(self, address: str) -> int:
         """Count one more; return how many there are now."""
         with self._lock:
             count = self._counts[address] = self._counts.get(address, 0) + 1
+            self._total += 1
             return count
 
     def remove(self, address: str) -> None:
         """Count one less."""
         with self._lock:
             count = self._counts[address] - 1
+            self._total -= 1
             if count:
                 self._counts[address] = count
             else:
@@ -76,4 +83,4 @@ class AddressCounter:
     def total(self) -> int:
         """Return the sum over all addresses."""
         with self._lock:
-            return sum(self._counts.values())
+            return self._total

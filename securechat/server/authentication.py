@@ -2,7 +2,8 @@
 
 The answer for an unknown account and for a wrong password is the same, in text and in time: an
 unknown account is checked against a decoy hash of the same cost, and challenged with a salt that is
-made from its name, so that it stays the same when asked again.
+made from its name, so that it stays the same when asked again. (After a change of the Argon2
+parameters an account that has not logged in since still takes the time of the old ones.)
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import hmac
 import logging
 import os
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -21,12 +21,10 @@ from cryptography.x509.oid import NameOID
 from securechat.errors import SecureChatError
 from securechat.irc.casemapping import fold
 from securechat.irc.sasl import SCRAM_ITERATIONS, ScramVerifier
-from securechat.net.limits import TokenBucket
-from securechat.net.locks import make_lock
 from securechat.net.timers import Clock
-from securechat.server.cloak import network_of
 from securechat.server.config import AccountsConfig
 from securechat.server.hash_workers import HashWorkers
+from securechat.server.login_throttle import LoginThrottle
 from securechat.server.store_thread import Outcome, StoreThread
 from securechat.store.accounts import Account, Accounts
 from securechat.store.invites import Invites
@@ -39,14 +37,6 @@ _log = logging.getLogger(__name__)
 
 _SALT_BYTES: Final = 16
 _SECRET_BYTES: Final = 32
-
-THROTTLED_KEYS: Final = 10_000
-"""Addresses and accounts whose failures are remembered. An attacker with more addresses than that
-pushes out the oldest; the limit for each account still holds for the accounts attacked last."""
-
-_KEY_CHARACTERS: Final = 80
-"""Of an account's name, in the key of its failures: no account has more, but strangers may send
-thousands."""
 
 Reply = Callable[[Outcome[str]], None]
 """Told the account that somebody now is, or the error; on a worker thread, so it must only post."""
@@ -78,12 +68,10 @@ class Authenticator:
         self._config = config
         self._store = store
         self._hashers = hashers
-        self._clock = clock
         self._wall_clock = wall_clock
         self._secret = self.relay_secret("scram-decoy")
         self._decoy = hash_password(secrets.token_urlsafe(), config.argon2)
-        self._lock = make_lock("login failures", tier=1)  # guards _failures
-        self._failures: OrderedDict[str, TokenBucket] = OrderedDict()
+        self.throttle = LoginThrottle(config.failures_per_minute, clock)
 
     def relay_secret(self, name: str) -> bytes:
         """Return a random secret of this relay, the same after a restart. Blocks: for start-up."""
@@ -96,27 +84,6 @@ class Authenticator:
     def account_names(self) -> list[str]:
         """Return the names of all accounts. Blocks: for start-up."""
         return [name for _, name in self._store.call(lambda c: Accounts(c).names())]
-
-    # ---- how often one may fail ----
-
-    def allowed(self, account: str, address: str) -> bool:
-        """Whether a login may be tried: neither the account nor the address failed too often."""
-        now = self._clock()
-        with self._lock:
-            buckets = [self._failures.get(key) for key in _throttle_keys(account, address)]
-            return all(bucket is None or bucket.ready(now) for bucket in buckets)
-
-    def failed(self, account: str, address: str) -> None:
-        """Count a failed login."""
-        most = self._config.failures_per_minute
-        now = self._clock()
-        with self._lock:
-            for key in _throttle_keys(account, address):
-                bucket = self._failures.setdefault(key, TokenBucket(most / 60, most, now))
-                self._failures.move_to_end(key)
-                bucket.take(now)
-            while len(self._failures) > THROTTLED_KEYS:
-                self._failures.popitem(last=False)
 
     # ---- logins ----
 
@@ -188,18 +155,19 @@ class Authenticator:
 
         self._hashers.submit(hash_it)
 
-    def adopt_certificate(self, account: str, reply: Reply) -> None:
-        """Log the holder of a certificate in, creating the account the first time.
+    def adopt_certificate(self, account: str, reply: Callable[[Outcome[Account]], None]) -> None:
+        """Find the account of a certificate's holder, creating it if there is none.
 
-        Such an account has no password: only the certificate opens it.
+        One that is created has no password: only the certificate opens it.
 
         :raises StoreBusy: nothing was begun.
         """
         now = self._wall_clock()
 
-        def find_or_create(accounts: Accounts) -> str:
-            found = accounts.get(fold(account))
-            return (found or accounts.create(account, fold(account), "", "", now)).name
+        def find_or_create(accounts: Accounts) -> Account:
+            return accounts.get(fold(account)) or accounts.create(
+                account, fold(account), "", "", now
+            )
 
         self._store.submit(lambda connection: find_or_create(Accounts(connection)), reply)
 
@@ -281,7 +249,3 @@ def certificate_account(certificate: bytes) -> str | None:
         NameOID.COMMON_NAME
     )
     return str(names[0].value) if len(names) == 1 else None
-
-
-def _throttle_keys(account: str, address: str) -> tuple[str, str]:
-    return f"account {fold(account)[:_KEY_CHARACTERS]}", f"address {network_of(address)}"

@@ -120,12 +120,9 @@ def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def _run(config: Config) -> int:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S%z",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LogFormatter())
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
     # From here on a signal only asks for the end: a half-built relay must not be torn down.
     ending = threading.Event()
     reason = "The relay is shutting down"
@@ -144,6 +141,19 @@ def _run(config: Config) -> int:
         _complain(f"a thread crashed: {relay.crash!r}")
     relay.stop(reason)
     return 0 if relay.crash is None else 1
+
+
+class _LogFormatter(logging.Formatter):
+    """One line for each event, safe for a terminal whatever names people give things."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "".join(
+            char if char.isprintable() or char == "\n" else ascii(char)[1:-1]
+            for char in super().format(record)
+        )
 
 
 def _raise_descriptor_limit() -> None:

@@ -198,10 +198,17 @@ class AccountsConfig:
         "Stored hashes are upgraded when their owner logs in.",
     )
     argon2_iterations: int = _setting(2, _number(1, 64), "Passes of Argon2id over that memory.")
+    password_length: int = _setting(
+        8, _number(1, 64), "Characters of a new password, at least (NIST SP 800-63B asks for 8)."
+    )
+    login_attempts: int = _setting(
+        5, _number(1, 1_000), "Failed logins on one connection before it is closed."
+    )
     failures_per_minute: int = _setting(
         10,
         _number(0, 100_000),
-        "Failed logins in a minute, for each address and for each account; 0 for no limit.",
+        "Failed logins in a minute from each address, and five times as many to each account; "
+        "0 for no limit.",
     )
 
     @property
@@ -273,7 +280,7 @@ class LimitsConfig:
     nick_length: int = _setting(30, _number(5, 64), "Characters in a nick.")
     user_length: int = _setting(20, _number(5, 64), "Characters in a user name.")
     channel_length: int = _setting(64, _number(8, 128), "Bytes in a channel's name.")
-    topic_length: int = _setting(390, _number(50, 400), "Bytes in a topic.")
+    topic_length: int = _setting(300, _number(50, 400), "Bytes in a topic.")
     away_length: int = _setting(200, _number(20, 400), "Bytes in an away message.")
     kick_length: int = _setting(250, _number(20, 300), "Bytes in the reason of a kick.")
     realname_length: int = _setting(150, _number(20, 200), "Bytes in a real name.")

@@ -32,7 +32,16 @@ class Context:
     several lines, is right whatever the handler does. Handlers never touch the connection.
     """
 
-    __slots__ = ("_label", "_lines", "_notes", "held", "message", "services", "session")
+    __slots__ = (
+        "_label",
+        "_lines",
+        "_notes",
+        "_refusals",
+        "held",
+        "message",
+        "services",
+        "session",
+    )
 
     def __init__(self, services: Services, session: Session, message: Message) -> None:
         self.services = services
@@ -42,6 +51,7 @@ class Context:
         self._label = message.tags.get("label", "") if message.tags else ""
         self._lines: list[tuple[str, str]] = []  # tags, rest
         self._notes: list[str] = []
+        self._refusals = 0
 
     @property
     def user(self) -> User:
@@ -79,9 +89,14 @@ class Context:
             self.reply(refusal.numeric, *params, refusal.text)
         else:
             self.send("FAIL", *refusal.params)
+        self._refusals += 1
+        if self._refusals == 1:  # one command can be refused for hundreds of targets
+            self.note(f"refused {self._known_command}: {refusal}")
+
+    @property
+    def _known_command(self) -> str:
         command = self.message.command  # an unknown one may be the first word of a message
-        known = command if command in self.services.commands else "*"
-        self.note(f"refused {known}: {refusal}")
+        return command if command in self.services.commands else "*"
 
     def note(self, text: str) -> None:
         """Write a line to the relay's log, once the lock is released."""
@@ -103,12 +118,14 @@ class Context:
         self.held = True
         self.session.held = True
 
-    def resume(self, work: Callable[[], None]) -> None:
+    def resume(self, work: Callable[[], None], *, anyway: bool = False) -> None:
         """Go on with a held command: call ``work`` on the session's thread, under the lock.
 
-        Safe from any thread. ``work`` may hold again. Nothing happens when the session has ended.
+        Safe from any thread. ``work`` may hold again. When the session has ended meanwhile, nothing
+        happens, unless ``anyway``: for what others must know whatever became of the session.
         """
-        self.session.connection.thread.post(lambda: self.session.resume(self, work))
+        session = self.session
+        session.connection.thread.post(lambda: session.resume(self, work, anyway=anyway))
 
     # ---- for the dispatcher ----
 
@@ -119,8 +136,11 @@ class Context:
             self._apply_label(label)
         lines, self._lines = self._lines, []
         notes, self._notes = self._notes, []
+        if self._refusals > 1:
+            notes += [f"refused {self._known_command}: {self._refusals} times in all"]
+        self._refusals = 0
         if lines:
-            self.session.connection.send(b"".join(end_line(*line) for line in lines))
+            self.session.answer(b"".join(end_line(*line) for line in lines))
         return notes
 
     def _apply_label(self, label: str) -> None:

@@ -99,9 +99,13 @@ class SetUserModes(Event):
 
 @dataclass(frozen=True, slots=True)
 class CreateAccount(Event):
-    """An account exists now; its nick is reserved for it."""
+    """An account exists now; its nick is reserved for it.
+
+    A guest who holds the nick, and is not who has made the account, becomes ``displaced_nick``.
+    """
 
     account: str
+    displaced_nick: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 from collections.abc import Callable
@@ -44,7 +45,10 @@ class HashWorkers:
             raise HashersBusy("too many logins at once; try again in a few seconds") from None
 
     def close(self) -> None:
-        """Finish what is queued and join the threads. Blocks."""
+        """Drop what is queued, finish what is at work, and join the threads. Blocks for that."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._queue.get_nowait()
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:

@@ -32,7 +32,7 @@ def isupport_tokens(config: Config) -> list[str]:
         "PREFIX": f"({''.join(PREFIXES)}){''.join(PREFIXES.values())}",
         "SAFELIST": None,
         "TARGMAX": (
-            f"JOIN:,PART:,NAMES:,LIST:,WHOIS:1,"
+            f"JOIN:,PART:,NAMES:{limits.targets},LIST:,WHOIS:1,"
             f"KICK:{limits.targets},PRIVMSG:{limits.targets},NOTICE:{limits.targets},"
             f"TAGMSG:{limits.targets}"
         ),

@@ -20,12 +20,10 @@ from securechat.irc.names import is_channel
 from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event, SessionId
-from securechat.server.refusals import Refusal
+from securechat.server.refusals import NickReserved, Refusal
 from securechat.server.state import Ban, Channel, Membership, User, UserId
 
-__all__ = ["NICK_RESERVED_TEXT", "Network", "NetworkLimits"]
-
-NICK_RESERVED_TEXT: Final = "Nickname is registered: log in to its account, or choose another"
+__all__ = ["Network", "NetworkLimits"]
 
 _NEW_CHANNEL_MODES: Final = ("n", "t")
 """What a new channel has: no messages from outside, topic by operators."""
@@ -189,13 +187,16 @@ class Network:
             raise Refusal(numerics.ERR_NICKNAMEINUSE, event.nick)
         if event.nick == user.nick:
             return []
+        return [self._rename(event, user, event.nick)]
+
+    def _rename(self, event: Event, user: User, nick: str) -> Effect:
         author = user.author
         del self.nicks[fold(user.nick)]
-        user.nick = event.nick
-        self.nicks[fold(user.nick)] = user
+        user.nick = nick
+        self.nicks[fold(nick)] = user
         user.refresh_author()
         audience = self.audience(user)
-        return [effects.NickChanged(event.session, event.at_ms, user, author, user.nick, audience)]
+        return effects.NickChanged(event.session, event.at_ms, user, author, nick, audience)
 
     def _set_realname(self, event: events.SetRealname) -> list[Effect]:
         user = self.sessions[event.session]
@@ -241,7 +242,14 @@ class Network:
 
     def _create_account(self, event: events.CreateAccount) -> list[Effect]:
         self.accounts[fold(event.account)] = event.account
-        return []
+        holder = self.find_user(event.account)
+        maker = self.sessions.get(event.session)
+        if holder is None or holder is maker or holder.account == event.account:
+            return []
+        nick = event.displaced_nick
+        while fold(nick) in self.nicks or fold(nick) in self.accounts:
+            nick += "_"
+        return [self._rename(event, holder, nick)]
 
     def _log_in(self, event: events.LogIn) -> list[Effect]:
         user = self.sessions[event.session]
@@ -255,7 +263,7 @@ class Network:
     def _check_reserved(self, nick: str, account: str | None) -> None:
         owner = self.accounts.get(fold(nick))
         if owner is not None and owner != account:
-            raise Refusal(numerics.ERR_NICKNAMEINUSE, nick, text=NICK_RESERVED_TEXT)
+            raise NickReserved(nick)
 
     # ---- channels ----
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from securechat.irc.numerics import ERROR_TEXTS
+from securechat.irc.numerics import ERR_NICKNAMEINUSE, ERROR_TEXTS
 
-__all__ = ["Fail", "Refusal"]
+__all__ = ["Fail", "NickReserved", "Refusal"]
 
 
 class Refusal(Exception):
@@ -20,6 +20,14 @@ class Refusal(Exception):
         self.params = params
         self.text = text or ERROR_TEXTS[numeric]
         super().__init__(f"{numeric} {self.text}")
+
+
+class NickReserved(Refusal):
+    """A nick is refused because it is an account's."""
+
+    def __init__(self, nick: str) -> None:
+        text = "Nickname is registered: log in to its account, or choose another"
+        super().__init__(ERR_NICKNAMEINUSE, nick, text=text)
 
 
 class Fail(Exception):

@@ -157,6 +157,7 @@ class Relay:
             _log.warning("refused %s: all %d connections are in use", address, limits.connections)
             sock.close()
             return
+        pipe = TlsPipe(self._tls, required_protocols=(ALPN,))
         place = network_of(address)
         count = self._addresses.add(place)
         refusal = ""
@@ -182,7 +183,7 @@ class Relay:
 
         thread.adopt(
             sock,
-            TlsPipe(self._tls, required_protocols=(ALPN,)),
+            pipe,
             make_session,
             handshake_timeout_s=limits.handshake_timeout_s,
             send_limit_bytes=limits.sendq_bytes,

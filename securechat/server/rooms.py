@@ -11,8 +11,9 @@ from securechat.server.state import Channel, Membership, User
 
 __all__ = ["end_of_names", "names_replies", "shown_prefixes", "topic_replies", "words_lines"]
 
-_NUMERIC_OVERHEAD_BYTES = 100
-"""What is left of a line for the relay's name, the numeric and the client's nick, in bytes."""
+_NUMERIC_OVERHEAD_BYTES = 150
+"""What the rest of a line may take, in bytes: the relay's name (63), the client's nick (64), the
+numeric or command, signs and spaces."""
 
 
 def topic_replies(channel: Channel) -> Iterator[tuple[str, ...]]:

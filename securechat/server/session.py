@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from securechat.errors import NetworkError
 from securechat.irc.framing import OVERLONG, LineBuffer, Overlong
@@ -25,6 +25,10 @@ __all__ = ["Session"]
 
 _log = logging.getLogger(__name__)
 
+ANSWER_BYTES: Final = 65_536
+"""Answers to one session in one turn of its thread, in bytes, after which the others have theirs:
+forty lines can ask for megabytes, and what is not sent must count before more is made."""
+
 
 class Session:
     """A device attached to the relay; the handler of its connection.
@@ -37,10 +41,12 @@ class Session:
     """
 
     __slots__ = (
+        "_answered_bytes",
         "_batches",
         "_bucket",
         "_closed",
         "_ended",
+        "_going_on",
         "_input",
         "_input_bytes",
         "_leaving",
@@ -105,6 +111,8 @@ class Session:
         self._pinged = False
         self._closed = False
         self._leaving: tuple[str, str] | None = None  # the reason, and what the log has of it
+        self._answered_bytes = 0
+        self._going_on = False  # posted, to go on in the next turn
         self._timer: Timer | None = None
         self._throttle: Timer | None = None
         self._batches = 0
@@ -179,14 +187,24 @@ class Session:
         self.registration.complete = True
         self._set_timer(self._services.config.limits.ping_interval_s, self._check_alive)
 
-    def resume(self, context: Context, work: Callable[[], None]) -> None:
+    @property
+    def ended(self) -> bool:
+        """Whether the session is over: it is not on the network, and hears nothing."""
+        return self._closed
+
+    def resume(self, context: Context, work: Callable[[], None], *, anyway: bool) -> None:
         """Go on with a held command, then with the lines that have come meanwhile."""
-        if self._closed:
+        if self._closed and not anyway:
             return
         context.held = False
-        self.held = False
+        self.held = self._closed
         run(context, work)
         self._handle_lines()
+
+    def answer(self, data: bytes) -> None:
+        """Send the answers to a command; counted, see ``ANSWER_BYTES``."""
+        self._answered_bytes += len(data)
+        self.connection.send(data)
 
     def new_batch_reference(self) -> str:
         """Return a reference that no open batch of this session has."""
@@ -197,7 +215,13 @@ class Session:
 
     def _handle_lines(self) -> None:
         waiting = self._input
+        self._answered_bytes = 0
         while waiting and not self.held and not self._closed:
+            if self._answered_bytes > ANSWER_BYTES:
+                if not self._going_on:
+                    self._going_on = True
+                    self.connection.thread.post(self._go_on)
+                return
             now = self._services.clock()
             if not self._bucket.take(now):
                 if self._throttle is None:
@@ -211,6 +235,7 @@ class Session:
 
     def _go_on(self) -> None:
         self._throttle = None
+        self._going_on = False
         self._handle_lines()
 
     def _check_alive(self) -> None:

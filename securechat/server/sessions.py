@@ -19,10 +19,9 @@ class SessionRegistry:
     """Which sessions there are. Safe from any thread (own lock, tier 2); returns snapshots."""
 
     def __init__(self) -> None:
-        self._lock = make_lock("SessionRegistry", tier=2)  # guards _sessions, most, total
+        self._lock = make_lock("SessionRegistry", tier=2)  # guards _sessions and _ids
         self._sessions: dict[SessionId, Session] = {}
         self._ids = itertools.count(1)
-        self.most = 0  # at one time, since the start
 
     def new_id(self) -> SessionId:
         """Return an id that no session has had."""
@@ -33,7 +32,6 @@ class SessionRegistry:
         """Take in a session whose connection has begun."""
         with self._lock:
             self._sessions[session.id] = session
-            self.most = max(self.most, len(self._sessions))
 
     def remove(self, session: Session) -> None:
         """Let go of a session whose connection has ended. Does nothing the second time."""

@@ -10,7 +10,6 @@ from securechat.irc.modes import (
     ModeKind,
     ModeKinds,
     format_modes,
-    highest_prefix,
     parse_modes,
     prefixes,
 )
@@ -136,14 +135,13 @@ def test_user_modes_take_no_parameters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ranks", "marks", "highest"),
-    [("", "", ""), ("v", "+", "+"), ("o", "@", "@"), ("vo", "@+", "@"), ("ovx", "@+", "@")],
+    ("ranks", "marks"),
+    [("", ""), ("v", "+"), ("o", "@"), ("vo", "@+"), ("ovx", "@+")],
 )
-def test_prefixes(ranks: str, marks: str, highest: str) -> None:
+def test_prefixes(ranks: str, marks: str) -> None:
     """multi-prefix: "These prefixes MUST be in order of 'rank', from highest to lowest"."""
     assert prefixes(ranks) == marks
     assert prefixes(reversed(ranks)) == marks
-    assert highest_prefix(ranks) == highest
 
 
 def test_ranks_are_modes() -> None:

@@ -60,7 +60,7 @@ _PARSERS: dict[str, Callable[[int, int, list[str]], Event]] = {
     "realname": lambda s, t, w: events.SetRealname(s, t, " ".join(w)),
     "away": lambda s, t, w: events.SetAway(s, t, " ".join(w)),
     "umode": lambda s, t, w: events.SetUserModes(s, t, tuple(parse_modes(w[0], w[1:], USER_MODES))),
-    "account": lambda s, t, w: events.CreateAccount(s, t, w[0]),
+    "account": lambda s, t, w: events.CreateAccount(s, t, w[0], "guest7"),
     "login": lambda s, t, w: events.LogIn(s, t, w[0]),
     "oper": lambda s, t, w: events.GrantOperator(s, t),
     "join": lambda s, t, w: events.Join(s, t, *w),

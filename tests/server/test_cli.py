@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -515,3 +516,11 @@ def test_a_thread_that_crashes_ends_the_relay_with_a_word(
     assert "securechat-server: a thread crashed: RuntimeError('a bug of ours')" in (
         capsys.readouterr().err
     )
+
+
+# ---- the log ----
+
+
+def test_no_name_gets_an_escape_sequence_into_the_log() -> None:
+    record = logging.makeLogRecord({"msg": "join %s", "args": ("#a\x1b]0;x\x07\u202e\u2028é✓",)})
+    assert cli._LogFormatter().format(record).endswith("join #a\\x1b]0;x\\x07\\u202e\\u2028é✓")

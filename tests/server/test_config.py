@@ -56,6 +56,8 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "required": ("0", "1", '"true"', '""', "[]"),
         "argon2_memory_kib": (*NO_WHOLE_NUMBER, "8191", "4194305"),
         "argon2_iterations": (*NO_WHOLE_NUMBER, "0", "65"),
+        "password_length": (*NO_WHOLE_NUMBER, "0", "65"),
+        "login_attempts": (*NO_WHOLE_NUMBER, "0", "1001"),
         "failures_per_minute": (*NO_WHOLE_NUMBER, "100001"),
     },
     "store": {"path": NO_PATH},

@@ -13,8 +13,8 @@ from securechat.irc.message import NO_TAGS
 from securechat.server import effects, events, network
 from securechat.server.effects import Effect
 from securechat.server.events import Event
-from securechat.server.network import NICK_RESERVED_TEXT, Network
-from securechat.server.refusals import Refusal
+from securechat.server.network import Network
+from securechat.server.refusals import NickReserved, Refusal
 from securechat.server.state import Author
 from tests.server.network_transcripts import LIMITS, START_MS, STEP_MS, Chat, parse_event
 
@@ -69,12 +69,12 @@ TRANSCRIPTS = {
     "a registered nick is for its account alone": f"""
         >> 1 account Alice
         >> 2 attach alice
-        !! ERR_NICKNAMEINUSE alice: {NICK_RESERVED_TEXT}
+        !! ERR_NICKNAMEINUSE alice: {NickReserved("").text}
         >> 2 attach alice as Bob
-        !! ERR_NICKNAMEINUSE alice: {NICK_RESERVED_TEXT}
+        !! ERR_NICKNAMEINUSE alice: {NickReserved("").text}
         >> 3 attach guest
         >> 3 nick ALICE
-        !! ERR_NICKNAMEINUSE ALICE: {NICK_RESERVED_TEXT}
+        !! ERR_NICKNAMEINUSE ALICE: {NickReserved("").text}
         >> 2 attach alice as Alice
         >> 3 login Alice
         << account guest: Alice | to nobody
@@ -540,7 +540,7 @@ def test_the_transcripts_have_every_event_every_effect_and_every_refusal() -> No
         seen_refusals |= {(r.numeric, r.text) for r in (*chat.refusals, *refused)}
     assert seen_events == _kinds(events, Event)
     assert seen_effects == _kinds(effects, Effect)
-    raised = set()
+    raised = {(NickReserved("").numeric, NickReserved("").text)}
     for node in ast.walk(ast.parse(inspect.getsource(network))):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Refusal":
             numeric, text = getattr(network.numerics, ast.unparse(node.args[0])[9:]), ""

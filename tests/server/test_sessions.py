@@ -79,16 +79,6 @@ def test_the_registry_is_not_iterated() -> None:
         iter(SessionRegistry())  # type: ignore[call-overload]
 
 
-def test_the_most_at_one_time() -> None:
-    registry = SessionRegistry()
-    sessions = [make(registry) for _ in range(3)]
-    for session in sessions[:2]:
-        registry.add(session)
-    registry.remove(sessions[0])
-    registry.add(sessions[2])
-    assert registry.most == 2
-
-
 def test_it_may_be_asked_under_the_network_lock_but_not_under_a_queues() -> None:
     registry = SessionRegistry()
     with make_lock("network", tier=3):

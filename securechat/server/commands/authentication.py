@@ -6,6 +6,7 @@ https://ircv3.net/specs/extensions/sasl-3.1, sasl-3.2 and account-registration
 from __future__ import annotations
 
 import secrets
+import time
 from typing import Final
 
 from securechat.errors import (
@@ -41,14 +42,9 @@ from securechat.server.hash_workers import HashersBusy
 from securechat.server.refusals import Fail, Refusal
 from securechat.server.registration import SaslExchange
 from securechat.server.store_thread import Outcome
+from securechat.store.accounts import Account
 
 __all__: list[str] = []
-
-LOGIN_ATTEMPTS: Final = 5
-"""Failed logins on one connection before it is closed: typing errors, not guessing."""
-
-PASSWORD_LEAST: Final = 8
-"""Characters of a new password, at least (NIST SP 800-63B)."""
 
 _INVITE_PREFIX: Final = "invite:"
 
@@ -115,16 +111,15 @@ def register(context: Context, message: Message) -> None:
     holder = services.network.find_user(nick)
     if holder is not None and session.id not in holder.sessions:
         raise Fail("REGISTER", "ACCOUNT_EXISTS", nick, text="This nick is in use")
-    prepared = _new_password(nick, password)
+    prepared = _new_password(services.config.accounts.password_length, nick, password)
     invite = None
     if services.config.accounts.registration == "invite":
         invite = email.removeprefix(_INVITE_PREFIX)
-    if not services.authenticator.allowed(nick, session.address):
+    if not services.authenticator.throttle.take(nick, session.address):  # never given back
         raise Fail("REGISTER", "TEMPORARILY_UNAVAILABLE", nick, text="Too often; wait a minute")
-    services.authenticator.failed(nick, session.address)  # counted, whatever comes of it
 
     def finish(outcome: Outcome[str]) -> None:
-        context.resume(lambda: _registered(context, nick, outcome))
+        context.resume(lambda: _registered(context, nick, outcome), anyway=True)
 
     try:
         services.authenticator.register(nick, prepared, invite, finish)
@@ -155,7 +150,7 @@ def oper(context: Context, message: Message) -> None:
     services, session = context.services, context.session
     hashes = {person.name: person.password_hash for person in services.config.operators}
     key = f"operator {name}"
-    if not services.authenticator.allowed(key, session.address):
+    if not services.authenticator.throttle.take(key, session.address):
         raise Refusal(numerics.ERR_PASSWDMISMATCH, text=_TRY_LATER)
 
     def finish(right: bool) -> None:
@@ -199,6 +194,7 @@ def _step(context: Context, exchange: SaslExchange, response: bytes) -> None:
         if exchange.verified_name is None:
             raise RemoteProtocolError("unknown account")
         exchange.proved = True
+        _give_back(context, exchange)
         _challenge(context, final)
     elif exchange.verified_name is not None:
         _logged_in(context, exchange.verified_name)
@@ -234,8 +230,8 @@ def _external(context: Context, exchange: SaslExchange, response: bytes) -> None
     if wanted and fold(wanted) != fold(name):
         raise RemoteProtocolError("the certificate is for another account")
 
-    def finish(outcome: Outcome[str]) -> None:
-        context.resume(lambda: _finish_login(context, exchange, outcome))
+    def finish(outcome: Outcome[Account]) -> None:
+        context.resume(lambda: _finish_external(context, exchange, outcome), anyway=True)
 
     try:
         context.services.authenticator.adopt_certificate(name, finish)
@@ -282,7 +278,7 @@ def _challenge(context: Context, challenge: bytes) -> None:
 
 def _check_throttle(context: Context, exchange: SaslExchange) -> None:
     address = context.session.address
-    if not context.services.authenticator.allowed(exchange.account, address):
+    if not context.services.authenticator.throttle.take(exchange.account, address):
         context.session.sasl = None
         raise Refusal(numerics.ERR_SASLFAIL, text=_TRY_LATER)
 
@@ -291,11 +287,39 @@ def _finish_login(context: Context, exchange: SaslExchange, outcome: Outcome[str
     try:
         account = outcome.result()
     except (HashersBusy, StoreBusy) as error:
+        _give_back(context, exchange)
         _unavailable(context, error)
     except SecureChatError as error:
         _fail(context, exchange, str(error))
     else:
+        _give_back(context, exchange)
         _logged_in(context, account)
+
+
+def _finish_external(context: Context, exchange: SaslExchange, outcome: Outcome[Account]) -> None:
+    try:
+        account = outcome.result()
+    except SecureChatError as error:
+        _unavailable(context, error)
+        return
+    if fold(account.name) not in context.services.network.accounts:
+        _propose_account(context, account.name)
+    if context.session.ended:
+        return
+    _logged_in(context, account.name)
+    if account.password_hash:
+        # Whoever made it first might not be whom the certificate means.
+        created = time.strftime("%Y-%m-%d", time.gmtime(account.created_at))
+        context.send(
+            "NOTICE",
+            context.nick,
+            f"This account also opens with a password that was set on {created}. If that was not "
+            "you, tell the person who runs this relay.",
+        )
+
+
+def _give_back(context: Context, exchange: SaslExchange) -> None:
+    context.services.authenticator.throttle.give_back(exchange.account, context.session.address)
 
 
 def _unavailable(context: Context, error: SecureChatError) -> None:
@@ -309,11 +333,10 @@ def _fail(context: Context, exchange: SaslExchange, reason: str) -> None:
     session = context.session
     session.sasl = None
     session.failed_logins += 1
-    context.services.authenticator.failed(exchange.account, session.address)
     account = exchange.account.encode("ascii", "backslashreplace").decode()[:64]
     context.note(f"login refused for account {account!r} from {session.address}: {reason}")
     context.reply(numerics.ERR_SASLFAIL, numerics.ERROR_TEXTS[numerics.ERR_SASLFAIL])
-    if session.failed_logins >= LOGIN_ATTEMPTS:
+    if session.failed_logins >= context.services.config.accounts.login_attempts:
         session.close_soon("Too many SASL authentication failures")
 
 
@@ -322,8 +345,6 @@ def _logged_in(context: Context, account: str) -> None:
     session.sasl = None
     session.account = account
     services.authenticator.logged_in(account)
-    if fold(account) not in services.network.accounts:  # a certificate's first login
-        context.propose(CreateAccount(session.id, services.now_ms(), account))
     _announce(context, account)
     context.reply(numerics.RPL_SASLSUCCESS, "SASL authentication successful")
     _apply_login(context, account)
@@ -348,19 +369,19 @@ def _apply_login(context: Context, account: str) -> None:
 # ---- registration, operators ----
 
 
-def _new_password(account: str, password: str) -> str:
+def _new_password(least: int, account: str, password: str) -> str:
     try:
         prepared = prepare_password(password)
     except LocalProtocolError as error:
         raise Fail("REGISTER", "UNACCEPTABLE_PASSWORD", account, text=f"No: {error}") from error
-    if len(prepared) < PASSWORD_LEAST or fold(prepared) == fold(account):
-        text = f"Choose a password of at least {PASSWORD_LEAST} characters, and not your nick"
+    if len(prepared) < least or fold(prepared) == fold(account):
+        text = f"Choose a password of at least {least} characters, and not your nick"
         raise Fail("REGISTER", "WEAK_PASSWORD", account, text=text)
     return prepared
 
 
 def _registered(context: Context, account: str, outcome: Outcome[str]) -> None:
-    services, session = context.services, context.session
+    session = context.session
     try:
         account = outcome.result()
     except AccountExists as error:
@@ -372,7 +393,9 @@ def _registered(context: Context, account: str, outcome: Outcome[str]) -> None:
         context.note(f"registration not possible: {error}")
         text = "Registration is not possible at the moment; try again"
         raise Fail("REGISTER", "TEMPORARILY_UNAVAILABLE", account, text=text) from error
-    context.propose(CreateAccount(session.id, services.now_ms(), account))
+    _propose_account(context, account)
+    if session.ended:
+        return
     session.account = account
     context.note(f"registered account {account}")
     context.send("REGISTER", "SUCCESS", account, "Account registered; you are logged in")
@@ -380,11 +403,20 @@ def _registered(context: Context, account: str, outcome: Outcome[str]) -> None:
     _apply_login(context, account)
 
 
+def _propose_account(context: Context, account: str) -> None:
+    """Make an account known, also when the session has ended meanwhile: its nick is reserved."""
+    services = context.services
+    limit = services.config.limits.nick_length
+    displaced = f"guest{secrets.randbelow(10**8):08}"[:limit]
+    event = CreateAccount(context.session.id, services.now_ms(), account, displaced)
+    context.propose(event)
+
+
 def _operator(context: Context, key: str, right: bool) -> None:
     services, session = context.services, context.session
     if not right:
-        services.authenticator.failed(key, session.address)
         raise Refusal(numerics.ERR_PASSWDMISMATCH)
+    services.authenticator.throttle.give_back(key, session.address)
     context.propose(
         GrantOperator(session.id, services.now_ms()),
         lambda: context.reply(numerics.RPL_YOUREOPER, "You are now an IRC operator"),

@@ -9,6 +9,7 @@ from securechat.irc import capabilities as caps
 from securechat.irc import numerics
 from securechat.irc.message import Message
 from securechat.irc.sasl import EXTERNAL, PLAIN, SCRAM_SHA_256
+from securechat.irc.text import cut_text
 from securechat.server.commands.registration import complete_registration
 from securechat.server.context import Context
 from securechat.server.dispatch import command
@@ -51,6 +52,11 @@ def cap(context: Context, message: Message) -> None:
             raise Refusal(numerics.ERR_INVALIDCAPCMD, message.params[0])
 
 
+_ECHO_BYTES = 360
+"""Longest request that is granted, in bytes: "Clients SHOULD ensure that their list of requested
+capabilities is not too long to be replied to with a single ACK or NAK message"."""
+
+
 def sasl_mechanisms(context: Context) -> list[str]:
     """Return the mechanisms that this session can use."""
     external = [EXTERNAL] if context.session.certificate is not None else []
@@ -88,6 +94,9 @@ def _request(context: Context, argument: str) -> None:
     """Accept all of the request, or nothing."""
     session = context.session
     wanted = session.caps
+    if len(argument.encode()) > _ECHO_BYTES:
+        context.send("CAP", context.nick, "NAK", cut_text(argument, _ECHO_BYTES))
+        return
     for item in argument.split():
         name = item.removeprefix("-")
         if not _offered(context, name):

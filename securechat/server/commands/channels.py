@@ -34,9 +34,9 @@ def join(context: Context, message: Message) -> None:
             context.propose(Part(session.id, services.now_ms(), channel.name, ""))
         return
     limit = services.config.limits.channel_length
-    names = [name for name in message.params[0].split(",") if name]
+    names = message.params[0].split(",")
     keys = message.params[1].split(",") if len(message.params) > 1 else []
-    for name, key in zip_longest(names, keys[: len(names)], fillvalue=""):
+    for name, key in dict(zip_longest(names, keys[: len(names)], fillvalue="")).items():
         try:
             if not is_channel_name(name, limit):
                 raise Refusal(numerics.ERR_NOSUCHCHANNEL, name)
@@ -54,7 +54,7 @@ def part(context: Context, message: Message) -> None:
     services, session = context.services, context.session
     reason = message.params[1] if len(message.params) > 1 else ""
     reason = cut_text(reason, services.config.limits.kick_length)
-    for name in message.params[0].split(","):
+    for name in dict.fromkeys(message.params[0].split(",")):
         try:
             context.propose(Part(session.id, services.now_ms(), name, reason))
         except Refusal as refusal:
@@ -91,7 +91,8 @@ def names(context: Context, message: Message) -> None:
     if not message.params:
         context.reply(*end_of_names("*"))
         return
-    for name in message.params[0].split(","):
+    limit = context.services.config.limits.targets
+    for name in list(dict.fromkeys(message.params[0].split(",")))[:limit]:
         channel = _visible(context, name)
         if channel is None:
             context.reply(*end_of_names(as_middle(name)))
@@ -109,7 +110,8 @@ def list_channels(context: Context, message: Message) -> None:
     network = context.services.network
     wanted = message.params[0].split(",") if message.params else []
     if wanted and is_channel(wanted[0]):
-        channels = [channel for name in wanted if (channel := network.find_channel(name))]
+        found = [network.find_channel(name) for name in dict.fromkeys(wanted)]
+        channels = [channel for channel in found if channel is not None]
     else:
         channels = list(network.channels.values())
     context.reply(numerics.RPL_LISTSTART, "Channel", "Users  Name")

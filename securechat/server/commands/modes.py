@@ -57,12 +57,18 @@ def _channel_mode(context: Context, name: str, params: tuple[str, ...]) -> None:
     wanted: list[ModeChange] = []
     with_parameter = 0
     listed = False
+    unknown: set[str] = set()
     for change in parse_modes(params[0], params[1:], CHANNEL_MODES):
         kind = CHANNEL_MODES.kind(change.letter)
         if kind == "list" and change.param is None:
             if not listed:
                 _tell_bans(context, channel)
             listed = True
+            continue
+        if kind is None:
+            if change.letter not in unknown:
+                context.refuse(Refusal(numerics.ERR_UNKNOWNMODE, change.letter))
+            unknown.add(change.letter)
             continue
         with_parameter += change.param is not None
         if with_parameter > services.config.limits.modes:
@@ -78,12 +84,10 @@ def _channel_mode(context: Context, name: str, params: tuple[str, ...]) -> None:
 def _checked(channel: Channel, change: ModeChange) -> ModeChange:
     """Return ``change`` in its final form.
 
-    :raises Refusal: the letter is unknown, or its parameter missing or malformed.
+    :raises Refusal: its parameter is missing or malformed.
     """
     letter, param = change.letter, change.param
     kind = CHANNEL_MODES.kind(letter)
-    if kind is None:
-        raise Refusal(numerics.ERR_UNKNOWNMODE, letter)
     if kind == "flag" or (kind == "set" and not change.adding):
         return change
     if kind == "always" and not change.adding:

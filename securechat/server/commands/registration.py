@@ -18,8 +18,7 @@ from securechat.server.commands.queries import lusers, motd, send_isupport
 from securechat.server.context import Context
 from securechat.server.dispatch import command
 from securechat.server.events import Attach, ChangeNick
-from securechat.server.network import NICK_RESERVED_TEXT
-from securechat.server.refusals import Refusal
+from securechat.server.refusals import NickReserved, Refusal
 
 __all__ = ["complete_registration"]
 
@@ -133,7 +132,7 @@ def complete_registration(context: Context) -> None:
     try:
         context.propose(event, lambda: _welcome(context))
     except Refusal as refusal:
-        if refusal.text == NICK_RESERVED_TEXT:
+        if isinstance(refusal, NickReserved):
             # The nick is kept: a login may follow. Told before 433, at which clients move on.
             if session.caps & caps.STANDARD_REPLIES:
                 context.send("FAIL", "NICK", "NICKNAME_RESERVED", registration.nick, refusal.text)

@@ -597,3 +597,12 @@ def test_capabilities_can_change_in_a_room(relay: RunningRelay) -> None:
         (message,) = bob.sync()
         assert set(message.tags) == {"server-time": {"time"}, "message-tags": {"msgid"}}[cap]
         bob.request(f"-{cap}")
+
+
+def test_a_request_that_cannot_be_echoed_whole_is_refused(relay: RunningRelay) -> None:
+    """ "Clients SHOULD ensure that their list of requested capabilities is not too long to be
+    replied to with a single ACK or NAK message." """
+    client = relay.connect()
+    (line,) = client.ask("CAP REQ :" + "batch " * 80)
+    assert line.startswith("CAP * NAK")
+    assert client.ask("CAP LIST") == ["CAP * LIST :"]

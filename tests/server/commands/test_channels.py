@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from securechat.server.session import ANSWER_BYTES
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import Client, RunningRelay, commands, short
 
@@ -227,7 +228,7 @@ def test_a_long_topic_is_cut_between_characters(relay: RunningRelay) -> None:
     """TOPICLEN is in bytes of UTF-8; a character stays whole."""
     (ann,) = together(relay, "ann")
     (message,) = ann.collect("TOPIC #a :x" + "é" * 220)
-    assert message.params[1] == "x" + "é" * 194
+    assert message.params[1] == "x" + "é" * 149
 
 
 # ---- NAMES, LIST ----
@@ -361,3 +362,39 @@ def test_an_invitation_follows_a_nick_and_ends_with_the_user(relay: RunningRelay
     bob.quit()
     other = relay.join("bobby")
     assert commands(other.ask("JOIN #a")) == ["473"]
+
+
+# ---- what one command may cost the others ----
+
+
+def test_names_of_one_channel_many_times_are_told_once(relay: RunningRelay) -> None:
+    """ "Servers MAY allow more than one target channel. They can advertise the maximum" """
+    (ann,) = together(relay, "ann")
+    assert commands(ann.ask("NAMES " + ",".join(["#a"] * 100))) == ["353", "366"]
+    assert commands(ann.ask("NAMES #b,#c,#d,#e,#f")) == ["366"] * 4
+
+
+def test_joining_one_channel_many_times_is_one_command(relay: RunningRelay) -> None:
+    ann = relay.join("ann")
+    assert commands(ann.ask("JOIN " + ",".join(["nothing"] * 50))) == ["403"]
+    assert commands(ann.ask("PART " + ",".join(["#nothing"] * 50))) == ["403"]
+
+
+def test_many_answers_are_spread_over_turns_and_all_come(relay: RunningRelay) -> None:
+    """A line that is answered with much makes those after it wait for the next turn."""
+    ann = relay.join("ann")
+    lines = ["HELP MODE"] * 400
+    found = ann.ask(*lines)
+    assert sum(len(line) + 2 for line in found) > ANSWER_BYTES
+    assert commands(found).count("706") == len(lines)
+
+
+def test_a_command_refused_many_times_is_a_line_or_two_of_the_log(
+    relay: RunningRelay, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann = relay.join("ann")
+    caplog.clear()
+    ann.ask("JOIN " + ",".join(f"bad{n}" for n in range(80)))
+    refused = [message for message in caplog.messages if "refused JOIN" in message]
+    assert len(refused) == 2
+    assert "80 times in all" in refused[1]

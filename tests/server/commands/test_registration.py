@@ -92,8 +92,8 @@ def test_the_isupport_tokens(relay: RunningRelay) -> None:
         "NICKLEN": "30",
         "PREFIX": "(ov)@+",
         "SAFELIST": "",
-        "TARGMAX": "JOIN:,PART:,NAMES:,LIST:,WHOIS:1,KICK:4,PRIVMSG:4,NOTICE:4,TAGMSG:4",
-        "TOPICLEN": "390",
+        "TARGMAX": "JOIN:,PART:,NAMES:4,LIST:,WHOIS:1,KICK:4,PRIVMSG:4,NOTICE:4,TAGMSG:4",
+        "TOPICLEN": "300",
         "USERLEN": "20",
         "UTF8ONLY": "",
     }
