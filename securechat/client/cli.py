@@ -28,7 +28,8 @@ REFUSED: Final = 2
 
 _EPILOG: Final = """\
 With a terminal it is a chat: type, or /help. With input from a pipe each line is said to the room
-of --join (or to whom --to names), acknowledged, and then the program ends.
+of --join (or to whom --to names), acknowledged, and then the program ends; so does the word exit
+on a line.
 
 The server's certificate and name are always verified.
 

@@ -1,7 +1,8 @@
 """Lines from a pipe: each is said and acknowledged; then we leave. For scripts.
 
-What is read is text, whatever it looks like: no commands, no ``exit``. A lost connection is the
-end: the script sees the exit code, and knows better than we do whether to say it again.
+What is read is text, whatever it looks like: a path is no command. Only the word ``exit`` on a line
+ends the input, as it ends the chat on a terminal. A lost connection is the end: the script sees the
+exit code, and knows better than we do whether to say it again.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ takes us for a flood."""
 
 LINE_CHARACTERS: Final = 65_536
 """Longest line taken as one; a longer one is cut, so that endless input takes no endless memory."""
+
+_LAST_LINE: Final = "exit"
 
 _READ_BYTES: Final = 65_536
 
@@ -173,11 +176,15 @@ class PipeMode:
         while data := os.read(self._input_fd, _READ_BYTES):
             *lines, tail = (tail + decoder.decode(data)).split("\n")
             for line in lines:
+                if line.strip() == _LAST_LINE:
+                    return
                 self._hand_over(line)
             while len(tail) > LINE_CHARACTERS:
                 self._hand_over(tail[:LINE_CHARACTERS])
                 tail = tail[LINE_CHARACTERS:]
-        self._hand_over(tail + decoder.decode(b"", final=True))
+        tail += decoder.decode(b"", final=True)
+        if tail.strip() != _LAST_LINE:
+            self._hand_over(tail)
 
     def _hand_over(self, line: str) -> None:
         line = line.strip("\r")

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from securechat.client.pipe_mode import WINDOW_LINES
 from tests.client.pty_child import MAIN, ROOT, environment
 from tests.client.scripted_server import TIMEOUT_S, Peer, Pki, serving
@@ -50,6 +52,25 @@ def test_all_lines_are_said_and_acknowledged(pki: Pki) -> None:
     assert said == lines
     assert done.stdout == "03:04 <bob> go on\n"
     assert "QUIT leaving" in server.peers[0].heard
+
+
+@pytest.mark.parametrize("end", ["exit\nnever said\n", " exit \r\nnever said", "exit"])
+def test_the_word_exit_on_a_line_ends_it(pki: Pki, end: str) -> None:
+    said: list[str] = []
+
+    def script(peer: Peer) -> None:
+        peer.register()
+        peer.joins("#room")
+        message = peer.expect("PRIVMSG", "#room")
+        said.append(message.params[1])
+        peer.echo(message)
+        peer.until_gone()
+
+    with serving(pki, script) as server:
+        text = "exit is a word\n" + end
+        done = run(pki, server.port, "--nick", "alice", "--join", "#room", lines=text.encode())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert said == ["exit is a word"]
 
 
 def test_a_server_without_any_extension(pki: Pki) -> None:
