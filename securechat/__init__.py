@@ -1,4 +1,4 @@
-"""securechat: a private chat with TLS from end to end.
+"""securechat: a private chat with TLS on every connection.
 
 The tree is the architecture; each package says in its own docstring what it is for and what it
 must not know:

@@ -183,7 +183,7 @@ def info(context: Context, message: Message) -> None:
         "%Y-%m-%d %H:%M:%S UTC", time.gmtime(context.services.started_ms // 1000)
     )
     for line in (
-        f"securechat {__version__}: a private chat with TLS from end to end",
+        f"securechat {__version__}: a private chat with TLS on every connection",
         "Any IRC client works with it; HELP lists what it understands",
         f"Running since {started}",
     ):
