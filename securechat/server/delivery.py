@@ -82,8 +82,7 @@ class Delivery:
         """Tell the origin, a further session of ``user``, of a channel that they are in."""
         mask = context.session.caps
         _to_origin(_Line(at_ms, user.author, _join_body(channel, user, mask)), context)
-        for numeric, *params in (*topic_replies(channel), *names_replies(channel, user, mask)):
-            context.reply(numeric, *params)
+        _show_room(channel, user, context)
 
     # ---- messages ----
 
@@ -128,15 +127,13 @@ class Delivery:
     def _greet(self, channel: Channel, user: User, context: Context) -> None:
         """Send topic and names to all sessions of a new member."""
         for session in self._sessions(user):
-            replies = [*topic_replies(channel), *names_replies(channel, user, session.caps)]
             if session is context.session:
-                for numeric, *params in replies:
-                    context.reply(numeric, *params)
+                _show_room(channel, user, context)
                 continue
             name = context.services.name
             lines = [
                 Message(numeric, (user.nick, *params), source=name).to_line()
-                for numeric, *params in replies
+                for numeric, *params in _room_replies(channel, user, session.caps)
             ]
             session.connection.send(b"".join(end_line("", line) for line in lines))
 
@@ -158,16 +155,13 @@ class Delivery:
 
     def _topic_changed(self, effect: effects.TopicChanged, context: Context) -> None:
         body = f":{effect.author.source} TOPIC {effect.channel.name} :{effect.topic}"
-        self._to_all(
-            self._members(effect.channel), _Line(effect.at_ms, effect.author, body), context
-        )
+        self._to_room(effect.channel, _Line(effect.at_ms, effect.author, body), context)
 
     def _channel_modes_changed(self, effect: effects.ChannelModesChanged, context: Context) -> None:
         start = f":{effect.author.source} MODE {effect.channel.name}"
-        members = self._members(effect.channel)
         for changes in _fitting(effect.changes, BODY_BYTES - len(start.encode()) - 1):
             body = f"{start} {' '.join(format_modes(changes))}"
-            self._to_all(members, _Line(effect.at_ms, effect.author, body), context)
+            self._to_room(effect.channel, _Line(effect.at_ms, effect.author, body), context)
 
     def _invited(self, effect: effects.Invited, context: Context) -> None:
         channel = effect.channel
@@ -256,6 +250,11 @@ class Delivery:
     def _to_sessions(self, sessions: Iterable[Session], line: _Line, needed: int = 0) -> None:
         _send(_group(s for s in sessions if s.caps & needed == needed), line)
 
+    def _to_room(self, channel: Channel, line: _Line, context: Context) -> None:
+        """Send to all members, of whom the origin is one."""
+        self._to_channel(channel, line, skip=context.session)
+        _to_origin(line, context)
+
     def _to_channel(self, channel: Channel, line: _Line, *, skip: Session) -> None:
         """Send to all members but ``skip``, through the groups kept for the channel."""
         groups = self._groups.get(channel)
@@ -290,6 +289,17 @@ def _send(groups: Iterable[_Group], line: _Line, skip: Connection | None = None)
                 continue
             data = encoded[group.caps] = end_line(*parts)
         group.thread.send(group.connections, data, skip)
+
+
+def _room_replies(channel: Channel, user: User, mask: int) -> Iterator[tuple[str, ...]]:
+    """Yield the numerics that tell a member topic and names."""
+    yield from topic_replies(channel)
+    yield from names_replies(channel, user, mask)
+
+
+def _show_room(channel: Channel, user: User, context: Context) -> None:
+    for numeric, *params in _room_replies(channel, user, context.session.caps):
+        context.reply(numeric, *params)
 
 
 def _to_origin(line: _Line, context: Context) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import socket
@@ -26,6 +27,7 @@ from securechat.server.config import Config
 from securechat.server.delivery import Delivery
 from securechat.server.event_log import EventLog
 from securechat.server.hash_workers import HashWorkers
+from securechat.server.isupport import isupport_tokens
 from securechat.server.network import Network, NetworkLimits
 from securechat.server.services import Services
 from securechat.server.session import Session
@@ -73,14 +75,15 @@ class Relay:
             protocols=(ALPN,),
         )
         self._addresses = AddressCounter()
-        self._listener = Listener(config.server.listen, self._accept)
-        try:
+        with contextlib.ExitStack() as undo:
+            self._listener = Listener(config.server.listen, self._accept)
+            undo.callback(self._listener.stop)
             self._store = StoreThread(config.store.path)
-        except BaseException:
-            self._listener.stop()
-            raise
-        self._hashers = HashWorkers()
-        self.services = self._build(clock, wall_clock)
+            undo.callback(self._store.close)
+            self._hashers = HashWorkers()
+            undo.callback(self._hashers.close)
+            self.services = self._build(clock, wall_clock)
+            undo.pop_all()
         self._threads = [
             IoThread(f"io-{n}", clock=clock, on_crash=self._crashed)
             for n in range(config.server.io_threads)
@@ -116,23 +119,15 @@ class Relay:
 
     def _build(self, clock: Clock, wall_clock: Clock) -> Services:
         config = self._config
-        try:
-            authenticator = Authenticator(
-                config.accounts, self._store, self._hashers, clock=clock, wall_clock=wall_clock
-            )
-            cloak_secret = authenticator.relay_secret("cloak")
-            accounts = authenticator.account_names()
-        except BaseException:
-            self._listener.stop()
-            self._hashers.close()
-            self._store.close()
-            raise
+        authenticator = Authenticator(
+            config.accounts, self._store, self._hashers, clock=clock, wall_clock=wall_clock
+        )
         limits = NetworkLimits(
             channels_per_user=config.limits.channels_per_user,
             list_entries=config.limits.list_entries,
         )
         network = Network(limits)
-        network.accounts.update((fold(name), name) for name in accounts)
+        network.accounts.update((fold(name), name) for name in authenticator.account_names())
         registry = SessionRegistry()
         delivery = Delivery(registry)
         return Services(
@@ -144,10 +139,11 @@ class Relay:
             registry=registry,
             authenticator=authenticator,
             commands=COMMANDS,
-            cloak_secret=cloak_secret,
+            cloak_secret=authenticator.relay_secret("cloak"),
             clock=clock,
             wall_clock=wall_clock,
             started_ms=int(wall_clock() * 1000),
+            isupport=tuple(isupport_tokens(config)),
         )
 
     def _accept(self, sock: socket.socket, address: str) -> None:

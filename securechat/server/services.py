@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ class Services:
     clock: Clock  # monotonic
     wall_clock: Clock  # seconds since 1970 UTC
     started_ms: int
+    isupport: tuple[str, ...]  # the tokens of 005
     # Ids of messages: unique over restarts by the prefix, drawn under the network lock.
     _id_prefix: str = field(default_factory=lambda: secrets.token_urlsafe(8))
     _ids: itertools.count[int] = field(default_factory=itertools.count)
@@ -47,6 +49,12 @@ class Services:
     def name(self) -> str:
         """The relay's name, the source of its messages."""
         return self.config.server.name
+
+    @property
+    def started(self) -> str:
+        """When the relay was started, as people read it."""
+        seconds = self.started_ms // 1000
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
     def now_ms(self) -> int:
         """Return the time in milliseconds since 1970 UTC."""

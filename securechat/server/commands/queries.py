@@ -18,7 +18,6 @@ from securechat.irc.message import Message
 from securechat.irc.names import is_channel
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import Command, command
-from securechat.server.isupport import isupport_tokens
 from securechat.server.refusals import Refusal
 from securechat.server.rooms import shown_prefixes, words_lines
 from securechat.server.state import Channel, Membership, User
@@ -125,7 +124,7 @@ def motd(context: Context) -> None:
 
 def send_isupport(context: Context) -> None:
     """Send the 005 lines."""
-    for tokens in token_lines(isupport_tokens(context.services.config)):
+    for tokens in token_lines(context.services.isupport):
         context.reply(numerics.RPL_ISUPPORT, *tokens, "are supported by this server")
 
 
@@ -179,13 +178,10 @@ def info(context: Context, message: Message) -> None:
     See what this relay is.
     """
     _check_server(context, *message.params)
-    started = time.strftime(
-        "%Y-%m-%d %H:%M:%S UTC", time.gmtime(context.services.started_ms // 1000)
-    )
     for line in (
         f"securechat {__version__}: a private chat with TLS on every connection",
         "Any IRC client works with it; HELP lists what it understands",
-        f"Running since {started}",
+        f"Running since {context.services.started}",
     ):
         context.reply(numerics.RPL_INFO, line)
     context.reply(numerics.RPL_ENDOFINFO, "End of INFO list")

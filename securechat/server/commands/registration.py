@@ -5,8 +5,6 @@ https://modern.ircdocs.horse/#connection-registration
 
 from __future__ import annotations
 
-import time
-
 from securechat import __version__
 from securechat.irc import capabilities as caps
 from securechat.irc import numerics
@@ -152,14 +150,13 @@ def _welcome(context: Context) -> None:
     services, session, user = context.services, context.session, context.user
     session.registered()
     config = services.config.server
-    started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(services.started_ms / 1000))
     context.reply(
         numerics.RPL_WELCOME, f"Welcome to the {config.network} network, {user.author.source}"
     )
     context.reply(
         numerics.RPL_YOURHOST, f"Your host is {config.name}, running securechat {__version__}"
     )
-    context.reply(numerics.RPL_CREATED, f"This relay was started {started}")
+    context.reply(numerics.RPL_CREATED, f"This relay was started {services.started}")
     context.reply(
         numerics.RPL_MYINFO,
         config.name,
