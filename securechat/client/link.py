@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from securechat.client.events import Connected, Event
 from securechat.client.protocol import ClientProtocol
 from securechat.errors import ConnectionLost, NetworkError, RemoteProtocolError, SecureChatError
+from securechat.net.channel_binding import server_end_point
 from securechat.net.connection import Connection
 
 __all__ = ["Link", "LinkOwner", "Timing"]
@@ -85,6 +86,9 @@ class Link:
     def opened(self) -> None:
         """TLS is up: begin."""
         pipe = self._connection.pipe
+        certificate = pipe.peer_certificate
+        if certificate is not None:
+            self.protocol.session.channel_binding = server_end_point(certificate)
         connected = Connected(self._host, self._port, pipe.version, pipe.cipher)
         self._owner.happened(self, [connected])
         self.do(ClientProtocol.start)

@@ -1,8 +1,10 @@
 """Logging in with SASL: one mechanism after the other, as far as that is safe.
 
-The order is EXTERNAL (when we showed a certificate), SCRAM-SHA-256, PLAIN. A mechanism that the
-server does not know is passed over. Once a server has begun SCRAM, PLAIN is out: a server that
-cannot prove that it knows the password must not be handed the password next.
+The order is EXTERNAL (when we showed a certificate), SCRAM-SHA-256-PLUS, SCRAM-SHA-256, PLAIN. A
+mechanism that the server does not know is passed over. Where -PLUS is offered, SCRAM without it is
+not tried: the server must take that for somebody in between who hides -PLUS. Once a server has
+begun SCRAM, PLAIN is out: a server that cannot prove that it knows the password must not be handed
+the password next.
 
 https://ircv3.net/specs/extensions/sasl-3.1 and sasl-3.2
 """
@@ -22,6 +24,7 @@ from securechat.irc.sasl import (
     EXTERNAL,
     PLAIN,
     SCRAM_SHA_256,
+    SCRAM_SHA_256_PLUS,
     ResponseAssembler,
     ScramClient,
     authenticate_chunks,
@@ -85,11 +88,14 @@ class Login:
             return self._reject("", "the server offers no login (SASL)")
         wanted = [EXTERNAL] if credentials.certificate else []
         if credentials.password is not None:
-            wanted += [SCRAM_SHA_256, PLAIN]
+            bound = [SCRAM_SHA_256_PLUS] if session.channel_binding is not None else []
+            wanted += [*bound, SCRAM_SHA_256, PLAIN]
         # Servers of CAP version 301 do not say which mechanisms they have.
         offered = session.offered.get("sasl", "").upper()
         known = offered.split(",") if offered else wanted
         self._untried = [mechanism for mechanism in wanted if mechanism in known]
+        if offered and {SCRAM_SHA_256_PLUS, SCRAM_SHA_256} <= set(self._untried):
+            self._untried.remove(SCRAM_SHA_256)
         return self._try_next("", "the server offers no way to log in that this client has")
 
     def handle(self, message: Message) -> Outcome:
@@ -119,9 +125,14 @@ class Login:
         self._mechanism = self._untried.pop(0)
         self._assembler = ResponseAssembler()
         self._scram = None
-        if self._mechanism == SCRAM_SHA_256:
-            password = prepare_password(self._credentials.password or "")
-            self._scram = ScramClient(self._credentials.account, password, self._make_nonce())
+        if self._mechanism in (SCRAM_SHA_256, SCRAM_SHA_256_PLUS):
+            self._scram = ScramClient(
+                self._credentials.account,
+                prepare_password(self._credentials.password or ""),
+                self._make_nonce(),
+                binding=self._session.channel_binding,
+                plus=self._mechanism == SCRAM_SHA_256_PLUS,
+            )
         self._session.say("AUTHENTICATE", self._mechanism)
         return Outcome.PENDING
 

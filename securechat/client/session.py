@@ -62,6 +62,7 @@ class Session:
         self.roster = Roster(self.isupport)
         self.offered: dict[str, str] = {}  # capability → value
         self.enabled: set[str] = set()
+        self.channel_binding: bytes | None = None  # what a login here can be bound to
         self.wall_clock = wall_clock
         self._out: list[bytes] = []
         self._events: list[Event] = []

@@ -15,7 +15,7 @@ all speak through it.
 - ``modes``         mode strings
 - ``capabilities``  the IRCv3 capabilities that the relay speaks
 - ``isupport``      the 005 tokens
-- ``sasl``          PLAIN, SCRAM-SHA-256, EXTERNAL, both sides
+- ``sasl``          PLAIN, SCRAM-SHA-256(-PLUS), EXTERNAL, both sides
 - ``batch``         collecting batched messages
 - ``text``          cutting text to a size in bytes
 - ``ctcp``, ``formatting``  what clients put inside a text

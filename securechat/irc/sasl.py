@@ -1,10 +1,10 @@
-"""SASL: PLAIN, SCRAM-SHA-256 and EXTERNAL, both sides, and the chunks of AUTHENTICATE.
+"""SASL: PLAIN, SCRAM-SHA-256(-PLUS) and EXTERNAL, both sides, and the chunks of AUTHENTICATE.
 
 Nonces and salts come in as arguments. Passwords must be prepared (``prepare_password``) before they
 are hashed or compared, so that the same characters typed on two systems are one password.
 
 https://ircv3.net/specs/extensions/sasl-3.1, RFC 4616 (PLAIN), RFC 5802 and 7677 (SCRAM-SHA-256),
-RFC 8265 (OpaqueString).
+RFC 5929 (tls-server-end-point), RFC 8265 (OpaqueString).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ __all__ = [
     "RESPONSE_BYTES",
     "SCRAM_ITERATIONS",
     "SCRAM_SHA_256",
+    "SCRAM_SHA_256_PLUS",
     "ResponseAssembler",
     "ScramClient",
     "ScramServer",
@@ -42,6 +43,7 @@ __all__ = [
 
 PLAIN: Final = "PLAIN"
 SCRAM_SHA_256: Final = "SCRAM-SHA-256"
+SCRAM_SHA_256_PLUS: Final = "SCRAM-SHA-256-PLUS"
 EXTERNAL: Final = "EXTERNAL"
 
 CHUNK_BYTES: Final = 400
@@ -73,6 +75,9 @@ proof from which the password is quickly guessed."""
 
 _ITERATIONS_LIMIT: Final = 1_000_000
 """Most rounds a server may ask of us: a hostile one must not keep a client busy for minutes."""
+
+_BINDING: Final = "tls-server-end-point"
+"""The one kind of channel binding: ``ssl`` cannot tell what ``tls-exporter`` would need."""
 
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
 _BAD_ESCAPE: Final = re.compile(r"=(?!2C|3D)")
@@ -229,13 +234,17 @@ class ScramServer:
     """The server's side of one SCRAM-SHA-256 exchange. Owned by the thread of its connection.
 
     ``begin`` gives the account; the caller looks up its verifier and calls ``challenge``, then
-    ``finish`` with the answer. Channel binding is refused until it is offered (``-PLUS``).
+    ``finish`` with the answer.
 
     :param nonce: fresh random printable ASCII without commas.
+    :param binding: what the login is bound to where SCRAM-SHA-256-PLUS is offered, else ``None``.
+    :param plus: whether that is the mechanism that the client has chosen.
     """
 
-    def __init__(self, nonce: str) -> None:
+    def __init__(self, nonce: str, *, binding: bytes | None = None, plus: bool = False) -> None:
         self._nonce = nonce
+        self._binding = binding
+        self._plus = plus
         self._state = _ScramState.START
         self._header = ""
         self._client_first = ""
@@ -249,9 +258,8 @@ class ScramServer:
         """
         text = _decode(response)
         flag, authorize_as, bare = [*text.split(",", 2), "", ""][:3]
-        if flag.startswith("p="):
-            raise RemoteProtocolError("channel binding is not offered")
-        if flag not in ("n", "y") or not (authorize_as == "" or authorize_as.startswith("a=")):
+        self._check_binding(flag)
+        if not (authorize_as == "" or authorize_as.startswith("a=")):
             raise RemoteProtocolError("malformed SCRAM header")
         fields = _attributes(bare)
         if list(fields)[:2] != ["n", "r"] or not fields["r"]:
@@ -283,7 +291,10 @@ class ScramServer:
         text = _decode(response)
         without_proof, _, proof_text = text.rpartition(",p=")
         fields = _attributes(without_proof)
-        expected = base64.b64encode(self._header.encode()).decode()
+        bound = self._binding if self._plus else None
+        expected = base64.b64encode(self._header.encode() + (bound or b"")).decode()
+        if self._plus and fields.get("c") != expected:
+            raise RemoteProtocolError("the login was meant for another TLS server")
         if fields.get("c") != expected or fields.get("r") != self._nonce:
             raise RemoteProtocolError("the SCRAM proof belongs to another exchange")
         signed = f"{self._client_first},{self._server_first},{without_proof}".encode()
@@ -296,17 +307,44 @@ class ScramServer:
             raise RemoteProtocolError("the SCRAM proof is wrong")
         return b"v=" + base64.b64encode(_hmac(self._verifier.server_key, signed))
 
+    def _check_binding(self, flag: str) -> None:
+        """Hold the client to the rules of RFC 5802, section 6, against a downgrade."""
+        if flag == "y" and self._binding is not None:
+            # "If the flag is set to "y" and the server supports channel binding, the server MUST
+            # fail authentication": somebody has taken -PLUS out of what the client was offered.
+            raise RemoteProtocolError("the client was not shown that channel binding is offered")
+        if flag.startswith("p="):
+            if not self._plus or self._binding is None:
+                raise RemoteProtocolError("channel binding without the mechanism for it")
+            if flag != f"p={_BINDING}":
+                raise RemoteProtocolError("this kind of channel binding is not offered")
+        elif self._plus or flag not in ("n", "y"):
+            raise RemoteProtocolError("malformed SCRAM header")
+
 
 class ScramClient:
     """The client's side of one SCRAM-SHA-256 exchange. Owned by the thread of its connection.
 
     :param password: prepared.
     :param nonce: fresh random printable ASCII without commas.
+    :param binding: what the login can be bound to, ``None`` if the client does not know it.
+    :param plus: whether the mechanism is SCRAM-SHA-256-PLUS, which needs ``binding``. If not, a
+        client that could have bound the login says that the server did not offer it.
     """
 
-    def __init__(self, account: str, password: str, nonce: str) -> None:
+    def __init__(
+        self,
+        account: str,
+        password: str,
+        nonce: str,
+        *,
+        binding: bytes | None = None,
+        plus: bool = False,
+    ) -> None:
         self._password = password
         self._nonce = nonce
+        self._bound = binding if plus and binding is not None else b""
+        self._header = f"p={_BINDING},," if plus else "n,," if binding is None else "y,,"
         self._bare = f"n={account.replace('=', '=3D').replace(',', '=2C')},r={nonce}"
         self._state = _ScramState.START
         self._server_signature = b""
@@ -319,7 +357,7 @@ class ScramClient:
         # Failed until the step is done: an exchange that raised has no next step.
         state, self._state = self._state, _ScramState.FAILED
         if state is _ScramState.START:
-            answer = b"n,," + self._bare.encode()
+            answer = (self._header + self._bare).encode()
             self._state = _ScramState.CHALLENGED
         elif state is _ScramState.CHALLENGED:
             answer = self._prove(_decode(challenge))
@@ -348,7 +386,8 @@ class ScramClient:
             raise RemoteProtocolError(f"the server asks for {int(rounds)} rounds of PBKDF2")
         salted = _salted_password(self._password, _unbase64(salt), int(rounds))
         client_key = _hmac(salted, b"Client Key")
-        without_proof = f"c={base64.b64encode(b'n,,').decode()},r={nonce}"
+        bound = base64.b64encode(self._header.encode() + self._bound).decode()
+        without_proof = f"c={bound},r={nonce}"
         signed = f"{self._bare},{server_first},{without_proof}".encode()
         signature = _hmac(hashlib.sha256(client_key).digest(), signed)
         self._server_signature = _hmac(_hmac(salted, b"Server Key"), signed)

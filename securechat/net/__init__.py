@@ -10,6 +10,7 @@ Concepts:
 - ``Connection`` (``connection``): one socket, one ``TlsPipe``, its handler, what waits to be sent.
 - ``IoThread`` (``io_thread``): a selector that owns many connections. *One TLS object is touched by
   one thread for its whole life*; all other threads hand work over through the thread's inbox.
+- ``server_end_point`` (``channel_binding``): what a login may be bound to.
 - ``Listener`` (``listener``) accepts; ``dial`` (``dialer``) connects.
 - ``start_thread``, ``make_lock``, ``Timers``, ``TokenBucket``: the small parts of the above.
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from securechat.irc.casemapping import fold
+from securechat.net.channel_binding import certificate_in, server_end_point
 from securechat.net.connection import Connection
 from securechat.net.io_thread import IoThread
 from securechat.net.limits import AddressCounter
@@ -130,6 +131,7 @@ class Relay:
         network.accounts.update((fold(name), name) for name in authenticator.account_names())
         registry = SessionRegistry()
         delivery = Delivery(registry)
+        shown = certificate_in(config.tls.certificate)
         return Services(
             config=config,
             lock=make_lock("network", tier=3),
@@ -144,6 +146,7 @@ class Relay:
             wall_clock=wall_clock,
             started_ms=int(wall_clock() * 1000),
             isupport=tuple(isupport_tokens(config)),
+            channel_binding=server_end_point(shown) if shown is not None else None,
         )
 
     def _accept(self, sock: socket.socket, address: str) -> None:

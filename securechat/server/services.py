@@ -41,6 +41,7 @@ class Services:
     wall_clock: Clock  # seconds since 1970 UTC
     started_ms: int
     isupport: tuple[str, ...]  # the tokens of 005
+    channel_binding: bytes | None  # what a login by SCRAM-SHA-256-PLUS is bound to
     # Ids of messages: unique over restarts by the prefix, drawn under the network lock.
     _id_prefix: str = field(default_factory=lambda: secrets.token_urlsafe(8))
     _ids: itertools.count[int] = field(default_factory=itertools.count)

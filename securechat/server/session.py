@@ -155,6 +155,11 @@ class Session:
     # ---- for handlers ----
 
     @property
+    def channel_binding(self) -> bytes | None:
+        """What a login of this session can be bound to: the certificate that its client sees."""
+        return self._services.channel_binding
+
+    @property
     def label(self) -> str:
         """What the log calls the session."""
         return f"#{self.id}"

@@ -15,6 +15,7 @@ from securechat.client.events import (
     Registered,
     Welcome,
 )
+from securechat.client.protocol import ClientProtocol
 from securechat.client.session import Credentials
 from securechat.errors import RemoteProtocolError
 from securechat.irc.sasl import ScramServer, ScramVerifier
@@ -281,6 +282,50 @@ def test_a_server_that_skips_its_proof_is_refused() -> None:
         LoginRejected("alice", "", text),
     ]
     play(make(credentials=PENCIL), steps)
+
+
+def bound(value: str) -> list[Step]:
+    """The steps of a client that knows the server's certificate, up to its first word."""
+    first = f"p=tls-server-end-point,,n=alice,r={NONCE}"
+    return [
+        *with_sasl(value),
+        C("AUTHENTICATE SCRAM-SHA-256-PLUS"),
+        S("AUTHENTICATE +"),
+        C(f"AUTHENTICATE {encoded(first)}"),
+    ]
+
+
+def make_bound() -> ClientProtocol:
+    protocol = make(credentials=PENCIL)
+    protocol.session.channel_binding = b"hash"
+    return protocol
+
+
+@pytest.mark.parametrize("value", ["=PLAIN,SCRAM-SHA-256,SCRAM-SHA-256-PLUS", ""])
+def test_a_bound_login_is_preferred(value: str) -> None:
+    play(make_bound(), bound(value))
+
+
+def test_a_login_is_not_bound_where_that_is_not_offered_and_says_so() -> None:
+    """RFC 5802, section 6: "y" tells a server that offers it that somebody has hidden that."""
+    steps = [
+        *with_sasl("=PLAIN,SCRAM-SHA-256"),
+        C("AUTHENTICATE SCRAM-SHA-256"),
+        S("AUTHENTICATE +"),
+        C(f"AUTHENTICATE {encoded(f'y,,n=alice,r={NONCE}')}"),
+    ]
+    play(make_bound(), steps)
+
+
+def test_a_bound_login_that_is_refused_is_not_tried_unbound() -> None:
+    protocol = make_bound()
+    play(protocol, bound("=PLAIN,SCRAM-SHA-256,SCRAM-SHA-256-PLUS"))
+    challenge = f"r={NONCE}server,s=c2FsdA==,i=4096"
+    protocol.receive_data(f"AUTHENTICATE {encoded(challenge)}\r\n".encode())
+    assert protocol.data_to_send().startswith(b"AUTHENTICATE ")
+    events = protocol.receive_data(b"904 * :SASL authentication failed\r\n")
+    assert events == [LoginRejected("alice", "904", "SASL authentication failed")]
+    assert protocol.data_to_send() == b""
 
 
 PLAIN_RESPONSE = C("AUTHENTICATE AGFsaWNlAHBlbmNpbA==")

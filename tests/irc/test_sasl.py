@@ -256,6 +256,63 @@ class TestScram:
         assert client.server_proved
 
 
+class TestChannelBinding:
+    """RFC 5802, section 6, and RFC 5929."""
+
+    VERIFIER = ScramVerifier.derive("password", salt=b"salt" * 4, iterations=4096)
+
+    def exchange(self, client: ScramClient, server: ScramServer) -> None:
+        server.begin(client.respond(b""))
+        final = server.finish(client.respond(server.challenge(self.VERIFIER)))
+        client.respond(final)
+        assert client.server_proved
+
+    def test_both_bind(self) -> None:
+        self.exchange(
+            ScramClient("ann", "password", "abc", binding=b"hash", plus=True),
+            ScramServer("def", binding=b"hash", plus=True),
+        )
+
+    def test_a_server_that_does_not_offer_it_takes_a_client_that_could(self) -> None:
+        """ "y": the client supports channel binding but thinks the server does not."""
+        client = ScramClient("ann", "password", "abc", binding=b"hash")
+        assert client.respond(b"").startswith(b"y,,")
+        self.exchange(ScramClient("ann", "password", "abc", binding=b"hash"), ScramServer("def"))
+
+    def test_a_client_that_cannot_is_welcome(self) -> None:
+        """ "n": the client does not support channel binding."""
+        self.exchange(ScramClient("ann", "password", "abc"), ScramServer("def", binding=b"hash"))
+
+    def test_a_downgrade_is_refused(self) -> None:
+        """ "If the flag is set to "y" and the server supports channel binding, the server MUST fail
+        authentication." """
+        client = ScramClient("ann", "password", "abc", binding=b"hash")
+        with pytest.raises(RemoteProtocolError, match="not shown"):
+            ScramServer("def", binding=b"hash").begin(client.respond(b""))
+
+    def test_another_tls_server_is_refused(self) -> None:
+        """Somebody in between has a certificate of his own, which the client has bound to."""
+        client = ScramClient("ann", "password", "abc", binding=b"his", plus=True)
+        server = ScramServer("def", binding=b"ours", plus=True)
+        server.begin(client.respond(b""))
+        proof = client.respond(server.challenge(self.VERIFIER))
+        with pytest.raises(RemoteProtocolError, match="another TLS server"):
+            server.finish(proof)
+
+    @pytest.mark.parametrize("flag", ["n", "y", "p=tls-exporter", "p=tls-unique", "p=", "p"])
+    def test_plus_wants_the_one_kind_of_binding(self, flag: str) -> None:
+        """ "A server that receives a "p" with a channel-binding type it does not support MUST
+        fail", and -PLUS without a binding is no -PLUS."""
+        server = ScramServer("def", binding=b"hash", plus=True)
+        with pytest.raises(RemoteProtocolError):
+            server.begin(f"{flag},,n=ann,r=abc".encode())
+
+    @pytest.mark.parametrize("binding", [None, b"hash"])
+    def test_no_binding_without_plus(self, binding: bytes | None) -> None:
+        with pytest.raises(RemoteProtocolError):
+            ScramServer("def", binding=binding).begin(b"p=tls-server-end-point,,n=ann,r=abc")
+
+
 class TestScramServer:
     @pytest.mark.parametrize(
         ("response", "account"),

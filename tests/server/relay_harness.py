@@ -18,6 +18,7 @@ import trustme
 
 from securechat.irc.message import Message
 from securechat.irc.sasl import ScramClient, authenticate_chunks, plain_response
+from securechat.net.channel_binding import server_end_point
 from securechat.server.config import (
     AccountsConfig,
     Config,
@@ -187,10 +188,15 @@ class Client:
             )
         )
 
-    def authenticate_scram(self, account: str, password: str = PASSWORD) -> list[str]:
-        """Try to log in with SCRAM-SHA-256; return what was answered after the proof."""
-        scram = ScramClient(account, password, secrets.token_urlsafe(18))
-        self.send("AUTHENTICATE SCRAM-SHA-256")
+    def authenticate_scram(
+        self, account: str, password: str = PASSWORD, *, binding: bytes | None = None
+    ) -> list[str]:
+        """Try to log in with SCRAM-SHA-256, or -PLUS with a binding; return what was answered after
+        the proof."""
+        plus = binding is not None
+        nonce = secrets.token_urlsafe(18)
+        scram = ScramClient(account, password, nonce, binding=binding, plus=plus)
+        self.send(f"AUTHENTICATE SCRAM-SHA-256{'-PLUS' if plus else ''}")
         self.expect("AUTHENTICATE", "+")
         self.answer(scram.respond(b""))
         self.answer(scram.respond(self.challenge()))
@@ -200,6 +206,13 @@ class Client:
             assert scram.server_proved
             found = self.sync()
         return [short(message) for message in found]
+
+    @property
+    def binding(self) -> bytes | None:
+        """What a login on this connection is bound to by SCRAM-SHA-256-PLUS."""
+        certificate = self.sock.getpeercert(binary_form=True)
+        assert certificate is not None
+        return server_end_point(certificate)
 
     def answer(self, response: bytes) -> None:
         self.send(*(f"AUTHENTICATE {chunk}" for chunk in authenticate_chunks(response)))

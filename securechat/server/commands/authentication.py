@@ -25,6 +25,7 @@ from securechat.irc.names import is_nick
 from securechat.irc.sasl import (
     EXTERNAL,
     PLAIN,
+    SCRAM_SHA_256_PLUS,
     ScramServer,
     ScramVerifier,
     authenticate_chunks,
@@ -56,7 +57,8 @@ _BUSY: Final = "Logins are not possible at the moment; try again"
 def authenticate(context: Context, message: Message) -> None:
     """AUTHENTICATE <mechanism> | <response> | *.
 
-    Log in to an account; clients do this by themselves. Mechanisms: SCRAM-SHA-256, PLAIN, EXTERNAL.
+    Log in to an account; clients do this by themselves. Mechanisms: SCRAM-SHA-256-PLUS,
+    SCRAM-SHA-256, PLAIN, EXTERNAL.
     """
     session = context.session
     argument = message.params[0]
@@ -242,7 +244,11 @@ def _external(context: Context, exchange: SaslExchange, response: bytes) -> None
 
 
 def _scram_begin(context: Context, exchange: SaslExchange, response: bytes) -> None:
-    scram = exchange.scram = ScramServer(secrets.token_urlsafe(18))
+    scram = exchange.scram = ScramServer(
+        secrets.token_urlsafe(18),
+        binding=context.session.channel_binding,
+        plus=exchange.mechanism == SCRAM_SHA_256_PLUS,
+    )
     exchange.account = scram.begin(response)
     _check_throttle(context, exchange)
 

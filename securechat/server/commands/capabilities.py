@@ -8,7 +8,7 @@ from __future__ import annotations
 from securechat.irc import capabilities as caps
 from securechat.irc import numerics
 from securechat.irc.message import Message
-from securechat.irc.sasl import EXTERNAL, PLAIN, SCRAM_SHA_256
+from securechat.irc.sasl import EXTERNAL, PLAIN, SCRAM_SHA_256, SCRAM_SHA_256_PLUS
 from securechat.irc.text import cut_text
 from securechat.server.commands.registration import complete_registration
 from securechat.server.context import Context
@@ -60,7 +60,8 @@ capabilities is not too long to be replied to with a single ACK or NAK message".
 def sasl_mechanisms(context: Context) -> list[str]:
     """Return the mechanisms that this session can use."""
     external = [EXTERNAL] if context.session.certificate is not None else []
-    return [SCRAM_SHA_256, PLAIN, *external]
+    bound = [SCRAM_SHA_256_PLUS] if context.session.channel_binding is not None else []
+    return [*bound, SCRAM_SHA_256, PLAIN, *external]
 
 
 def _pause_registration(context: Context) -> None:

@@ -89,7 +89,7 @@ def test_external(start_relay: StartRelay) -> None:
     relay = start_relay(tls={"client_ca": relay.certificates.ca_file})
     certificate = relay.certificates.of_person("Ann")
     client = sasl(relay, certificate)
-    assert "sasl=SCRAM-SHA-256,PLAIN,EXTERNAL" in client.ask("CAP LS 302")[0]
+    assert "sasl=SCRAM-SHA-256-PLUS,SCRAM-SHA-256,PLAIN,EXTERNAL" in client.ask("CAP LS 302")[0]
     begin(client, "EXTERNAL")
     assert commands(client.ask("AUTHENTICATE +")) == ["900", "903"]
     client.register("Ann")
@@ -101,6 +101,37 @@ def test_external(start_relay: StartRelay) -> None:
     begin(other, "EXTERNAL")
     found = other.ask(f"AUTHENTICATE {base64.b64encode(b'ann').decode()}")
     assert commands(found) == ["900", "903"]
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_scram_plus(start_relay: StartRelay, newest: ssl.TLSVersion) -> None:
+    """RFC 5929: tls-server-end-point, "the hash of the TLS server's certificate" as sent, is the
+    same in TLS 1.2 and 1.3."""
+    relay = start_relay(tls={"minimum_version": "1.2"})
+    relay.account("ann").quit()
+    client = relay.connect(newest=newest)
+    client.request("sasl")
+    assert client.sock.version() == f"TLSv1.{newest - ssl.TLSVersion.TLSv1}"
+    found = client.authenticate_scram("ann", binding=client.binding)
+    assert commands(found) == ["900", "903"]
+
+
+def test_scram_bound_to_another_certificate(with_ann: RunningRelay) -> None:
+    """Somebody in between, with a certificate that the client trusts, cannot pass the login on."""
+    client = sasl(with_ann)
+    assert client.authenticate_scram("ann", binding=b"another") == [FAILED]
+
+
+def test_scram_downgrade(with_ann: RunningRelay) -> None:
+    """RFC 5802: "If the flag is set to "y" and the server supports channel binding, the server MUST
+    fail authentication." """
+    client = sasl(with_ann)
+    begin(client, "SCRAM-SHA-256")
+    client.answer(b"y,,n=ann,r=abc")
+    assert client.seen() == [FAILED]
+    begin(client, "SCRAM-SHA-256-PLUS")
+    client.answer(b"n,,n=ann,r=abc")
+    assert client.seen() == [FAILED]
 
 
 @pytest.fixture
@@ -130,9 +161,9 @@ def test_external_with_a_name_that_is_no_nick(with_client_ca: RunningRelay) -> N
 def test_external_without_a_certificate(with_client_ca: RunningRelay) -> None:
     """ "Servers SHOULD advertise the available SASL authentication mechanisms": only those."""
     client = sasl(with_client_ca)
-    assert "sasl=SCRAM-SHA-256,PLAIN " in client.ask("CAP LS 302")[0]
+    assert "sasl=SCRAM-SHA-256-PLUS,SCRAM-SHA-256,PLAIN " in client.ask("CAP LS 302")[0]
     assert client.ask("AUTHENTICATE EXTERNAL") == [
-        "908 * SCRAM-SHA-256,PLAIN :are available SASL mechanisms",
+        "908 * SCRAM-SHA-256-PLUS,SCRAM-SHA-256,PLAIN :are available SASL mechanisms",
         FAILED,
     ]
 
@@ -221,9 +252,9 @@ def test_abort(with_ann: RunningRelay) -> None:
 
 def test_unknown_mechanism(with_ann: RunningRelay) -> None:
     """ ":server 908 <nick> <mechanisms> :are available SASL mechanisms" """
-    for mechanism in ("NONSENSE", "SCRAM-SHA-1", "SCRAM-SHA-256-PLUS", "+", "x" * 400):
+    for mechanism in ("NONSENSE", "SCRAM-SHA-1", "SCRAM-SHA-512-PLUS", "+", "x" * 400):
         assert sasl(with_ann).ask(f"AUTHENTICATE {mechanism}") == [
-            "908 * SCRAM-SHA-256,PLAIN :are available SASL mechanisms",
+            "908 * SCRAM-SHA-256-PLUS,SCRAM-SHA-256,PLAIN :are available SASL mechanisms",
             FAILED,
         ]
     assert sasl(with_ann).ask("AUTHENTICATE") == ["461 * AUTHENTICATE :Not enough parameters"]

@@ -12,7 +12,7 @@ from tests.server.relay_harness import Client, RunningRelay, commands, short
 
 TIME = "2023-11-14T22:13:20.250Z"
 VALUES = {
-    "sasl": "SCRAM-SHA-256,PLAIN",
+    "sasl": "SCRAM-SHA-256-PLUS,SCRAM-SHA-256,PLAIN",
     "draft/account-registration": "before-connect",
 }
 
