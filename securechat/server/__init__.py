@@ -11,7 +11,8 @@ each effect once for each capability set and posts it to the I/O threads.
 - ``dispatch``        the command table; ``context`` how a handler answers
 - ``commands/``       one module for each command group
 - ``events``, ``effects``, ``state``, ``network``   the chat as a deterministic state machine
-- ``delivery``        effects to bytes
+- ``rules/``          what each event does to it, one module for each group
+- ``delivery/``       effects to bytes, one module for each group
 - ``authentication``  logins and registrations; ``hash_workers``, ``store_thread`` do what is slow
 
 Locks: the *network lock* (tier 3) is held for one command: its handler, ``apply`` and the posting

@@ -9,7 +9,7 @@ from securechat.irc import capabilities as caps
 from securechat.irc.message import BODY_BYTES, Message
 from securechat.irc.tags import format_tags
 from securechat.irc.text import cut_text
-from securechat.server.events import Event
+from securechat.server.events import Event, Stamp
 from securechat.server.refusals import Fail, Refusal
 from securechat.server.state import User
 
@@ -103,6 +103,10 @@ class Context:
         self._notes.append(text)
 
     # ---- events ----
+
+    def stamp(self) -> Stamp:
+        """Return the stamp of an event of this session, now."""
+        return self.services.stamp(self.session.id)
 
     def propose(self, event: Event, then: Callable[[], None] | None = None) -> None:
         """Propose ``event``; once it is applied and its effects are on their way, call ``then``.

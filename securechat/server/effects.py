@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from securechat.irc.modes import ModeChange
-from securechat.server.events import MessageKind, SessionId
+from securechat.server.events import MessageKind, Stamp
 from securechat.server.refusals import Refusal
 from securechat.server.state import Author, Channel, User
 
@@ -40,10 +40,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What all effects have: the session whose event it was, and when."""
+    """What all effects have: the stamp of their event. Its session is the *origin*."""
 
-    origin: SessionId
-    at_ms: int
+    stamp: Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,6 @@ class ChannelMessage(Effect):
     author: Author
     kind: MessageKind
     text: str
-    msgid: str
     tags: Mapping[str, str]
 
 
@@ -74,7 +72,6 @@ class DirectMessage(Effect):
     author: Author
     kind: MessageKind
     text: str
-    msgid: str
     tags: Mapping[str, str]
 
 

@@ -6,23 +6,31 @@ Callers do not know that: what they do after an event they pass as ``then``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from securechat.server.context import Context
-from securechat.server.delivery import Delivery
+from securechat.server.delivery.delivery import Delivery
+from securechat.server.effects import Effect
 from securechat.server.events import Event
 from securechat.server.journal import describe
 from securechat.server.network import Network
 
-__all__ = ["EventLog"]
+__all__ = ["EventLog", "Keeper"]
+
+Keeper = Callable[[Sequence[Effect], Context], None]
+"""Hands what must last of an event's effects to the store. Called under the network lock, before
+the effects are delivered; it must not block."""
 
 
 class EventLog:
-    """Puts events in order, applies them, delivers their effects. Guarded by the network lock."""
+    """Puts events in order, applies them, keeps and delivers their effects. Guarded by the network lock."""
 
-    def __init__(self, network: Network, delivery: Delivery) -> None:
+    def __init__(
+        self, network: Network, delivery: Delivery, keepers: Iterable[Keeper] = ()
+    ) -> None:
         self._network = network
         self._delivery = delivery
+        self._keepers = tuple(keepers)
 
     def propose(
         self, event: Event, context: Context, then: Callable[[], None] | None = None
@@ -32,6 +40,8 @@ class EventLog:
         :raises Refusal: the state forbids it.
         """
         found = self._network.apply(event)
+        for keep in self._keepers:
+            keep(found, context)
         self._delivery.deliver(found, context)
         for note in describe(found):
             context.note(note)

@@ -1,15 +1,15 @@
 """What can happen to the chat state, as values.
 
-An event is proposed by a session (``session``, 0 for the relay itself) and carries all that
-``Network.apply`` needs: its time (``at_ms``, milliseconds since 1970 UTC) and ids are made before,
-so that applying it twice, or on two machines, gives the same. All are immutable.
+An event carries all that ``Network.apply`` needs: who proposed it, its time and its id are made
+before and are its ``Stamp``, so that applying it twice, or on two machines, gives the same. All are
+immutable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from securechat.irc.message import NO_TAGS
 from securechat.irc.modes import ModeChange
@@ -34,6 +34,7 @@ __all__ = [
     "SetRealname",
     "SetTopic",
     "SetUserModes",
+    "Stamp",
 ]
 
 SessionId = int
@@ -42,12 +43,22 @@ SessionId = int
 MessageKind = Literal["PRIVMSG", "NOTICE", "TAGMSG"]
 
 
+class Stamp(NamedTuple):
+    """Where an event came from, when, and what it is called."""
+
+    session: SessionId
+    """Who proposed it, 0 for the relay itself."""
+    at_ms: int
+    """Milliseconds since 1970 UTC."""
+    msgid: str
+    """No other event has it. https://ircv3.net/specs/extensions/message-ids"""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """What all events have."""
 
-    session: SessionId
-    at_ms: int
+    stamp: Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,5 +187,4 @@ class SendMessage(Event):
     target: str
     kind: MessageKind
     text: str
-    msgid: str
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)

@@ -25,7 +25,7 @@ from securechat.server.authentication import Authenticator
 from securechat.server.cloak import network_of
 from securechat.server.commands import COMMANDS
 from securechat.server.config import Config
-from securechat.server.delivery import Delivery
+from securechat.server.delivery.delivery import Delivery
 from securechat.server.event_log import EventLog
 from securechat.server.hash_workers import HashWorkers
 from securechat.server.isupport import isupport_tokens

@@ -13,8 +13,9 @@ from securechat.net.locks import Lock
 from securechat.net.timers import Clock
 from securechat.server.authentication import Authenticator
 from securechat.server.config import Config
-from securechat.server.delivery import Delivery
+from securechat.server.delivery.delivery import Delivery
 from securechat.server.event_log import EventLog
+from securechat.server.events import SessionId, Stamp
 from securechat.server.network import Network
 from securechat.server.sessions import SessionRegistry
 
@@ -42,9 +43,7 @@ class Services:
     started_ms: int
     isupport: tuple[str, ...]  # the tokens of 005
     channel_binding: bytes | None  # what a login by SCRAM-SHA-256-PLUS is bound to
-    # Ids of messages: unique over restarts by the prefix, drawn under the network lock.
-    _id_prefix: str = field(default_factory=lambda: secrets.token_urlsafe(8))
-    _ids: itertools.count[int] = field(default_factory=itertools.count)
+    _stamps: _Stamps = field(default_factory=lambda: _Stamps())
 
     @property
     def name(self) -> str:
@@ -61,6 +60,23 @@ class Services:
         """Return the time in milliseconds since 1970 UTC."""
         return int(self.wall_clock() * 1000)
 
-    def new_msgid(self) -> str:
-        """Return an id that no other message has. Requires holding the network lock."""
-        return f"{self._id_prefix}{next(self._ids):x}"
+    def stamp(self, session: SessionId) -> Stamp:
+        """Return the stamp of an event, now. Requires holding the network lock."""
+        return self._stamps.make(session, self.now_ms())
+
+
+class _Stamps:
+    """Makes stamps. Guarded by the network lock.
+
+    Ids are unique over restarts by their prefix. Times never go back, whatever the clock does: the
+    history is ordered by them.
+    """
+
+    def __init__(self) -> None:
+        self._prefix = secrets.token_urlsafe(8)
+        self._ids = itertools.count()
+        self._last_ms = 0
+
+    def make(self, session: SessionId, now_ms: int) -> Stamp:
+        self._last_ms = max(self._last_ms, now_ms)
+        return Stamp(session, self._last_ms, f"{self._prefix}{next(self._ids):x}")

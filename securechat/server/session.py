@@ -270,7 +270,7 @@ class Session:
     def _end(self, reason: str, logged: str = "") -> None:
         self._closed = True
         context = Context(self._services, self, Message("QUIT"))
-        detach = Detach(self.id, self._services.now_ms(), reason)
+        detach = Detach(context.stamp(), reason)
         run(context, lambda: context.propose(detach))
         self._let_go(logged or reason)
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from securechat.irc.modes import prefixes
+from securechat.irc.masks import matches
+from securechat.irc.modes import CHANNEL_MODES, prefixes
 from securechat.server.events import SessionId
 
-__all__ = ["Author", "Ban", "Channel", "Membership", "User", "UserId"]
+__all__ = ["Author", "Channel", "ListEntry", "Membership", "User", "UserId"]
 
 UserId = int
 """A user for as long as they are connected, whatever their nick: the id of their first session."""
@@ -64,25 +65,31 @@ class Membership:
         return prefixes(self.ranks) if self.ranks else ""
 
 
-class Ban(NamedTuple):
-    """An entry of a ban list."""
+class ListEntry(NamedTuple):
+    """An entry of a channel's list of masks."""
 
     mask: str
     by: str
     at_ms: int
 
 
+def _no_entries() -> dict[str, dict[str, ListEntry]]:
+    return {letter: {} for letter in CHANNEL_MODES.list}
+
+
 @dataclass(slots=True, eq=False)
 class Channel:
-    """A room."""
+    """A room. ``uid`` is its own for ever: no other room of the same name has had it."""
 
+    uid: str
     name: str
     created_ms: int
     topic: str = ""
     topic_by: str = ""
     topic_ms: int = 0
     modes: dict[str, str] = field(default_factory=dict)  # letter → parameter, often empty
-    bans: dict[str, Ban] = field(default_factory=dict)  # by folded mask
+    lists: dict[str, dict[str, ListEntry]] = field(default_factory=_no_entries)
+    """Letter → folded mask → entry."""
     members: dict[UserId, Membership] = field(default_factory=dict)
     invited: set[UserId] = field(default_factory=set)
 
@@ -90,3 +97,10 @@ class Channel:
         """Return the ranks of ``user`` here, empty for one who is not a member."""
         member = self.members.get(user.id)
         return member.ranks if member else set()
+
+    def listed(self, letter: str, user: User) -> bool:
+        """Whether a mask of the list ``letter`` covers ``user``."""
+        entries = self.lists[letter]
+        return bool(entries) and any(
+            matches(entry.mask, user.author.source) for entry in entries.values()
+        )

@@ -15,7 +15,7 @@ from securechat.irc.casemapping import fold
 from securechat.irc.modes import CHANNEL_MODES, PREFIXES, USER_MODES, ModeChange
 from securechat.server import effects, events
 from securechat.server.effects import Effect
-from securechat.server.events import Event
+from securechat.server.events import Event, Stamp
 from securechat.server.network import Network, NetworkLimits
 from securechat.server.refusals import Refusal
 from securechat.server.state import Channel, User
@@ -55,18 +55,18 @@ def _modes(b: int, c: int) -> tuple[ModeChange, ...]:
 def _attach(session: int, b: int, c: int) -> Event:
     host = _pick(("h1.ip", "h2.ip"), c // 8)
     account = _pick((None, None, *ACCOUNTS), c)
-    return events.Attach(session, 0, _pick(NICKS, b), "~u", "Real", host, "::1", account)
+    return events.Attach(Stamp(session, 0, ""), _pick(NICKS, b), "~u", "Real", host, "::1", account)
 
 
 def _user_modes(session: int, b: int, c: int) -> Event:
     changes = [ModeChange(n % 2 == 0, _pick(USER_MODES.flag, n // 2)) for n in (b, c)]
-    return events.SetUserModes(session, 0, tuple(changes))
+    return events.SetUserModes(Stamp(session, 0, ""), tuple(changes))
 
 
 def _message(session: int, b: int, c: int) -> Event:
     kinds: tuple[events.MessageKind, ...] = ("PRIVMSG", "NOTICE", "TAGMSG")
     target = _pick((*NICKS, *CHANNELS), b)
-    return events.SendMessage(session, 0, target, _pick(kinds, c), _pick(WORDS, c // 4), "")
+    return events.SendMessage(Stamp(session, 0, ""), target, _pick(kinds, c), _pick(WORDS, c // 4))
 
 
 def _pick(choices: Sequence[T], number: int) -> T:
@@ -80,21 +80,21 @@ def _room(number: int) -> str:
 # What happens often comes several times. Each takes a session and two numbers.
 KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     *(_attach, _attach, _attach),
-    *[lambda s, b, c: events.Join(s, 0, _room(b), _pick(("", "k"), c))] * 5,
-    *[lambda s, b, c: events.SetChannelModes(s, 0, _room(b), _modes(b // 4, c))] * 4,
+    *[lambda s, b, c: events.Join(Stamp(s, 0, ""), _room(b), _pick(("", "k"), c))] * 5,
+    *[lambda s, b, c: events.SetChannelModes(Stamp(s, 0, ""), _room(b), _modes(b // 4, c))] * 4,
     *[_message] * 2,
-    lambda s, b, c: events.Part(s, 0, _room(b), _pick(WORDS, c)),
-    lambda s, b, c: events.Kick(s, 0, _room(b), _pick(NICKS, c), "x"),
-    lambda s, b, c: events.Invite(s, 0, _room(b), _pick(NICKS, c)),
-    lambda s, b, c: events.SetTopic(s, 0, _room(b), _pick(WORDS, c)),
-    lambda s, b, c: events.ChangeNick(s, 0, _pick(NICKS, b)),
-    lambda s, b, c: events.Detach(s, 0, _pick(WORDS, c)),
-    lambda s, b, c: events.SetAway(s, 0, _pick(WORDS, c)),
-    lambda s, b, c: events.SetRealname(s, 0, _pick(WORDS, c)),
+    lambda s, b, c: events.Part(Stamp(s, 0, ""), _room(b), _pick(WORDS, c)),
+    lambda s, b, c: events.Kick(Stamp(s, 0, ""), _room(b), _pick(NICKS, c), "x"),
+    lambda s, b, c: events.Invite(Stamp(s, 0, ""), _room(b), _pick(NICKS, c)),
+    lambda s, b, c: events.SetTopic(Stamp(s, 0, ""), _room(b), _pick(WORDS, c)),
+    lambda s, b, c: events.ChangeNick(Stamp(s, 0, ""), _pick(NICKS, b)),
+    lambda s, b, c: events.Detach(Stamp(s, 0, ""), _pick(WORDS, c)),
+    lambda s, b, c: events.SetAway(Stamp(s, 0, ""), _pick(WORDS, c)),
+    lambda s, b, c: events.SetRealname(Stamp(s, 0, ""), _pick(WORDS, c)),
     _user_modes,
-    lambda s, b, c: events.CreateAccount(s, 0, _pick(ACCOUNTS, c), "guest"),
-    lambda s, b, c: events.LogIn(s, 0, _pick(ACCOUNTS, c)),
-    lambda s, b, c: events.GrantOperator(s, 0),
+    lambda s, b, c: events.CreateAccount(Stamp(s, 0, ""), _pick(ACCOUNTS, c), "guest"),
+    lambda s, b, c: events.LogIn(Stamp(s, 0, ""), _pick(ACCOUNTS, c)),
+    lambda s, b, c: events.GrantOperator(Stamp(s, 0, "")),
 )
 
 
@@ -119,20 +119,19 @@ class World:
     def fit(self, wanted: Event) -> Event:
         """Return ``wanted`` as an event that a relay could propose now."""
         self.count += 1
-        attached = self.sessions.get(wanted.session) in self.network.sessions
+        session = wanted.stamp.session
+        stamp = Stamp(self.count, self.count, f"id{self.count}")
+        attached = self.sessions.get(session) in self.network.sessions
         if isinstance(wanted, events.Attach | events.CreateAccount | events.Detach):
             if isinstance(wanted, events.Attach):  # a new session, its id never used before
-                self.sessions[wanted.session] = self.count
+                self.sessions[session] = self.count
         elif not attached:
             known = list(self.network.sessions)
             if not known:
-                self.sessions[wanted.session] = self.count
-                return events.Attach(self.count, self.count, "ann", "~u", "Real", "h1.ip", "::1")
-            self.sessions[wanted.session] = known[self.count % len(known)]
-        fitted = replace(wanted, session=self.sessions.get(wanted.session, 0), at_ms=self.count)
-        if isinstance(fitted, events.SendMessage):
-            return replace(fitted, msgid=f"id{self.count}")
-        return fitted
+                self.sessions[session] = self.count
+                return events.Attach(stamp, "ann", "~u", "Real", "h1.ip", "::1")
+            self.sessions[session] = known[self.count % len(known)]
+        return replace(wanted, stamp=stamp._replace(session=self.sessions.get(session, 0)))
 
     def apply(self, fitted: Event) -> list[Effect] | Refusal:
         try:
@@ -144,7 +143,7 @@ class World:
 def shown(outcome: list[Effect] | Refusal) -> list[str]:
     if isinstance(outcome, Refusal):
         return [show_refusal(outcome)]
-    return [f"{effect.origin} {effect.at_ms} {show_effect(effect)}" for effect in outcome]
+    return [f"{effect.stamp} {show_effect(effect)}" for effect in outcome]
 
 
 def check_users(network: Network) -> None:
@@ -182,8 +181,8 @@ def check_channels(network: Network) -> None:
             assert member.ranks <= set(PREFIXES)
         assert channel.invited <= set(network.users)
         assert not channel.invited & set(channel.members)
-        assert len(channel.bans) <= LIMITS.list_entries
-        assert all(fold(ban.mask) == key for key, ban in channel.bans.items())
+        assert len(channel.lists["b"]) <= LIMITS.list_entries
+        assert all(fold(ban.mask) == key for key, ban in channel.lists["b"].items())
         assert set(channel.modes) <= set("kl" + CHANNEL_MODES.flag)
         assert all(bool(value) == (letter in "kl") for letter, value in channel.modes.items())
         assert bool(channel.topic) == bool(channel.topic_by) == bool(channel.topic_ms)
@@ -192,7 +191,7 @@ def check_channels(network: Network) -> None:
 def check_accounts(network: Network, fitted: Event) -> None:
     """A registered nick is only taken by its account; who had it before keeps it."""
     if isinstance(fitted, events.Attach | events.ChangeNick):
-        user = network.sessions[fitted.session]
+        user = network.sessions[fitted.stamp.session]
         owner = network.accounts.get(fold(fitted.nick))
         assert owner in (None, user.account)
     for name, account in network.accounts.items():
@@ -216,7 +215,7 @@ def test_a_storm_leaves_the_state_in_one_piece(storm: list[Event]) -> None:
                 made = network.channels[fold(fitted.channel)]
                 (member,) = made.members.values()
                 assert member.ranks == {"o"}
-                assert member.user is network.sessions[fitted.session]
+                assert member.user is network.sessions[fitted.stamp.session]
         check_users(network)
         check_channels(network)
 
@@ -255,13 +254,13 @@ def test_effects_tell_those_who_share_a_channel_and_name_what_exists(storm: list
     network = world.network
     for wanted in storm:
         fitted = world.fit(wanted)
-        user = network.sessions.get(fitted.session)
+        user = network.sessions.get(fitted.stamp.session)
         sharing = _sharing(user, network) if user is not None else set()
         outcome = world.apply(fitted)
         if isinstance(outcome, Refusal):
             continue
         for effect in outcome:
-            assert (effect.origin, effect.at_ms) == (fitted.session, fitted.at_ms)
+            assert effect.stamp == fitted.stamp
             told = _people(effect)
             if isinstance(effect, effects.NickChanged):  # perhaps another's, who was displaced
                 assert told == _sharing(effect.user, network)

@@ -17,7 +17,7 @@ from securechat.irc import numerics
 from securechat.irc.modes import CHANNEL_MODES, USER_MODES, format_modes, parse_modes
 from securechat.server import effects, events
 from securechat.server.effects import Effect
-from securechat.server.events import Event
+from securechat.server.events import Event, Stamp
 from securechat.server.network import Network, NetworkLimits
 from securechat.server.refusals import Refusal
 from securechat.server.state import Author, Channel, User
@@ -33,43 +33,42 @@ _ERROR_NAMES = {value: name for name, value in vars(numerics).items() if name.st
 def parse_event(text: str, at_ms: int) -> Event:
     """Return the event of a line without its ``>>``."""
     number, verb, *words = text.split(" ")
-    session = int(number)
-    return _PARSERS[verb](session, at_ms, words)
+    return _PARSERS[verb](Stamp(int(number), at_ms, f"id{at_ms}"), words)
 
 
-def _attach(session: int, at_ms: int, words: list[str]) -> Event:
+def _attach(stamp: Stamp, words: list[str]) -> Event:
     nick, *rest = words
     account = rest[1] if rest[:1] == ["as"] else None
     return events.Attach(
-        session, at_ms, nick, f"~{nick.lower()}", f"Real {nick}", f"h{session}.ip", "::1", account
+        stamp, nick, f"~{nick.lower()}", f"Real {nick}", f"h{stamp.session}.ip", "::1", account
     )
 
 
-def _send(kind: events.MessageKind) -> Callable[[int, int, list[str]], Event]:
-    def parse(session: int, at_ms: int, words: list[str]) -> Event:
+def _send(kind: events.MessageKind) -> Callable[[Stamp, list[str]], Event]:
+    def parse(stamp: Stamp, words: list[str]) -> Event:
         target, *text = words
-        return events.SendMessage(session, at_ms, target, kind, " ".join(text), f"id{at_ms}")
+        return events.SendMessage(stamp, target, kind, " ".join(text))
 
     return parse
 
 
-_PARSERS: dict[str, Callable[[int, int, list[str]], Event]] = {
+_PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "attach": _attach,
-    "detach": lambda s, t, w: events.Detach(s, t, " ".join(w)),
-    "nick": lambda s, t, w: events.ChangeNick(s, t, w[0]),
-    "realname": lambda s, t, w: events.SetRealname(s, t, " ".join(w)),
-    "away": lambda s, t, w: events.SetAway(s, t, " ".join(w)),
-    "umode": lambda s, t, w: events.SetUserModes(s, t, tuple(parse_modes(w[0], w[1:], USER_MODES))),
-    "account": lambda s, t, w: events.CreateAccount(s, t, w[0], "guest7"),
-    "login": lambda s, t, w: events.LogIn(s, t, w[0]),
-    "oper": lambda s, t, w: events.GrantOperator(s, t),
-    "join": lambda s, t, w: events.Join(s, t, *w),
-    "part": lambda s, t, w: events.Part(s, t, w[0], " ".join(w[1:])),
-    "kick": lambda s, t, w: events.Kick(s, t, w[0], w[1], " ".join(w[2:])),
-    "invite": lambda s, t, w: events.Invite(s, t, w[0], w[1]),
-    "topic": lambda s, t, w: events.SetTopic(s, t, w[0], " ".join(w[1:])),
-    "mode": lambda s, t, w: events.SetChannelModes(
-        s, t, w[0], tuple(parse_modes(w[1], w[2:], CHANNEL_MODES))
+    "detach": lambda s, w: events.Detach(s, " ".join(w)),
+    "nick": lambda s, w: events.ChangeNick(s, w[0]),
+    "realname": lambda s, w: events.SetRealname(s, " ".join(w)),
+    "away": lambda s, w: events.SetAway(s, " ".join(w)),
+    "umode": lambda s, w: events.SetUserModes(s, tuple(parse_modes(w[0], w[1:], USER_MODES))),
+    "account": lambda s, w: events.CreateAccount(s, w[0], "guest7"),
+    "login": lambda s, w: events.LogIn(s, w[0]),
+    "oper": lambda s, w: events.GrantOperator(s),
+    "join": lambda s, w: events.Join(s, *w),
+    "part": lambda s, w: events.Part(s, w[0], " ".join(w[1:])),
+    "kick": lambda s, w: events.Kick(s, w[0], w[1], " ".join(w[2:])),
+    "invite": lambda s, w: events.Invite(s, w[0], w[1]),
+    "topic": lambda s, w: events.SetTopic(s, w[0], " ".join(w[1:])),
+    "mode": lambda s, w: events.SetChannelModes(
+        s, w[0], tuple(parse_modes(w[1], w[2:], CHANNEL_MODES))
     ),
     "privmsg": _send("PRIVMSG"),
     "notice": _send("NOTICE"),
@@ -155,7 +154,7 @@ class Chat:
             return [f"!! {show_refusal(refusal)}"]
         self.effects += changed
         for effect in changed:
-            assert (effect.origin, effect.at_ms) == (event.session, event.at_ms)
+            assert effect.stamp == event.stamp
         return [f"<< {show_effect(effect)}".rstrip() for effect in changed]
 
     def user(self, nick: str) -> User:

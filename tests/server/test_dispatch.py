@@ -16,7 +16,7 @@ from securechat.server import commands as command_modules
 from securechat.server.commands import COMMANDS
 from securechat.server.context import Context
 from securechat.server.dispatch import Command, build_table, command
-from securechat.server.events import GrantOperator, SetAway
+from securechat.server.events import GrantOperator, SetAway, Stamp
 from tests.server.relay_harness import RunningRelay
 
 
@@ -151,7 +151,7 @@ def test_commands_for_operators(relay: RunningRelay) -> None:
     with relay.relay.services.lock:
         network = relay.relay.services.network
         (session,) = network.nicks["alice"].sessions
-        network.apply(GrantOperator(session, 0))
+        network.apply(GrantOperator(Stamp(session, 0, "id")))
     assert client.ask("TEST") == ["300 alice done"]
 
 
@@ -211,7 +211,7 @@ def test_a_held_command_goes_on_on_the_sessions_thread_and_the_lines_after_it_wa
     assert relay.relay.services.network.nicks["alice"].away == ""
 
     def finish() -> None:
-        context.propose(SetAway(context.session.id, 1, "held"), lambda: context.reply("300", "on"))
+        context.propose(SetAway(context.stamp(), "held"), lambda: context.reply("300", "on"))
 
     context.resume(finish)
     assert alice.read().params[-1] == "on"

@@ -9,14 +9,16 @@ from types import ModuleType
 
 import pytest
 
+from securechat.irc import numerics
 from securechat.irc.message import NO_TAGS
 from securechat.server import effects, events, network
 from securechat.server.effects import Effect
-from securechat.server.events import Event
-from securechat.server.network import Network
+from securechat.server.events import Event, Stamp
 from securechat.server.refusals import NickReserved, Refusal
+from securechat.server.rules import channels, messages, modes, users
+from securechat.server.rules.table import RULES
 from securechat.server.state import Author
-from tests.server.network_transcripts import LIMITS, START_MS, STEP_MS, Chat, parse_event
+from tests.server.network_transcripts import START_MS, STEP_MS, Chat, parse_event
 
 TRANSCRIPTS = {
     "a user comes and goes": """
@@ -541,20 +543,21 @@ def test_the_transcripts_have_every_event_every_effect_and_every_refusal() -> No
     assert seen_events == _kinds(events, Event)
     assert seen_effects == _kinds(effects, Effect)
     raised = {(NickReserved("").numeric, NickReserved("").text)}
-    for node in ast.walk(ast.parse(inspect.getsource(network))):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Refusal":
-            numeric, text = getattr(network.numerics, ast.unparse(node.args[0])[9:]), ""
-            for keyword in node.keywords:
-                value = keyword.value
-                constant = isinstance(value, ast.Constant)
-                text = value.value if constant else getattr(network, ast.unparse(value))
-            raised.add((numeric, text or Refusal(numeric).text))
+    for module in (network, channels, messages, modes, users):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Refusal":
+                numeric, text = getattr(numerics, ast.unparse(node.args[0])[9:]), ""
+                for keyword in node.keywords:
+                    value = keyword.value
+                    constant = isinstance(value, ast.Constant)
+                    text = value.value if constant else getattr(module, ast.unparse(value))
+                raised.add((numeric, text or Refusal(numeric).text))
     assert len(raised) > 10
     assert seen_refusals == raised
 
 
 def test_there_is_a_rule_for_every_event() -> None:
-    assert set(Network(LIMITS)._rules) == _kinds(events, Event)
+    assert set(RULES) == _kinds(events, Event)
 
 
 @pytest.mark.parametrize("kind", sorted(_kinds(events, Event), key=lambda kind: kind.__name__))
@@ -569,7 +572,7 @@ def test_effects_do_not_change_and_name_no_session_but_their_origin(kind: type) 
     """A message to a room of thousands is one small object."""
     assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
     names = {field.name for field in fields(kind)}
-    assert {"origin", "at_ms"} < names
+    assert "stamp" in names
     assert not any("session" in name or "connection" in name for name in names)
 
 
@@ -596,8 +599,8 @@ def test_an_effect_holds_who_it_was_then() -> None:
     _, first, login, nick, second = chat.effects
     guest = Author("Alice!~alice@h1.ip", None)
     assert first == effects.ChannelMessage(
-        *(1, START_MS + 2 * STEP_MS, chat.channel("#den"), guest),
-        *("PRIVMSG", "hello", f"id{START_MS + 2 * STEP_MS}", NO_TAGS),
+        Stamp(1, START_MS + 2 * STEP_MS, f"id{START_MS + 2 * STEP_MS}"),
+        *(chat.channel("#den"), guest, "PRIVMSG", "hello", NO_TAGS),
     )
     assert isinstance(login, effects.AccountChanged)
     assert isinstance(nick, effects.NickChanged)
@@ -610,7 +613,7 @@ def test_tags_of_a_message_are_carried() -> None:
     chat = Chat()
     chat.play(">> 1 attach alice\n>> 2 attach bob")
     tags = {"+typing": "active"}
-    event = events.SendMessage(1, START_MS, "bob", "TAGMSG", "", "id", tags)
+    event = events.SendMessage(Stamp(1, START_MS, "id"), "bob", "TAGMSG", "", tags)
     (effect,) = chat.network.apply(event)
     assert isinstance(effect, effects.DirectMessage)
     assert effect.tags == tags
@@ -652,7 +655,7 @@ def test_times() -> None:
     assert chat.user("bob").active_ms == chat.user("bob").connected_ms == START_MS + STEP_MS
     assert den.created_ms == START_MS + 2 * STEP_MS
     assert (den.topic_by, den.topic_ms) == ("alice!~alice@h1.ip", START_MS + 3 * STEP_MS)
-    (ban,) = den.bans.values()
+    (ban,) = den.lists["b"].values()
     assert (ban.by, ban.at_ms) == ("alice!~alice@h1.ip", START_MS + 4 * STEP_MS)
     chat.play(">> 1 topic #den\n<< topic #den by alice:")
     assert (den.topic, den.topic_by, den.topic_ms) == ("", "", 0)

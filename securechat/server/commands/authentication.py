@@ -366,7 +366,7 @@ def _announce(context: Context, account: str) -> None:
 def _apply_login(context: Context, account: str) -> None:
     session = context.session
     if session.registration.complete:
-        context.propose(LogIn(session.id, context.services.now_ms(), account))
+        context.propose(LogIn(context.stamp(), account))
     else:
         context.note(f"login account {account}")
         complete_registration(context)
@@ -414,7 +414,7 @@ def _propose_account(context: Context, account: str) -> None:
     services = context.services
     limit = services.config.limits.nick_length
     displaced = f"guest{secrets.randbelow(10**8):08}"[:limit]
-    event = CreateAccount(context.session.id, services.now_ms(), account, displaced)
+    event = CreateAccount(context.stamp(), account, displaced)
     context.propose(event)
 
 
@@ -424,7 +424,7 @@ def _operator(context: Context, key: str, right: bool) -> None:
         raise Refusal(numerics.ERR_PASSWDMISMATCH)
     services.authenticator.throttle.give_back(key, session.address)
     context.propose(
-        GrantOperator(session.id, services.now_ms()),
+        GrantOperator(context.stamp()),
         lambda: context.reply(numerics.RPL_YOUREOPER, "You are now an IRC operator"),
     )
     context.note(f"{key} is {context.nick}")

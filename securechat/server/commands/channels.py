@@ -28,10 +28,10 @@ def join(context: Context, message: Message) -> None:
 
     Enter channels, making those that do not exist; "JOIN 0" leaves all.
     """
-    services, session = context.services, context.session
+    services = context.services
     if message.params[0] == "0":
         for channel in list(context.user.channels.values()):
-            context.propose(Part(session.id, services.now_ms(), channel.name, ""))
+            context.propose(Part(context.stamp(), channel.name, ""))
         return
     limit = services.config.limits.channel_length
     names = message.params[0].split(",")
@@ -40,7 +40,7 @@ def join(context: Context, message: Message) -> None:
         try:
             if not is_channel_name(name, limit):
                 raise Refusal(numerics.ERR_NOSUCHCHANNEL, name)
-            context.propose(Join(session.id, services.now_ms(), name, key))
+            context.propose(Join(context.stamp(), name, key))
         except Refusal as refusal:
             context.refuse(refusal)
 
@@ -51,12 +51,12 @@ def part(context: Context, message: Message) -> None:
 
     Leave channels.
     """
-    services, session = context.services, context.session
+    services = context.services
     reason = message.params[1] if len(message.params) > 1 else ""
     reason = cut_text(reason, services.config.limits.kick_length)
     for name in dict.fromkeys(message.params[0].split(",")):
         try:
-            context.propose(Part(session.id, services.now_ms(), name, reason))
+            context.propose(Part(context.stamp(), name, reason))
         except Refusal as refusal:
             context.refuse(refusal)
 
@@ -70,7 +70,7 @@ def topic(context: Context, message: Message) -> None:
     services = context.services
     if len(message.params) > 1:
         text = cut_text(message.params[1], services.config.limits.topic_length)
-        context.propose(SetTopic(context.session.id, services.now_ms(), message.params[0], text))
+        context.propose(SetTopic(context.stamp(), message.params[0], text))
         return
     channel = _visible(context, message.params[0])
     if channel is None:
@@ -135,7 +135,7 @@ def kick(context: Context, message: Message) -> None:
     reason = cut_text(reason, limits.kick_length) or context.nick
     for nick in nicks.split(",")[: limits.targets]:
         try:
-            context.propose(Kick(context.session.id, services.now_ms(), name, nick, reason))
+            context.propose(Kick(context.stamp(), name, nick, reason))
         except Refusal as refusal:
             context.refuse(refusal)
 
@@ -166,7 +166,7 @@ def invite(context: Context, message: Message) -> None:
         if target.away:
             context.reply(numerics.RPL_AWAY, target.nick, target.away)
 
-    context.propose(Invite(context.session.id, services.now_ms(), name, nick), confirm)
+    context.propose(Invite(context.stamp(), name, nick), confirm)
 
 
 def _visible(context: Context, name: str) -> Channel | None:

@@ -93,9 +93,7 @@ def _send(context: Context, message: Message, kind: MessageKind, target: str, te
     tags = NO_TAGS
     if message.tags and session.caps & caps.MESSAGE_TAGS:
         tags = client_only(message.tags)
-    event = SendMessage(
-        session.id, services.now_ms(), target, kind, text, services.new_msgid(), tags
-    )
+    event = SendMessage(context.stamp(), target, kind, text, tags)
     context.propose(event)
     if kind == "PRIVMSG" and not is_channel(target):
         recipient = services.network.find_user(target)

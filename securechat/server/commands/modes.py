@@ -78,7 +78,7 @@ def _channel_mode(context: Context, name: str, params: tuple[str, ...]) -> None:
         except Refusal as refusal:
             context.refuse(refusal)
     if wanted:
-        context.propose(SetChannelModes(context.session.id, services.now_ms(), name, tuple(wanted)))
+        context.propose(SetChannelModes(context.stamp(), name, tuple(wanted)))
 
 
 def _checked(channel: Channel, change: ModeChange) -> ModeChange:
@@ -136,7 +136,7 @@ def _tell_modes(context: Context, channel: Channel) -> None:
 
 
 def _tell_bans(context: Context, channel: Channel) -> None:
-    for ban in channel.bans.values():
+    for ban in channel.lists["b"].values():
         context.reply(numerics.RPL_BANLIST, channel.name, ban.mask, ban.by, str(ban.at_ms // 1000))
     context.reply(numerics.RPL_ENDOFBANLIST, channel.name, "End of channel ban list")
 
@@ -154,6 +154,6 @@ def _user_mode(context: Context, nick: str, params: tuple[str, ...]) -> None:
     changes = parse_modes(params[0], params[1:], USER_MODES)
     known = [change for change in changes if USER_MODES.kind(change.letter) is not None]
     if known:
-        context.propose(SetUserModes(context.session.id, services.now_ms(), tuple(known)))
+        context.propose(SetUserModes(context.stamp(), tuple(known)))
     if len(known) < len(changes):
         raise Refusal(numerics.ERR_UMODEUNKNOWNFLAG)

@@ -32,7 +32,7 @@ def away(context: Context, message: Message) -> None:
         else:
             context.reply(numerics.RPL_UNAWAY, "You are no longer marked as being away")
 
-    context.propose(SetAway(context.session.id, services.now_ms(), text), confirm)
+    context.propose(SetAway(context.stamp(), text), confirm)
 
 
 @command("SETNAME", least=1)
@@ -47,4 +47,4 @@ def setname(context: Context, message: Message) -> None:
     if not realname.strip() or len(realname.encode()) > limit:
         text = f"The real name must have 1 to {limit} bytes"
         raise Fail("SETNAME", "INVALID_REALNAME", text=text)
-    context.propose(SetRealname(context.session.id, services.now_ms(), realname))
+    context.propose(SetRealname(context.stamp(), realname))

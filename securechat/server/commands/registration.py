@@ -14,6 +14,7 @@ from securechat.irc.names import clean_username, is_nick
 from securechat.irc.text import cut_text
 from securechat.server.commands.queries import lusers, motd, send_isupport
 from securechat.server.context import Context
+from securechat.server.delivery.channels import show_joined
 from securechat.server.dispatch import command
 from securechat.server.events import Attach, ChangeNick
 from securechat.server.refusals import NickReserved, Refusal
@@ -34,7 +35,7 @@ def nick(context: Context, message: Message) -> None:
     if not is_nick(wanted, services.config.limits.nick_length):
         raise Refusal(numerics.ERR_ERRONEUSNICKNAME, wanted)
     if session.registration.complete:
-        context.propose(ChangeNick(session.id, services.now_ms(), wanted))
+        context.propose(ChangeNick(context.stamp(), wanted))
         return
     holder = services.network.find_user(wanted)
     if holder is not None and holder.account is None:
@@ -118,8 +119,7 @@ def complete_registration(context: Context) -> None:
         _demand_account(context)
         return
     event = Attach(
-        session.id,
-        services.now_ms(),
+        context.stamp(),
         registration.nick,
         registration.username,
         registration.realname,
@@ -172,6 +172,6 @@ def _welcome(context: Context) -> None:
     if user.modes:
         context.reply(numerics.RPL_UMODEIS, "+" + "".join(sorted(user.modes)))
     for channel in user.channels.values():  # an account's further device is where the others are
-        services.delivery.show_joined(channel, user, services.now_ms(), context)
+        show_joined(channel, user, context)
     account = f" account {session.account}" if session.account else " as a guest"
     context.note(f"registered {user.nick}{account}")

@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from securechat.server.events import CreateAccount
+from securechat.server.events import CreateAccount, Stamp
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import LONG_TIMEOUT_S, PASSWORD, Client, RunningRelay, commands
 
@@ -122,7 +122,7 @@ def test_the_new_nick_of_a_guest_is_free(relay: RunningRelay) -> None:
     first = relay.join("ann")
     with relay.relay.services.lock:
         network.accounts["guest7"] = "guest7"
-        (effect,) = network.apply(CreateAccount(0, 0, "ann", "guest7"))
+        (effect,) = network.apply(CreateAccount(Stamp(0, 0, "id"), "ann", "guest7"))
         assert network.find_user("guest7_") is effect.user  # type: ignore[attr-defined]
         del network.accounts["guest7"]
     assert first.ask("ISON guest7_") == ["303 guest7_ guest7_"]

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from securechat.server.delivery import _group, server_time
+from securechat.server.delivery.delivery import _group
+from securechat.server.delivery.lines import server_time
 from tests.server.relay_harness import RunningRelay
 
 
@@ -18,7 +19,7 @@ def check_groups(relay: RunningRelay) -> int:
         kept = delivery._groups
         for channel, groups in kept.items():
             assert services.network.find_channel(channel.name) is channel, "kept for a dead channel"
-            anew = _group(delivery._members(channel))
+            anew = _group(delivery.members(channel))
             assert set(groups) == set(anew), channel.name
         return len(kept)
 

@@ -1,0 +1,157 @@
+"""What happens in channels, to lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from securechat.irc import capabilities as caps
+from securechat.irc.message import BODY_BYTES, Message
+from securechat.irc.modes import ModeChange, format_modes
+from securechat.server import effects
+from securechat.server.context import Context, end_line
+from securechat.server.delivery.lines import Line, to_origin
+from securechat.server.delivery.table import Deliverers
+from securechat.server.rooms import names_replies, topic_replies
+from securechat.server.state import Channel, User
+
+if TYPE_CHECKING:
+    from securechat.server.delivery.delivery import Delivery
+
+__all__ = ["DELIVERERS", "show_joined"]
+
+
+def _joined(delivery: Delivery, effect: effects.Joined, context: Context) -> None:
+    channel, user, author = effect.channel, effect.user, effect.author
+    delivery.forget_members(channel)
+    members = delivery.members(channel)
+    for mask in (0, caps.EXTENDED_JOIN):
+        line = Line(effect.stamp, author, _join_body(channel, user, mask))
+        fitting = [session for session in members if session.caps & caps.EXTENDED_JOIN == mask]
+        delivery.to_all(fitting, line, context)
+    if user.away:
+        away = Line(effect.stamp, author, f":{author.source} AWAY :{user.away}")
+        others = [session for session in members if session.id not in user.sessions]
+        delivery.to_sessions(others, away, caps.AWAY_NOTIFY)
+    _greet(delivery, channel, user, context)
+
+
+def _greet(delivery: Delivery, channel: Channel, user: User, context: Context) -> None:
+    """Send topic and names to all sessions of a new member."""
+    for session in delivery.sessions(user):
+        if session is context.session:
+            _show_room(channel, user, context)
+            continue
+        name = context.services.name
+        lines = [
+            Message(numeric, (user.nick, *params), source=name).to_line()
+            for numeric, *params in _room_replies(channel, user, session.caps)
+        ]
+        session.connection.send(b"".join(end_line("", line) for line in lines))
+
+
+def _parted(delivery: Delivery, effect: effects.Parted, context: Context) -> None:
+    reason = f" :{effect.reason}" if effect.reason else ""
+    body = f":{effect.author.source} PART {effect.channel.name}{reason}"
+    _to_members_and(
+        delivery, effect.user, effect.channel, Line(effect.stamp, effect.author, body), context
+    )
+
+
+def _kicked(delivery: Delivery, effect: effects.Kicked, context: Context) -> None:
+    body = f":{effect.author.source} KICK {effect.channel.name} {effect.user.nick} :{effect.reason}"
+    _to_members_and(
+        delivery, effect.user, effect.channel, Line(effect.stamp, effect.author, body), context
+    )
+
+
+def _topic_changed(delivery: Delivery, effect: effects.TopicChanged, context: Context) -> None:
+    body = f":{effect.author.source} TOPIC {effect.channel.name} :{effect.topic}"
+    delivery.to_room(effect.channel, Line(effect.stamp, effect.author, body), context)
+
+
+def _channel_modes_changed(
+    delivery: Delivery, effect: effects.ChannelModesChanged, context: Context
+) -> None:
+    start = f":{effect.author.source} MODE {effect.channel.name}"
+    stamp = effect.stamp
+    for changes in _fitting(effect.changes, BODY_BYTES - len(start.encode()) - 1):
+        body = f"{start} {' '.join(format_modes(changes))}"
+        delivery.to_room(effect.channel, Line(stamp, effect.author, body), context)
+        stamp = stamp._replace(msgid="")  # an id is of one line
+
+
+def _invited(delivery: Delivery, effect: effects.Invited, context: Context) -> None:
+    channel = effect.channel
+    body = f":{effect.author.source} INVITE {effect.user.nick} {channel.name}"
+    line = Line(effect.stamp, effect.author, body)
+    delivery.to_sessions(delivery.sessions(effect.user), line)
+    # "clients that have the privilege to do an /INVITE on the channel themselves"
+    may_invite = (
+        member.user
+        for member in channel.members.values()
+        if "i" not in channel.modes or "o" in member.ranks
+    )
+    sessions = delivery.sessions(*may_invite)
+    others = [session for session in sessions if session is not context.session]
+    delivery.to_sessions(others, line, caps.INVITE_NOTIFY)
+
+
+def _to_members_and(
+    delivery: Delivery, user: User, channel: Channel, line: Line, context: Context
+) -> None:
+    """Send to the members and to ``user``, who is not one any more."""
+    delivery.forget_members(channel)
+    delivery.to_all(delivery.members(channel) + delivery.sessions(user), line, context)
+
+
+def show_joined(channel: Channel, user: User, context: Context) -> None:
+    """Tell the origin, a further session of ``user``, of a channel that they are in."""
+    mask = context.session.caps
+    stamp = context.stamp()._replace(msgid="")  # nothing has happened
+    to_origin(Line(stamp, user.author, _join_body(channel, user, mask)), context)
+    _show_room(channel, user, context)
+
+
+def _room_replies(channel: Channel, user: User, mask: int) -> Iterator[tuple[str, ...]]:
+    """Yield the numerics that tell a member topic and names."""
+    yield from topic_replies(channel)
+    yield from names_replies(channel, user, mask)
+
+
+def _show_room(channel: Channel, user: User, context: Context) -> None:
+    for numeric, *params in _room_replies(channel, user, context.session.caps):
+        context.reply(numeric, *params)
+
+
+def _join_body(channel: Channel, user: User, mask: int) -> str:
+    """Return the JOIN of ``user`` for a session with the capabilities ``mask``."""
+    plain = f":{user.author.source} JOIN {channel.name}"
+    if not mask & caps.EXTENDED_JOIN:
+        return plain
+    return f"{plain} {user.account or '*'} :{user.realname}"
+
+
+def _fitting(changes: Iterable[ModeChange], limit_bytes: int) -> Iterator[list[ModeChange]]:
+    """Yield ``changes`` in groups that fit a line: masks grow when they are completed."""
+    group: list[ModeChange] = []
+    size = 0
+    for change in changes:
+        length = 2 + (len(change.param.encode()) + 1 if change.param is not None else 0)
+        if group and size + length > limit_bytes:
+            yield group
+            group, size = [], 0
+        group.append(change)
+        size += length
+    yield group
+
+
+DELIVERERS: Final[Deliverers] = {
+    effects.Joined: _joined,
+    effects.Parted: _parted,
+    effects.Kicked: _kicked,
+    effects.TopicChanged: _topic_changed,
+    effects.ChannelModesChanged: _channel_modes_changed,
+    effects.Invited: _invited,
+}
+"""What delivers each effect."""

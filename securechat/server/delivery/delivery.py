@@ -1,0 +1,122 @@
+"""Who of this relay's sessions gets what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from securechat.net.connection import Connection
+from securechat.net.io_thread import IoThread
+from securechat.server.context import Context, end_line
+from securechat.server.delivery import channels, messages, users
+from securechat.server.delivery.lines import TAGS, Line, to_origin
+from securechat.server.delivery.table import Deliverers
+from securechat.server.effects import Effect
+from securechat.server.sessions import SessionRegistry
+from securechat.server.state import Channel, User
+
+if TYPE_CHECKING:
+    from securechat.server.session import Session
+
+__all__ = ["Delivery"]
+
+_DELIVERERS: Final[Deliverers] = {
+    **messages.DELIVERERS,
+    **channels.DELIVERERS,
+    **users.DELIVERERS,
+}
+"""What delivers every effect."""
+
+
+class _Group(NamedTuple):
+    """Connections that get the same bytes from the same thread."""
+
+    caps: int
+    thread: IoThread
+    connections: tuple[Connection, ...]
+
+
+class Delivery:
+    """Gives effects to the sessions attached here. Guarded by the network lock."""
+
+    def __init__(self, registry: SessionRegistry) -> None:
+        self._registry = registry
+        self._groups: dict[Channel, tuple[_Group, ...]] = {}
+
+    def deliver(self, found: Iterable[Effect], context: Context) -> None:
+        """Send each effect to whom it concerns; what the origin gets goes through ``context``."""
+        for effect in found:
+            _DELIVERERS[type(effect)](self, effect, context)
+
+    def forget(self, user: User) -> None:
+        """Forget what was kept for the channels of ``user``, whose sessions have changed."""
+        for channel in user.channels.values():
+            self._groups.pop(channel, None)
+
+    def forget_members(self, channel: Channel) -> None:
+        """Forget what was kept for ``channel``, whose members have changed."""
+        self._groups.pop(channel, None)
+
+    # ---- to whom ----
+
+    def sessions(self, *users: User) -> list[Session]:
+        """Return the sessions of ``users`` that are attached here."""
+        return self._registry.find(key for user in users for key in user.sessions)
+
+    def members(self, channel: Channel) -> list[Session]:
+        """Return the sessions of the members that are attached here."""
+        return self.sessions(*(member.user for member in channel.members.values()))
+
+    def to_all(
+        self,
+        sessions: Iterable[Session],
+        line: Line,
+        context: Context,
+        needed: int = 0,
+    ) -> None:
+        """Send to those of ``sessions`` that have the capabilities ``needed``; origin included."""
+        others = []
+        for session in sessions:
+            if session is not context.session:
+                others.append(session)
+            elif session.caps & needed == needed:
+                to_origin(line, context)
+        self.to_sessions(others, line, needed)
+
+    def to_sessions(self, sessions: Iterable[Session], line: Line, needed: int = 0) -> None:
+        """Send to those of ``sessions`` that have the capabilities ``needed``; not the origin."""
+        _send(_group(s for s in sessions if s.caps & needed == needed), line)
+
+    def to_room(self, channel: Channel, line: Line, context: Context) -> None:
+        """Send to all members, of whom the origin is one."""
+        self.to_channel(channel, line, skip=context.session)
+        to_origin(line, context)
+
+    def to_channel(self, channel: Channel, line: Line, *, skip: Session) -> None:
+        """Send to all members but ``skip``, through the groups kept for the channel."""
+        groups = self._groups.get(channel)
+        if groups is None:
+            groups = self._groups[channel] = _group(self.members(channel))
+        _send(groups, line, skip.connection)
+
+
+def _group(sessions: Iterable[Session]) -> tuple[_Group, ...]:
+    found: dict[tuple[int, IoThread], list[Connection]] = {}
+    for session in sessions:
+        connection = session.connection
+        found.setdefault((session.caps & TAGS, connection.thread), []).append(connection)
+    return tuple(
+        _Group(mask, thread, tuple(connections)) for (mask, thread), connections in found.items()
+    )
+
+
+def _send(groups: Iterable[_Group], line: Line, skip: Connection | None = None) -> None:
+    encoded: dict[int, bytes] = {}
+    for group in groups:
+        data = encoded.get(group.caps)
+        if data is None:
+            parts = line.encode(group.caps)
+            if parts is None:
+                continue
+            data = encoded[group.caps] = end_line(*parts)
+        group.thread.send(group.connections, data, skip)

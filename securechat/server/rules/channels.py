@@ -1,0 +1,122 @@
+"""Channels: who is in them, and their topics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from securechat.irc import numerics
+from securechat.server import effects, events
+from securechat.server.effects import Effect
+from securechat.server.events import Event
+from securechat.server.refusals import Refusal
+from securechat.server.rules.rule import Rule
+from securechat.server.state import Channel, Membership, User
+
+if TYPE_CHECKING:
+    from securechat.server.network import Network
+
+__all__ = ["RULES", "check_operator"]
+
+_NEW_CHANNEL_MODES: Final = ("n", "t")
+"""What a new channel has: no messages from outside, topic by operators."""
+
+
+def join(network: Network, event: events.Join) -> list[Effect]:
+    """Put a user into a channel, making it if there is none."""
+    user = network.sessions[event.stamp.session]
+    channel = network.find_channel(event.channel)
+    if channel is not None and user.id in channel.members:
+        return []
+    if len(user.channels) >= network.limits.channels_per_user:
+        raise Refusal(numerics.ERR_TOOMANYCHANNELS, event.channel)
+    if channel is None:
+        channel = Channel(
+            event.stamp.msgid,
+            event.channel,
+            event.stamp.at_ms,
+            modes=dict.fromkeys(_NEW_CHANNEL_MODES, ""),
+        )
+        network.channels[network.fold(channel.name)] = channel
+        ranks = {"o"}
+    else:
+        _check_may_join(channel, user, event.key)
+        ranks = set()
+    channel.invited.discard(user.id)
+    channel.members[user.id] = Membership(user, ranks)
+    user.channels[network.fold(channel.name)] = channel
+    return [effects.Joined(event.stamp, channel, user, user.author)]
+
+
+def part(network: Network, event: events.Part) -> list[Effect]:
+    """Take a user out of a channel."""
+    user, channel = network.member(event.stamp.session, event.channel)
+    network.remove_member(channel, user)
+    return [effects.Parted(event.stamp, channel, user, user.author, event.reason)]
+
+
+def kick(network: Network, event: events.Kick) -> list[Effect]:
+    """Put somebody out of a channel."""
+    user, channel = network.member(event.stamp.session, event.channel)
+    check_operator(channel, user)
+    target = network.find_user(event.nick)
+    if target is None:
+        raise Refusal(numerics.ERR_NOSUCHNICK, event.nick)
+    if target.id not in channel.members:
+        raise Refusal(numerics.ERR_USERNOTINCHANNEL, event.nick, channel.name)
+    network.remove_member(channel, target)
+    return [effects.Kicked(event.stamp, channel, target, user.author, event.reason)]
+
+
+def invite(network: Network, event: events.Invite) -> list[Effect]:
+    """Let somebody into a channel."""
+    target = network.find_user(event.nick)
+    if target is None:
+        raise Refusal(numerics.ERR_NOSUCHNICK, event.nick)
+    user, channel = network.member(event.stamp.session, event.channel)
+    if "i" in channel.modes:
+        check_operator(channel, user)
+    if target.id in channel.members:
+        raise Refusal(numerics.ERR_USERONCHANNEL, target.nick, channel.name)
+    channel.invited.add(target.id)
+    return [effects.Invited(event.stamp, channel, target, user.author)]
+
+
+def set_topic(network: Network, event: events.SetTopic) -> list[Effect]:
+    """Give a channel a topic."""
+    user, channel = network.member(event.stamp.session, event.channel)
+    if "t" in channel.modes:
+        check_operator(channel, user)
+    channel.topic = event.topic
+    channel.topic_by = user.author.source if event.topic else ""
+    channel.topic_ms = event.stamp.at_ms if event.topic else 0
+    return [effects.TopicChanged(event.stamp, channel, user.author, event.topic)]
+
+
+def _check_may_join(channel: Channel, user: User, key: str) -> None:
+    # An invitation opens what is closed to all, but does not lift a ban.
+    invited = user.id in channel.invited
+    if channel.listed("b", user):
+        raise Refusal(numerics.ERR_BANNEDFROMCHAN, channel.name)
+    if "i" in channel.modes and not invited:
+        raise Refusal(numerics.ERR_INVITEONLYCHAN, channel.name)
+    if "k" in channel.modes and channel.modes["k"] != key and not invited:
+        raise Refusal(numerics.ERR_BADCHANNELKEY, channel.name)
+    if "l" in channel.modes and len(channel.members) >= int(channel.modes["l"]) and not invited:
+        raise Refusal(numerics.ERR_CHANNELISFULL, channel.name)
+
+
+def check_operator(channel: Channel, user: User) -> None:
+    """Refuse unless ``user`` is an operator of ``channel``."""
+    if "o" not in channel.ranks(user):
+        raise Refusal(numerics.ERR_CHANOPRIVSNEEDED, channel.name)
+
+
+RULES: Final[Mapping[type[Event], Rule]] = {
+    events.Join: join,
+    events.Part: part,
+    events.Kick: kick,
+    events.Invite: invite,
+    events.SetTopic: set_topic,
+}
+"""The rule of each event."""

@@ -1,0 +1,94 @@
+"""Modes of channels: flags, lists, ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from securechat.irc import numerics
+from securechat.irc.modes import CHANNEL_MODES, ModeChange
+from securechat.server import effects, events
+from securechat.server.effects import Effect
+from securechat.server.events import Event
+from securechat.server.refusals import Refusal
+from securechat.server.rules.channels import check_operator
+from securechat.server.rules.rule import Rule
+from securechat.server.state import Channel, ListEntry, User
+
+if TYPE_CHECKING:
+    from securechat.server.network import Network
+
+__all__ = ["RULES"]
+
+
+def set_channel_modes(network: Network, event: events.SetChannelModes) -> list[Effect]:
+    """Change modes of a channel; what is not possible is refused, the rest is done."""
+    user = network.sessions[event.stamp.session]
+    channel = network.find_channel(event.channel)
+    if channel is None:
+        raise Refusal(numerics.ERR_NOSUCHCHANNEL, event.channel)
+    check_operator(channel, user)
+    found: list[Effect] = []
+    done = []
+    for change in event.changes:
+        try:
+            applied = _set_channel_mode(network, channel, change, user, event.stamp.at_ms)
+        except Refusal as refusal:
+            found.append(effects.Refused(event.stamp, refusal))
+            continue
+        if applied is not None:
+            done.append(applied)
+    if done:
+        changed = effects.ChannelModesChanged(event.stamp, channel, user.author, tuple(done))
+        found.insert(0, changed)
+    return found
+
+
+def _set_channel_mode(
+    network: Network, channel: Channel, change: ModeChange, user: User, at_ms: int
+) -> ModeChange | None:
+    """Apply one change; return it as members should see it, ``None`` if it changed nothing."""
+    letter, param = change.letter, change.param or ""
+    match CHANNEL_MODES.kind(letter):
+        case "prefix":
+            return _set_rank(network, channel, change.adding, letter, param)
+        case "list":
+            entries, key = channel.lists[letter], network.fold(param)
+            if not change.adding:
+                gone = entries.pop(key, None)
+                return ModeChange(False, letter, gone.mask) if gone else None
+            if key in entries:
+                return None
+            if len(entries) >= network.limits.list_entries:
+                raise Refusal(numerics.ERR_BANLISTFULL, channel.name, letter)
+            entries[key] = ListEntry(param, user.author.source, at_ms)
+            return change
+        case _ if change.adding:
+            if channel.modes.get(letter) == param:
+                return None
+            channel.modes[letter] = param
+            return change
+        case kind:
+            if channel.modes.pop(letter, None) is None:
+                return None
+            # A key is taken away with any parameter; which one it was is nobody's business.
+            return ModeChange(False, letter, "*" if kind == "always" else None)
+
+
+def _set_rank(
+    network: Network, channel: Channel, adding: bool, letter: str, nick: str
+) -> ModeChange | None:
+    target = network.find_user(nick)
+    if target is None:
+        raise Refusal(numerics.ERR_NOSUCHNICK, nick)
+    if target.id not in channel.members:
+        raise Refusal(numerics.ERR_USERNOTINCHANNEL, nick, channel.name)
+    ranks = channel.members[target.id].ranks
+    if adding == (letter in ranks):
+        return None
+    (ranks.add if adding else ranks.discard)(letter)
+    return ModeChange(adding, letter, target.nick)
+
+
+RULES: Final[Mapping[type[Event], Rule]] = {events.SetChannelModes: set_channel_modes}
+"""The rule of each event."""

@@ -1,0 +1,20 @@
+"""The rules of all events in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from securechat.server.events import Event
+from securechat.server.rules import channels, messages, modes, users
+from securechat.server.rules.rule import Rule
+
+__all__ = ["RULES"]
+
+RULES: Final[Mapping[type[Event], Rule]] = {
+    **users.RULES,
+    **channels.RULES,
+    **modes.RULES,
+    **messages.RULES,
+}
+"""The rule of every event."""

@@ -1,0 +1,182 @@
+"""Users: coming and going, nicks, flags, accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from securechat.irc import numerics
+from securechat.irc.modes import ModeChange
+from securechat.server import effects, events
+from securechat.server.effects import Effect
+from securechat.server.events import Event
+from securechat.server.refusals import NickReserved, Refusal
+from securechat.server.rules.rule import Rule
+from securechat.server.state import User
+
+if TYPE_CHECKING:
+    from securechat.server.network import Network
+
+__all__ = ["RULES"]
+
+
+def attach(network: Network, event: events.Attach) -> list[Effect]:
+    """A session is on the network: as a new user, or attached to that of its account."""
+    _check_reserved(network, event.nick, event.account)
+    user = network.find_user(event.nick)
+    if user is None:
+        user = User(
+            id=event.stamp.session,
+            nick=event.nick,
+            username=event.username,
+            realname=event.realname,
+            host=event.host,
+            address=event.address,
+            account=event.account,
+            connected_ms=event.stamp.at_ms,
+            active_ms=event.stamp.at_ms,
+        )
+        network.users[user.id] = user
+        network.nicks[network.fold(user.nick)] = user
+        network.most_users = max(network.most_users, len(network.users))
+    elif user.account is None or user.account != event.account:
+        raise Refusal(numerics.ERR_NICKNAMEINUSE, event.nick)
+    user.sessions.append(event.stamp.session)
+    network.sessions[event.stamp.session] = user
+    if len(user.sessions) == 1:
+        return []
+    return [effects.SessionsChanged(event.stamp, user)]
+
+
+def detach(network: Network, event: events.Detach) -> list[Effect]:
+    """A session has ended. The user goes with the last one."""
+    user = network.sessions.pop(event.stamp.session, None)
+    if user is None:
+        return []
+    user.sessions.remove(event.stamp.session)
+    if user.sessions:
+        return [effects.SessionsChanged(event.stamp, user)]
+    audience = network.audience(user)
+    channels = tuple(user.channels.values())
+    for channel in channels:
+        network.remove_member(channel, user)
+    for channel in network.channels.values():
+        channel.invited.discard(user.id)
+    network.mode_counts.subtract(user.modes)
+    del network.users[user.id]
+    del network.nicks[network.fold(user.nick)]
+    return [effects.Quit(event.stamp, user, user.author, event.reason, audience, channels)]
+
+
+def change_nick(network: Network, event: events.ChangeNick) -> list[Effect]:
+    """Give a user another nick, which must be free for them."""
+    user = network.sessions[event.stamp.session]
+    _check_reserved(network, event.nick, user.account)
+    if network.find_user(event.nick) not in (None, user):
+        raise Refusal(numerics.ERR_NICKNAMEINUSE, event.nick)
+    if event.nick == user.nick:
+        return []
+    return [_rename(network, event, user, event.nick)]
+
+
+def _rename(network: Network, event: Event, user: User, nick: str) -> Effect:
+    author = user.author
+    del network.nicks[network.fold(user.nick)]
+    user.nick = nick
+    network.nicks[network.fold(nick)] = user
+    user.refresh_author()
+    audience = network.audience(user)
+    return effects.NickChanged(event.stamp, user, author, nick, audience)
+
+
+def set_realname(network: Network, event: events.SetRealname) -> list[Effect]:
+    """Give a user another real name."""
+    user = network.sessions[event.stamp.session]
+    user.realname = event.realname
+    audience = network.audience(user)
+    return [effects.RealnameChanged(event.stamp, user, user.author, audience)]
+
+
+def set_away(network: Network, event: events.SetAway) -> list[Effect]:
+    """Mark a user as away, or back."""
+    user = network.sessions[event.stamp.session]
+    if user.away == event.text:
+        return []
+    user.away = event.text
+    audience = network.audience(user)
+    return [effects.AwayChanged(event.stamp, user, user.author, audience)]
+
+
+def set_user_modes(network: Network, event: events.SetUserModes) -> list[Effect]:
+    """Change flags of a user; only OPER makes an operator."""
+    user = network.sessions[event.stamp.session]
+    done = []
+    for change in event.changes:
+        if change.adding == (change.letter in user.modes):
+            continue
+        if change.letter == "o" and change.adding:
+            continue  # only OPER makes an operator
+        _set_user_mode(network, user, change)
+        done.append(change)
+    if not done:
+        return []
+    return [effects.UserModesChanged(event.stamp, user, user.author, tuple(done))]
+
+
+def _set_user_mode(network: Network, user: User, change: ModeChange) -> None:
+    (user.modes.add if change.adding else user.modes.remove)(change.letter)
+    network.mode_counts[change.letter] += 1 if change.adding else -1
+
+
+def grant_operator(network: Network, event: events.GrantOperator) -> list[Effect]:
+    """Make a user an operator."""
+    user = network.sessions[event.stamp.session]
+    if "o" in user.modes:
+        return []
+    changes = (ModeChange(True, "o"),)
+    _set_user_mode(network, user, *changes)
+    return [effects.UserModesChanged(event.stamp, user, user.author, changes)]
+
+
+def create_account(network: Network, event: events.CreateAccount) -> list[Effect]:
+    """Reserve the nick of an account; who holds it otherwise must move on."""
+    network.accounts[network.fold(event.account)] = event.account
+    holder = network.find_user(event.account)
+    maker = network.sessions.get(event.stamp.session)
+    if holder is None or holder is maker or holder.account == event.account:
+        return []
+    nick = event.displaced_nick
+    while network.fold(nick) in network.nicks or network.fold(nick) in network.accounts:
+        nick += "_"
+    return [_rename(network, event, holder, nick)]
+
+
+def log_in(network: Network, event: events.LogIn) -> list[Effect]:
+    """Log a user in."""
+    user = network.sessions[event.stamp.session]
+    if user.account == event.account:
+        return []
+    user.account = event.account
+    user.refresh_author()
+    audience = network.audience(user)
+    return [effects.AccountChanged(event.stamp, user, user.author, audience)]
+
+
+def _check_reserved(network: Network, nick: str, account: str | None) -> None:
+    owner = network.accounts.get(network.fold(nick))
+    if owner is not None and owner != account:
+        raise NickReserved(nick)
+
+
+RULES: Final[Mapping[type[Event], Rule]] = {
+    events.Attach: attach,
+    events.Detach: detach,
+    events.ChangeNick: change_nick,
+    events.SetRealname: set_realname,
+    events.SetAway: set_away,
+    events.SetUserModes: set_user_modes,
+    events.GrantOperator: grant_operator,
+    events.CreateAccount: create_account,
+    events.LogIn: log_in,
+}
+"""The rule of each event."""
