@@ -11,4 +11,10 @@ must not know of sessions, sockets, threads or IRC; it imports ``securechat.erro
 - ``accounts``    the password store
 - ``invites``     invitation codes
 - ``secrets``     the relay's own random secrets
+- ``history``     what was said and done in rooms and direct conversations; search
+- ``rooms``       rooms that belong to an account: modes, lists, who has which rank
+- ``settings``    what people have set for their accounts
+- ``certificates``  fingerprints of certificates that log in to an account
+- ``read_markers``  how far an account has read each conversation
+- ``metadata``    keys and values that people publish about themselves and rooms
 """

@@ -54,6 +54,147 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        # From here on times are milliseconds since 1970, UTC, and names of people and accounts are
+        # folded unless a second column has them as they were written.
+        #
+        # A conversation without a key was deleted, and its messages are yet to go.
+        """
+        CREATE TABLE conversations (
+            id INTEGER PRIMARY KEY,
+            key TEXT UNIQUE,
+            party TEXT,
+            other_party TEXT
+        )
+        """,
+        "CREATE INDEX conversations_of_party ON conversations (party)",
+        "CREATE INDEX conversations_of_other_party ON conversations (other_party)",
+        # `id` is the time, shifted left by 16 bits, and a number within that millisecond. So it is
+        # the order of messages in every index (SQLite ends each with it), and a time is a range.
+        """
+        CREATE TABLE messages (
+            id INTEGER PRIMARY KEY,
+            conversation INTEGER NOT NULL REFERENCES conversations (id),
+            msgid TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            source TEXT NOT NULL,
+            sender TEXT NOT NULL,
+            account TEXT,
+            detail TEXT NOT NULL,
+            text TEXT NOT NULL,
+            tags TEXT NOT NULL,
+            redacted INTEGER NOT NULL DEFAULT 0
+        )
+        """,
+        "CREATE UNIQUE INDEX messages_by_msgid ON messages (conversation, msgid)",
+        "CREATE INDEX messages_by_time ON messages (conversation)",
+        # Some rooms have a thousand joins between two messages.
+        """
+        CREATE INDEX messages_spoken ON messages (conversation)
+            WHERE kind IN ('PRIVMSG', 'NOTICE')
+        """,
+        """
+        CREATE INDEX messages_by_account ON messages (conversation, account)
+            WHERE account IS NOT NULL
+        """,
+        # What `message_index` has of each message. Whatever a name holds, its hex is one word.
+        """
+        CREATE VIEW searchable_messages AS
+            SELECT id, conversation, text,
+                'n' || hex(sender) || coalesce(' a' || hex(account), '') AS author
+            FROM messages WHERE kind IN ('PRIVMSG', 'NOTICE') AND NOT redacted
+        """,
+        # It takes in messages in groups: each transaction that writes to it adds a segment, and
+        # each segment makes all searches slower.
+        """
+        CREATE VIRTUAL TABLE message_index USING fts5 (
+            conversation, author, text,
+            content='searchable_messages', content_rowid='id', columnsize=0,
+            tokenize='unicode61 remove_diacritics 2'
+        )
+        """,
+        # Those not yet in the search index. The largest number is how many there are.
+        """
+        CREATE TABLE unindexed_messages (
+            number INTEGER PRIMARY KEY,
+            message INTEGER NOT NULL
+        )
+        """,
+        """
+        CREATE TRIGGER message_to_index AFTER INSERT ON messages
+            WHEN new.kind IN ('PRIVMSG', 'NOTICE')
+            BEGIN INSERT INTO unindexed_messages (message) VALUES (new.id); END
+        """,
+        # `modes` is a JSON object of letters and their parameters.
+        """
+        CREATE TABLE rooms (
+            uid TEXT NOT NULL PRIMARY KEY,
+            folded_name TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            created_ms INTEGER NOT NULL,
+            owner TEXT,
+            topic TEXT NOT NULL,
+            topic_by TEXT NOT NULL,
+            topic_ms INTEGER NOT NULL,
+            modes TEXT NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE room_lists (
+            room TEXT NOT NULL REFERENCES rooms (uid) ON DELETE CASCADE,
+            letter TEXT NOT NULL,
+            folded_mask TEXT NOT NULL,
+            mask TEXT NOT NULL,
+            set_by TEXT NOT NULL,
+            at_ms INTEGER NOT NULL,
+            PRIMARY KEY (room, letter, folded_mask)
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE room_people (
+            room TEXT NOT NULL REFERENCES rooms (uid) ON DELETE CASCADE,
+            account TEXT NOT NULL,
+            ranks TEXT NOT NULL,
+            since_ms INTEGER NOT NULL,
+            present INTEGER NOT NULL,
+            PRIMARY KEY (room, account)
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE account_settings (
+            account TEXT NOT NULL,
+            key TEXT NOT NULL,
+            value TEXT NOT NULL,
+            PRIMARY KEY (account, key)
+        ) WITHOUT ROWID
+        """,
+        # `fingerprint` is the SHA-256 of a certificate in lower-case hex.
+        """
+        CREATE TABLE account_certificates (
+            fingerprint TEXT NOT NULL PRIMARY KEY,
+            account TEXT NOT NULL,
+            label TEXT NOT NULL,
+            added_ms INTEGER NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX certificates_of_account ON account_certificates (account)",
+        """
+        CREATE TABLE read_markers (
+            account TEXT NOT NULL,
+            target TEXT NOT NULL,
+            at_ms INTEGER NOT NULL,
+            PRIMARY KEY (account, target)
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE metadata (
+            subject TEXT NOT NULL,
+            key TEXT NOT NULL,
+            value TEXT NOT NULL,
+            PRIMARY KEY (subject, key)
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 
 

@@ -49,7 +49,7 @@ INSERT INTO accounts VALUES (7, 'bob{}', 'Bob[]', '$argon2id$2', 'scram 2', 1700
 INSERT INTO relay_secrets VALUES ('cloak', x'00ff10');
 """
 
-A_TABLE = ("CREATE TABLE rooms (name TEXT NOT NULL PRIMARY KEY)",)
+A_TABLE = ("CREATE TABLE novelties (name TEXT NOT NULL PRIMARY KEY)",)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -108,7 +108,7 @@ def test_only_the_missing_migrations_are_run(tmp_path):
             "COMMIT",
         ]
         assert version_of(connection) == len(MIGRATIONS) + 1
-        assert "rooms" in schema_of(connection)
+        assert "novelties" in schema_of(connection)
 
 
 def test_a_database_of_the_newest_version_is_left_alone(tmp_path):
@@ -132,7 +132,7 @@ def test_a_migration_that_fails_leaves_the_version_before(tmp_path):
         assert schema_of(connection) == before
         assert version_of(connection) == len(MIGRATIONS)
         migrate(connection, path, (*MIGRATIONS, A_TABLE))  # mended, it runs
-        assert "rooms" in schema_of(connection)
+        assert "novelties" in schema_of(connection)
 
 
 def test_a_migration_that_leaves_dangling_references_is_undone(tmp_path):
