@@ -8,6 +8,7 @@ Concepts:
 
 - ``TlsPipe`` (``tls_pipe``): TLS as a sans-I/O object over two memory BIOs; no socket inside.
 - ``Connection`` (``connection``): one socket, one ``TlsPipe``, its handler, what waits to be sent.
+- ``Encoder`` (``connection``): may put what is queued into another form, last before TLS.
 - ``IoThread`` (``io_thread``): a selector that owns many connections. *One TLS object is touched by
   one thread for its whole life*; all other threads hand work over through the thread's inbox.
 - ``server_end_point`` (``channel_binding``): what a login may be bound to.

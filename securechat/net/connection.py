@@ -15,7 +15,7 @@ from securechat.net.tls_pipe import TlsPipe
 if TYPE_CHECKING:
     from securechat.net.io_thread import IoThread
 
-__all__ = ["RECEIVE_BYTES", "Connection", "ConnectionHandler"]
+__all__ = ["RECEIVE_BYTES", "Connection", "ConnectionHandler", "Encoder"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,20 @@ class ConnectionHandler(Protocol):
 
         ``error`` is ``None`` when we closed it or the other side did so in good order.
         """
+
+
+class Encoder(Protocol):
+    """What puts queued data into another form, last thing before it is encrypted.
+
+    So that the same bytes can be queued for many connections, of which some speak a protocol with
+    frames. All calls come on the connection's I/O thread.
+    """
+
+    def encode(self, data: bytes) -> bytes:
+        """Return the form in which ``data`` is sent. It is what was queued, cut anywhere."""
+
+    def finish(self) -> bytes:
+        """Return what is sent last, before TLS says that no more will come. Called once."""
 
 
 class _Nobody:
@@ -82,6 +96,7 @@ class Connection:
         "_state",
         "_unsent",
         "dirty",
+        "encoder",
         "thread",
         "writing",
     )
@@ -98,6 +113,7 @@ class Connection:
         self.thread = thread
         self.dirty = False  # listed by the thread for the flush at the end of the turn
         self.writing = False  # the selector watches for room in the socket
+        self.encoder: Encoder | None = None  # set by the handler, when it is made
         self._socket = sock
         self._pipe = pipe
         self._send_limit_bytes = send_limit_bytes
@@ -243,10 +259,11 @@ class Connection:
             data = self._unsent
             if data is None:
                 if self._queue and self._pipe.handshake_done:
-                    self._encrypt()
+                    if not self._encrypt():
+                        continue
                 elif self._state is _State.CLOSING:
                     self._state = _State.HALF_CLOSED
-                    self._pipe.close()
+                    self._say_goodbye()
                 data = self._unsent = self._pipe.take()
                 if not data:
                     self._unsent = None
@@ -259,19 +276,33 @@ class Connection:
             if not self._queue and not self.writing and self._state is _State.OPEN:
                 return True
 
-    def _encrypt(self) -> None:
+    def _encrypt(self) -> bool:
+        """Encrypt what is queued, up to a limit; whether there was anything to encrypt."""
         data = self._queue[0] if len(self._queue) == 1 else b"".join(self._queue)
         self._queue.clear()
         if len(data) > _ENCRYPT_BYTES:
             self._queue.append(data[_ENCRYPT_BYTES:])
             data = data[:_ENCRYPT_BYTES]
         self._queued_bytes -= len(data)
+        if self.encoder is not None:
+            data = self.encoder.encode(data)
+            if not data:
+                return False
         self._pipe.send(data)
+        return True
+
+    def _say_goodbye(self) -> None:
+        if self.encoder is not None and self._pipe.handshake_done:
+            last = self.encoder.finish()
+            if last:
+                self._pipe.send(last)
+        self._pipe.close()
 
     def _fail(self, error: TlsError) -> None:
         # Nothing more can be encrypted, but the alert shall arrive that says why; see LINGER_S.
         self._queue.clear()
         self._queued_bytes = 0
+        self.encoder = None
         self._end(error)
 
     def _end(self, error: TlsError | None) -> None:

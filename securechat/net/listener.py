@@ -53,6 +53,7 @@ class Listener:
 
     :param addresses: hosts and ports. A name stands for all its addresses, of which at least one
         must be usable here. Port 0 takes a free one.
+    :param name: of the thread.
     :param accept: called on the accept thread with each new socket and the address of the other
         side (an IP address); it owns the socket from then on and must not block.
     :raises NetworkError: an address is taken, not ours, or not allowed.
@@ -62,8 +63,11 @@ class Listener:
         self,
         addresses: Iterable[tuple[str, int]],
         accept: Callable[[socket.socket, str], None],
+        *,
+        name: str = "accept",
     ) -> None:
         self._accept = accept
+        self._name = name
         self._sockets: list[socket.socket] = []
         try:
             for host, port in addresses:
@@ -81,7 +85,7 @@ class Listener:
 
     def start(self, on_crash: Callable[[BaseException], None] | None = None) -> None:
         """Begin to accept."""
-        self._thread = start_thread("accept", self._run, on_crash=on_crash)
+        self._thread = start_thread(self._name, self._run, on_crash=on_crash)
 
     def stop(self) -> None:
         """Accept no more; close the sockets; wait for the thread."""

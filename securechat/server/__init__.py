@@ -7,6 +7,8 @@ each effect once for each capability set and posts it to the I/O threads.
 
 - ``config``          the TOML file, checked whole; ``cli`` is the console script
 - ``relay``           builds the parts, starts and stops them
+- ``admission``       how many connections each address may have
+- ``websocket``       what lies between a browser's connection and its session
 - ``session``         one connection of one device; ``sessions`` the lock-guarded registry of all
 - ``dispatch``        the command table; ``context`` how a handler answers
 - ``commands/``       one module for each command group

@@ -8,6 +8,7 @@ flags override the file, the file overrides the defaults.
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import json
 import tomllib
 from collections import Counter
@@ -24,11 +25,13 @@ from securechat.store.passwords import Argon2Parameters, needs_upgrade
 __all__ = [
     "AccountsConfig",
     "Config",
+    "GatewayConfig",
     "LimitsConfig",
     "OperatorConfig",
     "ServerConfig",
     "StoreConfig",
     "TlsConfig",
+    "WebSocketConfig",
     "load_config",
     "print_default_config",
 ]
@@ -95,8 +98,18 @@ def _optional_path(value: Any) -> Path | None:
 
 
 def _addresses(value: Any) -> tuple[tuple[str, int], ...]:
-    allowed = 'a list of addresses such as ["127.0.0.1:6697", "[::1]:6697"]'
-    if not isinstance(value, list) or not value:
+    found = _optional_addresses(value)
+    if not found:
+        raise _Bad(_ADDRESSES)
+    return found
+
+
+_ADDRESSES: Final = 'a list of addresses such as ["127.0.0.1:6697", "[::1]:6697"]'
+
+
+def _optional_addresses(value: Any) -> tuple[tuple[str, int], ...]:
+    allowed = _ADDRESSES
+    if not isinstance(value, list):
         raise _Bad(allowed)
     found = []
     for item in value:
@@ -110,6 +123,29 @@ def _addresses(value: Any) -> tuple[tuple[str, int], ...]:
             raise _Bad(f"{allowed}; {_toml(item)}: no such host")
         found.append((host, port))
     return tuple(found)
+
+
+def _texts(allowed: str, test: Callable[[str], bool]) -> Check:
+    def check(value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            raise _Bad(allowed)
+        for item in value:
+            if not isinstance(item, str) or not test(item):
+                raise _Bad(f"{allowed}; not {_toml(item)}")
+        return tuple(value)
+
+    return check
+
+
+def _is_origin(value: str) -> bool:
+    scheme, _, rest = value.partition("://")
+    if value == "*":
+        return True
+    return bool(scheme and rest) and value.isascii() and not set(rest) & set("/?#@ ")
+
+
+def _is_gateway_name(value: str) -> bool:
+    return 1 <= len(value) <= 40 and value.isprintable()
 
 
 def _single_line(value: str) -> bool:
@@ -175,6 +211,26 @@ class TlsConfig:
     )
     minimum_version: TlsVersion = _setting(
         "1.3", _choice("1.2", "1.3"), 'The oldest TLS that is accepted. "1.2" for old clients.'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketConfig:
+    """Chat from web pages: IRC over WebSocket (wss://), with the same certificate."""
+
+    listen: tuple[tuple[str, int], ...] = _setting(
+        (),
+        _optional_addresses,
+        "Where to listen for WebSocket, as in [server]; on ports of its own. Empty: nowhere.",
+    )
+    origins: tuple[str, ...] = _setting(
+        (),
+        _texts(
+            'a list of origins such as ["https://chat.example.org"], or ["*"]',
+            _is_origin,
+        ),
+        "The web pages that may connect, each as scheme://host or scheme://host:port in lower case,"
+        ' with no path. "*": any page. Empty: none. What is not a browser needs no permission.',
     )
 
 
@@ -313,6 +369,61 @@ class OperatorConfig:
         "", _password_hash, 'Made by "securechat-server hash-password"; never the password itself.'
     )
 
+    @staticmethod
+    def lacking(given: set[str]) -> str:
+        """Return which settings there should be besides those ``given``."""
+        return "" if {"name", "password_hash"} <= given else "a name and a password_hash"
+
+
+def _networks(value: Any) -> tuple[str, ...]:
+    allowed = 'a list of networks such as ["192.0.2.7", "2001:db8::/64"]'
+    if not isinstance(value, list):
+        raise _Bad(allowed)
+    try:
+        return tuple(str(ipaddress.ip_network(item)) for item in value if _string(item, allowed))
+    except ValueError as error:
+        raise _Bad(f"{allowed}; {error}") from error
+
+
+def _string(value: Any, allowed: str) -> bool:
+    if not isinstance(value, str):  # ip_network takes numbers too
+        raise _Bad(allowed)
+    return True
+
+
+def _fingerprint(value: Any) -> str:
+    plain = value.replace(":", "").lower() if isinstance(value, str) else ""
+    if len(plain) != 64 or set(plain) - set("0123456789abcdef"):
+        raise _Bad("the SHA-256 fingerprint of a certificate: 64 hexadecimal digits")
+    return plain
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """A web gateway that may say for whom it connects (WEBIRC)."""
+
+    name: str = _setting(
+        "", _text("1 to 40 printable characters", _is_gateway_name), "What the log calls it."
+    )
+    password_hash: str = _setting(
+        "", _password_hash, 'Of its password; made by "securechat-server hash-password".'
+    )
+    addresses: tuple[str, ...] = _setting(
+        (), _networks, "Its addresses, as networks. Its password needs them; its certificate, no."
+    )
+    fingerprint: str = _setting(
+        "",
+        _fingerprint,
+        "The SHA-256 fingerprint of its client certificate, which is of the client_ca.",
+    )
+
+    @staticmethod
+    def lacking(given: set[str]) -> str:
+        """Return which settings there should be besides; a certificate stands for itself."""
+        if "name" in given and ("fingerprint" in given or {"password_hash", "addresses"} <= given):
+            return ""
+        return "a name, and a fingerprint or a password_hash with addresses"
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -320,19 +431,24 @@ class Config:
 
     server: ServerConfig = ServerConfig()
     tls: TlsConfig = TlsConfig()
+    websocket: WebSocketConfig = WebSocketConfig()
     accounts: AccountsConfig = AccountsConfig()
     store: StoreConfig = StoreConfig()
     limits: LimitsConfig = LimitsConfig()
     operators: tuple[OperatorConfig, ...] = ()
+    webirc: tuple[GatewayConfig, ...] = ()
 
 
 _SECTIONS: Final[Mapping[str, type[Any]]] = {
     "server": ServerConfig,
     "tls": TlsConfig,
+    "websocket": WebSocketConfig,
     "accounts": AccountsConfig,
     "store": StoreConfig,
     "limits": LimitsConfig,
 }
+
+_LISTS: Final[Mapping[str, type[Any]]] = {"operators": OperatorConfig, "webirc": GatewayConfig}
 
 
 def load_config(
@@ -355,9 +471,13 @@ def load_config(
         if isinstance(table, dict):
             table.update(values)
     problems: list[str] = []
-    operators = tables.pop("operators", [])
+    lists: dict[str, Any] = {
+        name: _read_list(name, entry, tables.pop(name, []), problems)
+        for name, entry in _LISTS.items()
+    }
+    known = f"{', '.join(_SECTIONS)} and {', '.join(_LISTS)}"
     problems += [
-        f"[{_key(name)}]: no such section; there are {', '.join(_SECTIONS)} and operators"
+        f"[{_key(name)}]: no such section; there are {known}"
         for name in tables
         if name not in _SECTIONS
     ]
@@ -365,23 +485,29 @@ def load_config(
         name: _read(f"[{name}]", section, tables.get(name, {}), problems)
         for name, section in _SECTIONS.items()
     }
-    people = []
-    if not isinstance(operators, list):
-        problems.append("operators: write [[operators]], once for each")
-    else:
-        for table in operators:
-            people.append(_read("[[operators]]", OperatorConfig, table, problems))
-            if isinstance(table, dict) and not {"name", "password_hash"} <= set(table):
-                problems.append("[[operators]]: needs a name and a password_hash")
-    names = Counter(person.name for person in people if person.name)
+    if problems:
+        raise ConfigError([f"{path}: {p}" if path is not None else p for p in problems])
+    return Config(**lists, **sections)
+
+
+def _read_list(name: str, entry: type[T], tables: Any, problems: list[str]) -> tuple[T, ...]:
+    where = f"[[{name}]]"
+    if not isinstance(tables, list):
+        problems.append(f"{name}: write {where}, once for each")
+        return ()
+    found = []
+    for table in tables:
+        found.append(_read(where, entry, table, problems))
+        if isinstance(table, dict):
+            lacking = entry.lacking(set(table))  # type: ignore[attr-defined]
+            problems += [f"{where}: needs {lacking}"] if lacking else []
+    names = Counter(item.name for item in found if item.name)  # type: ignore[attr-defined]
     problems += [
-        f"[[operators]] name = {_toml(name)}: given {count} times, must be given once"
+        f"{where} name = {_toml(name)}: given {count} times, must be given once"
         for name, count in names.items()
         if count > 1
     ]
-    if problems:
-        raise ConfigError([f"{path}: {p}" if path is not None else p for p in problems])
-    return Config(operators=tuple(people), **sections)
+    return tuple(found)
 
 
 def _read(where: str, section: type[T], table: Any, problems: list[str]) -> T:
@@ -414,9 +540,11 @@ def print_default_config() -> str:
         for item in dataclasses.fields(section):
             lines += ["", *_comment(item.metadata["doc"])]
             lines.append(f"{item.name} = {_toml(item.default)}")
-    lines += ["", "# Operators of the relay, once for each:", "# [[operators]]"]
-    for item in dataclasses.fields(OperatorConfig):
-        lines += [f'# {item.name} = "…"  # {item.metadata["doc"]}']
+    for name, entry in _LISTS.items():
+        lines += ["", f"# {entry.__doc__} Once for each:", f"# [[{name}]]"]
+        for item in dataclasses.fields(entry):
+            shown = '"…"' if item.default == "" else '["…"]'
+            lines += [f"# {item.name} = {shown}  # {item.metadata['doc']}"]
     return "\n".join(lines) + "\n"
 
 
@@ -439,8 +567,8 @@ def _toml(value: Any) -> str:
             return json.dumps(str(value), ensure_ascii=False)
         case str():
             return json.dumps(value, ensure_ascii=False)
-        case tuple():  # the addresses
-            return _toml([format_address(host, port) for host, port in value])
+        case tuple():  # texts, or addresses
+            return _toml([v if isinstance(v, str) else format_address(*v) for v in value])
         case list():
             return f"[{', '.join(map(_toml, value))}]"
         case dict():

@@ -23,7 +23,7 @@ the effects are delivered; it must not block."""
 
 
 class EventLog:
-    """Puts events in order, applies them, keeps and delivers their effects. Guarded by the network lock."""
+    """Puts events in order, applies, keeps and delivers them. Guarded by the network lock."""
 
     def __init__(
         self, network: Network, delivery: Delivery, keepers: Iterable[Keeper] = ()

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
+import itertools
 import logging
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
 from securechat.irc.casemapping import fold
 from securechat.net.channel_binding import certificate_in, server_end_point
-from securechat.net.connection import Connection
+from securechat.net.connection import Connection, ConnectionHandler
 from securechat.net.io_thread import IoThread
-from securechat.net.limits import AddressCounter
 from securechat.net.listener import Listener, format_address
 from securechat.net.locks import make_lock
 from securechat.net.timers import Clock
 from securechat.net.tls import server_context
 from securechat.net.tls_pipe import TlsPipe
+from securechat.server.admission import Admission
 from securechat.server.authentication import Authenticator
-from securechat.server.cloak import network_of
 from securechat.server.commands import COMMANDS
 from securechat.server.config import Config
 from securechat.server.delivery.delivery import Delivery
@@ -34,6 +34,8 @@ from securechat.server.services import Services
 from securechat.server.session import Session
 from securechat.server.sessions import SessionRegistry
 from securechat.server.store_thread import StoreThread
+from securechat.server.websocket import ALPN as WEB_ALPN
+from securechat.server.websocket import WebSocketHandler
 
 __all__ = ["ALPN", "Relay"]
 
@@ -41,6 +43,9 @@ _log = logging.getLogger(__name__)
 
 ALPN: Final = "irc"
 """The application protocol (RFC 7301, registered by IANA for IRC)."""
+
+_MakeHandler = Callable[[Callable[[Connection], Session], Connection], ConnectionHandler]
+"""Makes the handler of a connection, given what makes its session."""
 
 _GOODBYE_S: Final = 1.5
 """How long the last lines to the clients may take when the relay stops, in seconds."""
@@ -68,17 +73,17 @@ class Relay:
         self._config = config
         self._ending = ending
         self.crash: BaseException | None = None
-        self._tls = server_context(
-            config.tls.certificate,
-            config.tls.key,
-            client_ca=config.tls.client_ca,
-            minimum_version=config.tls.minimum_version,
-            protocols=(ALPN,),
+        self._admission = Admission(
+            config.limits.connections,
+            config.limits.connections_per_address,
+            [network for gateway in config.webirc for network in gateway.addresses],
         )
-        self._addresses = AddressCounter()
+        self._listeners: list[Listener] = []
         with contextlib.ExitStack() as undo:
-            self._listener = Listener(config.server.listen, self._accept)
-            undo.callback(self._listener.stop)
+            undo.callback(self._stop_listening)
+            self._listen("accept", config.server.listen, ALPN, lambda make, c: make(c))
+            if config.websocket.listen:
+                self._listen("accept-websocket", config.websocket.listen, WEB_ALPN, self._on_web)
             self._store = StoreThread(config.store.path)
             undo.callback(self._store.close)
             self._hashers = HashWorkers()
@@ -89,24 +94,32 @@ class Relay:
             IoThread(f"io-{n}", clock=clock, on_crash=self._crashed)
             for n in range(config.server.io_threads)
         ]
-        self._next = 0
+        self._turn = itertools.cycle(self._threads)  # safe from any thread: one step in C
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """Where the relay listens, with the ports that were taken for 0."""
-        return self._listener.addresses
+        return self._listeners[0].addresses
+
+    @property
+    def websocket_addresses(self) -> list[tuple[str, int]]:
+        """The same for WebSocket; often empty."""
+        return [address for listener in self._listeners[1:] for address in listener.addresses]
 
     def start(self) -> None:
         """Begin to accept connections."""
         for thread in self._threads:
             thread.start(self._threads)
-        self._listener.start(self._crashed)
+        for listener in self._listeners:
+            listener.start(self._crashed)
         for address in self.addresses:
             _log.info("listening on %s", format_address(*address))
+        for address in self.websocket_addresses:
+            _log.info("listening on %s for WebSocket", format_address(*address))
 
     def stop(self, reason: str) -> None:
         """Tell every client the reason, close all connections, the store, the threads. Blocks."""
-        self._listener.stop()
+        self._stop_listening()
         for session in self.services.registry.snapshot():
             session.connection.thread.post(partial(session.dismiss, reason))
         for thread in self._threads:
@@ -149,43 +162,58 @@ class Relay:
             channel_binding=server_end_point(shown) if shown is not None else None,
         )
 
-    def _accept(self, sock: socket.socket, address: str) -> None:
-        """Give a new connection to an I/O thread; on the accept thread."""
-        limits = self._config.limits
-        if self._addresses.total() >= limits.connections:  # the registry may be a turn behind
-            _log.warning("refused %s: all %d connections are in use", address, limits.connections)
+    def _listen(
+        self,
+        name: str,
+        addresses: Iterable[tuple[str, int]],
+        protocol: str,
+        make_handler: _MakeHandler,
+    ) -> None:
+        """Listen for one protocol, on a thread of its own."""
+        config = self._config.tls
+        context = server_context(
+            config.certificate,
+            config.key,
+            client_ca=config.client_ca,
+            minimum_version=config.minimum_version,
+            protocols=(protocol,),
+        )
+
+        def accept(sock: socket.socket, address: str) -> None:
+            pipe = TlsPipe(context, required_protocols=(protocol,))
+            self._accept(sock, address, pipe, make_handler)
+
+        self._listeners.append(Listener(addresses, accept, name=name))
+
+    def _stop_listening(self) -> None:
+        for listener in self._listeners:
+            listener.stop()
+
+    def _accept(
+        self, sock: socket.socket, address: str, pipe: TlsPipe, make_handler: _MakeHandler
+    ) -> None:
+        """Give a new connection to an I/O thread; on an accept thread."""
+        seat = self._admission.take(address)
+        if seat is None:
             sock.close()
             return
-        pipe = TlsPipe(self._tls, required_protocols=(ALPN,))
-        place = network_of(address)
-        count = self._addresses.add(place)
-        refusal = ""
-        most = limits.connections_per_address
-        if most and count > most and not ipaddress.ip_address(place.partition("/")[0]).is_loopback:
-            refusal = "Too many connections from your address"
-            _log.warning("refused %s: %d connections from there", address, count)
-            if count > 2 * most:  # not worth a handshake any more
-                self._addresses.remove(place)
-                sock.close()
-                return
-        thread = self._threads[self._next]
-        self._next = (self._next + 1) % len(self._threads)
-
-        def make_session(connection: Connection) -> Session:
-            return Session(
-                self.services,
-                connection,
-                address,
-                refusal=refusal,
-                ended=lambda: self._addresses.remove(place),
-            )
-
-        thread.adopt(
+        limits = self._config.limits
+        next(self._turn).adopt(
             sock,
             pipe,
-            make_session,
+            partial(make_handler, partial(Session, self.services, seat=seat)),
             handshake_timeout_s=limits.handshake_timeout_s,
             send_limit_bytes=limits.sendq_bytes,
+        )
+
+    def _on_web(
+        self, make_session: Callable[[Connection], Session], connection: Connection
+    ) -> ConnectionHandler:
+        return WebSocketHandler(
+            connection,
+            make_session,
+            origins=self._config.websocket.origins,
+            timeout_s=self._config.limits.handshake_timeout_s,
         )
 
     def _crashed(self, error: BaseException) -> None:

@@ -12,6 +12,7 @@ from securechat.irc.message import Message
 from securechat.net.connection import Connection
 from securechat.net.limits import TokenBucket
 from securechat.net.timers import Timer
+from securechat.server.admission import Seat
 from securechat.server.cloak import cloak
 from securechat.server.context import Context, end_line
 from securechat.server.dispatch import dispatch, run
@@ -45,20 +46,18 @@ class Session:
         "_batches",
         "_bucket",
         "_closed",
-        "_ended",
         "_going_on",
         "_input",
         "_input_bytes",
         "_leaving",
         "_lines",
         "_pinged",
-        "_refusal",
+        "_seat",
         "_seen",
         "_services",
         "_throttle",
         "_timer",
         "account",
-        "address",
         "cap_version",
         "caps",
         "certificate",
@@ -76,20 +75,16 @@ class Session:
         self,
         services: Services,
         connection: Connection,
-        address: str,
         *,
-        refusal: str = "",
-        ended: Callable[[], None] = lambda: None,
+        seat: Seat,
     ) -> None:
-        """Begin with the connection. With a ``refusal`` the client is only told that; ``ended`` is
-        called when it is over.
+        """Begin with the connection. With a refusal in ``seat`` the client is only told that; the
+        session leaves the seat when it is over.
         """
         self._services = services
-        self._refusal = refusal
-        self._ended = ended
+        self._seat = seat
         self.connection = connection
-        self.address = address
-        self.host = cloak(services.cloak_secret, address)
+        self.host = cloak(services.cloak_secret, seat.address)
         self.id = services.registry.new_id()
         self.registration = Registration()
         self.caps = 0
@@ -126,8 +121,8 @@ class Session:
         self.certificate = pipe.peer_certificate
         self.tls = f"{pipe.version}, {pipe.cipher}"
         _log.info("connect %s from %s (%s)", self.label, self.address, self.tls)
-        if self._refusal:
-            self.close(self._refusal)
+        if self._seat.refusal:
+            self.close(self._seat.refusal)
             return
         limits = self._services.config.limits
         self._set_timer(limits.registration_timeout_s, self._registration_late)
@@ -153,6 +148,11 @@ class Session:
             self._end(str(error) if error is not None else "Connection closed")
 
     # ---- for handlers ----
+
+    @property
+    def address(self) -> str:
+        """Where the client is: an IP address, for the log, limits and operators."""
+        return self._seat.address
 
     @property
     def channel_binding(self) -> bytes | None:
@@ -283,7 +283,7 @@ class Session:
         self._input_bytes = 0
         services = self._services
         services.registry.remove(self)
-        self._ended()
+        self._seat.leave()
         # What never came to a handshake has no line that tells its address.
         who = self.label if self.tls else f"{self.label} from {self.address}"
         _log.info("disconnect %s: %s", who, reason)

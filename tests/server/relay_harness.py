@@ -22,11 +22,13 @@ from securechat.net.channel_binding import server_end_point
 from securechat.server.config import (
     AccountsConfig,
     Config,
+    GatewayConfig,
     LimitsConfig,
     OperatorConfig,
     ServerConfig,
     StoreConfig,
     TlsConfig,
+    WebSocketConfig,
 )
 from securechat.server.relay import Relay
 from securechat.server.session import Session
@@ -78,7 +80,7 @@ class Certificates:
 def make_certificates(folder: Path) -> Certificates:
     made = Certificates(folder, trustme.CA(), trustme.CA())
     made.ca.cert_pem.write_to_path(made.ca_file)
-    issued = made.ca.issue_cert("localhost", "127.0.0.1")
+    issued = made.ca.issue_cert("localhost", "127.0.0.1", "chat.example.org", "other.example.org")
     issued.private_key_and_cert_chain_pem.write_to_path(made.server_file)
     return made
 
@@ -106,16 +108,20 @@ class Client:
     def send_bytes(self, data: bytes) -> None:
         self.sock.sendall(data)
 
+    def receive(self) -> bytes:
+        """Return what comes next. Raises ``Closed`` at the end of the connection."""
+        try:
+            data = self.sock.recv(65_536)
+        except ConnectionError as error:
+            raise Closed from error
+        if not data:
+            raise Closed
+        return data
+
     def read(self) -> Message:
         """Return the next message. Raises ``Closed`` at the end of the connection."""
         while b"\n" not in self._buffer:
-            try:
-                data = self.sock.recv(65_536)
-            except ConnectionError as error:
-                raise Closed from error
-            if not data:
-                raise Closed
-            self._buffer += data
+            self._buffer += self.receive()
         line, _, self._buffer = self._buffer.partition(b"\n")
         assert line.endswith(b"\r"), line
         self.lines.append(line[:-1])
@@ -279,21 +285,32 @@ class RunningRelay:
         self.sockets.append(sock)
         return sock
 
+    def connect_from(self, address: str) -> socket.socket:
+        """Have the relay accept a connection as if from ``address``; return the client's end."""
+        ours, theirs = socket.socketpair()
+        ours.settimeout(LONG_TIMEOUT_S)
+        self.sockets.append(ours)
+        self.relay._listeners[0]._accept(theirs, address)
+        return ours
+
     def connect(
         self,
         *,
         certificate: Path | None = None,
         alpn: Iterable[str] = ("irc",),
         newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+        address: str = "",
+        host: str = "localhost",
     ) -> Client:
-        """Connect and do the handshake."""
+        """Connect and do the handshake; as if from ``address``, asking for the name ``host``."""
         context = ssl.create_default_context(cafile=str(self.certificates.ca_file))
         context.maximum_version = newest
         if certificate is not None:
             context.load_cert_chain(certificate)
         if alpn:
             context.set_alpn_protocols(list(alpn))
-        sock = context.wrap_socket(self.connect_tcp(), server_hostname="localhost")
+        tcp = self.connect_from(address) if address else self.connect_tcp()
+        sock = context.wrap_socket(tcp, server_hostname=host)
         self.sockets.append(sock)
         client = Client(sock)
         self.clients.append(client)
@@ -363,7 +380,9 @@ def make_config(
     tls: dict[str, Any] | None = None,
     accounts: dict[str, Any] | None = None,
     limits: dict[str, Any] | None = None,
+    websocket: dict[str, Any] | None = None,
     operators: tuple[OperatorConfig, ...] = (),
+    webirc: tuple[GatewayConfig, ...] = (),
 ) -> Config:
     """Return the default configuration, but with cheap hashes and no flood limit, and changes."""
     return dataclasses.replace(
@@ -381,4 +400,6 @@ def make_config(
         store=StoreConfig(path=database),
         limits=LimitsConfig(**{"commands_per_s": 0.0} | (limits or {})),
         operators=operators,
+        webirc=webirc,
+        websocket=WebSocketConfig(**(websocket or {})),
     )

@@ -14,6 +14,7 @@ from securechat.server import config as config_module
 from securechat.server.config import (
     AccountsConfig,
     Config,
+    GatewayConfig,
     LimitsConfig,
     OperatorConfig,
     ServerConfig,
@@ -24,7 +25,7 @@ from securechat.store.passwords import Argon2Parameters, hash_password
 
 PASSWORD_HASH = hash_password("correct horse", Argon2Parameters(8, 1, 1))
 
-SECTIONS = {field.name: type(field.default) for field in dataclasses.fields(Config)[:-1]}
+SECTIONS = {field.name: type(field.default) for field in dataclasses.fields(Config)[:-2]}
 
 NO_STRING = ("1", "true", "[]", "{}", "1979-05-27")
 NO_WHOLE_NUMBER = ('"1"', "true", "1.5", "[1]", "nan", "inf", "-1")
@@ -50,6 +51,13 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "key": NO_PATH,
         "client_ca": tuple(value for value in NO_PATH if value != '""'),
         "minimum_version": (*NO_STRING, '""', "1.3", '"1.1"', '"1.4"', '"TLSv1.3"'),
+    },
+    "websocket": {
+        "listen": ('"localhost:6698"', "1", "{}", "[1]", '["localhost"]'),
+        "origins": (
+            *('"*"', "1", "[1]", '["chat.example.org"]', '["https://"]', '["://a"]'),
+            *('["https://a/"]', '["https://a/b"]', '["https://u@a"]', '["https://é"]'),
+        ),
     },
     "accounts": {
         "registration": (*NO_STRING, '""', '"Open"', '"free"'),
@@ -135,10 +143,11 @@ def test_the_printed_default_file_explains_every_setting():
     lines = print_default_config().splitlines()
     for section, settings in BAD.items():
         at = lines.index(f"[{section}]")
+        end = next((n for n in range(at + 1, len(lines)) if lines[n].startswith("[")), len(lines))
         for key in settings:
-            (place,) = [n for n in range(at, len(lines)) if lines[n].startswith(f"{key} = ")]
+            (place,) = [n for n in range(at, end) if lines[n].startswith(f"{key} = ")]
             assert lines[place - 1].startswith("# ")
-    for key in ("[[operators]]", "name = ", "password_hash = "):
+    for key in ("[[operators]]", "[[webirc]]", "name = ", "password_hash = ", "fingerprint = "):
         assert any(line.startswith(f"# {key}") for line in lines)
 
 
@@ -288,9 +297,8 @@ def test_all_mistakes_are_named_at_once(write):
 
 def test_an_unknown_setting_names_those_that_exist(write):
     assert problems(write("[store]\nfile = 1")) == ["[store] file: no such setting; there are path"]
-    assert problems(write("[stores]")) == [
-        "[stores]: no such section; there are server, tls, accounts, store, limits and operators"
-    ]
+    known = "server, tls, websocket, accounts, store, limits and operators, webirc"
+    assert problems(write("[stores]")) == [f"[stores]: no such section; there are {known}"]
 
 
 @pytest.mark.parametrize("section", BAD)
@@ -393,3 +401,58 @@ def test_operators_are_a_list_of_tables(write):
 def test_the_configuration_does_not_change():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().server.name = "other.name"  # type: ignore[misc]
+
+
+# ---- web gateways ----
+
+FINGERPRINT = "AB:" * 31 + "ab"
+
+
+def test_web_gateways(write):
+    config = load_config(
+        write(
+            f"""
+            [[webirc]]
+            name = "kiwi"
+            password_hash = "{PASSWORD_HASH}"
+            addresses = ["192.0.2.7", "2001:db8::/64"]
+            [[webirc]]
+            name = "other"
+            fingerprint = "{FINGERPRINT}"
+            """
+        )
+    )
+    assert config.webirc == (
+        GatewayConfig("kiwi", PASSWORD_HASH, ("192.0.2.7/32", "2001:db8::/64"), ""),
+        GatewayConfig("other", "", (), "ab" * 32),
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("name", ('""', "1", r'"a\nb"', f'"{"a" * 41}"')),
+        ("password_hash", ('"secret"', "1")),
+        ("addresses", ('"192.0.2.7"', "1", "[1]", '["localhost"]', '["192.0.2.7/24"]')),
+        ("fingerprint", ('""', '"ab"', "1", f'"{"g" * 64}"')),
+    ],
+)
+def test_bad_settings_of_web_gateways(write, key, values):
+    rest = {"name": '"kiwi"', "fingerprint": f'"{FINGERPRINT}"'}
+    for value in values:
+        lines = [f"{name} = {text}" for name, text in (rest | {key: value}).items()]
+        (problem,) = problems(write("\n".join(["[[webirc]]", *lines])))
+        assert problem.startswith(f"[[webirc]] {key} = ")
+
+
+def test_web_gateways_that_nobody_could_know(write):
+    """A password without an address, or an address without a password, is not enough."""
+    missing = "[[webirc]]: needs a name, and a fingerprint or a password_hash with addresses"
+    for line in (
+        "",
+        'name = "kiwi"',
+        f'fingerprint = "{FINGERPRINT}"',
+        f'name = "kiwi"\npassword_hash = "{PASSWORD_HASH}"',
+        'name = "kiwi"\naddresses = ["192.0.2.7"]',
+    ):
+        assert problems(write(f"[[webirc]]\n{line}")) == [missing]

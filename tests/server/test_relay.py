@@ -43,11 +43,8 @@ def pairs() -> Iterator[list[socket.socket]]:
 
 def accept(relay: RunningRelay, address: str, pairs: list[socket.socket]) -> socket.socket:
     """Have the relay accept a connection as if from ``address``; return the client's end."""
-    ours, theirs = socket.socketpair()
-    ours.settimeout(LONG_TIMEOUT_S)
-    pairs.append(ours)
-    relay.relay._accept(theirs, address)
-    return ours
+    pairs.append(relay.connect_from(address))
+    return pairs[-1]
 
 
 def wrap(relay: RunningRelay, sock: socket.socket, pairs: list[socket.socket]) -> Client:
