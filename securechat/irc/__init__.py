@@ -17,6 +17,7 @@ all speak through it.
 - ``isupport``      the 005 tokens
 - ``sasl``          PLAIN, SCRAM-SHA-256(-PLUS), EXTERNAL, both sides
 - ``batch``         collecting batched messages
+- ``multiline``     messages of several lines as one text
 - ``text``          cutting text to a size in bytes
 - ``ctcp``, ``formatting``  what clients put inside a text
 

@@ -22,6 +22,7 @@ BITS: Final[dict[str, int]] = {
             "batch",
             "cap-notify",
             "draft/account-registration",
+            "draft/multiline",
             "echo-message",
             "extended-join",
             "invite-notify",
@@ -49,6 +50,7 @@ EXTENDED_JOIN: Final = BITS["extended-join"]
 INVITE_NOTIFY: Final = BITS["invite-notify"]
 LABELED_RESPONSE: Final = BITS["labeled-response"]
 MESSAGE_TAGS: Final = BITS["message-tags"]
+MULTILINE: Final = BITS["draft/multiline"]
 MULTI_PREFIX: Final = BITS["multi-prefix"]
 SASL: Final = BITS["sasl"]
 SERVER_TIME: Final = BITS["server-time"]

@@ -327,6 +327,16 @@ class LimitsConfig:
         "Commands of one client that are done each second, after a burst; 0 for no limit.",
     )
     command_burst: int = _setting(40, _number(1, 1_000_000), "How many may come at once.")
+    multiline_bytes: int = _setting(
+        4_096,
+        _number(512, 65_536),
+        "Bytes of text in one message of several lines (draft/multiline).",
+    )
+    multiline_lines: int = _setting(
+        32,
+        _number(2, 1_000),
+        "Lines in one such message. Clients that do not know them get all lines at once.",
+    )
     channels_per_user: int = _setting(100, _number(1, 100_000), "Channels one user may be in.")
     list_entries: int = _setting(100, _number(1, 10_000), "Entries in a channel's ban list.")
     targets: int = _setting(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from securechat.irc import capabilities as caps
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from securechat.server.services import Services
     from securechat.server.session import Session
 
-__all__ = ["LABEL_BYTES", "Context", "as_middle", "end_line"]
+__all__ = ["LABEL_BYTES", "Context", "as_middle", "end_line", "in_batch"]
 
 LABEL_BYTES: Final = 64
 """Longest label, in bytes: "The value MUST NOT exceed 64 bytes"."""
@@ -155,12 +155,15 @@ class Context:
         elif len(self._lines) == 1:
             tags, body = self._lines[0]
             self._lines = [(f"{tag};{tags}" if tags else tag, body)]
+        elif _is_batch(self._lines):
+            # "An existing type applicable to the entire response"
+            tags, body = self._lines[0]
+            self._lines[0] = f"{tag};{tags}" if tags else tag, body
         else:
             reference = self.session.new_batch_reference()
-            inner = f"batch={reference}"
             self._lines = [
                 (tag, f":{name} BATCH +{reference} labeled-response"),
-                *((f"{inner};{tags}" if tags else inner, body) for tags, body in self._lines),
+                *in_batch(reference, self._lines),
                 ("", f":{name} BATCH -{reference}"),
             ]
 
@@ -170,6 +173,26 @@ def end_line(tags: str, body: str) -> bytes:
     if len(body) * 4 > BODY_BYTES:
         body = cut_text(body, BODY_BYTES)
     return (f"@{tags} {body}\r\n" if tags else body + "\r\n").encode()
+
+
+def in_batch(reference: str, lines: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return ``lines`` (tags, rest) as the content of an open batch.
+
+    Those inside a batch of their own have its tag, as the first one, and keep it.
+    """
+    tag = f"batch={reference}"
+    return [
+        (tags if tags.startswith("batch=") else f"{tag};{tags}" if tags else tag, body)
+        for tags, body in lines
+    ]
+
+
+def _is_batch(lines: Sequence[tuple[str, str]]) -> bool:
+    """Whether ``lines`` are one batch and nothing else."""
+    _, verb, start, *_ = [*lines[0][1].split(" ", 3), "", ""]
+    if verb != "BATCH" or not start.startswith("+"):
+        return False
+    return lines[-1][1].split(" ")[1:] == ["BATCH", f"-{start[1:]}"]
 
 
 def as_middle(text: str) -> str:

@@ -80,6 +80,8 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "input_queue_bytes": (*NO_WHOLE_NUMBER, "4607", "16777217"),
         "commands_per_s": (*NO_NUMBER, "1000001"),
         "command_burst": (*NO_WHOLE_NUMBER, "0", "1000001"),
+        "multiline_bytes": (*NO_WHOLE_NUMBER, "511", "65537"),
+        "multiline_lines": (*NO_WHOLE_NUMBER, "1", "1001"),
         "channels_per_user": (*NO_WHOLE_NUMBER, "0", "100001"),
         "list_entries": (*NO_WHOLE_NUMBER, "0", "10001"),
         "targets": (*NO_WHOLE_NUMBER, "0", "101"),

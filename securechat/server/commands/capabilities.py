@@ -71,7 +71,7 @@ def _pause_registration(context: Context) -> None:
 
 
 def _offer(context: Context, version: int) -> list[str]:
-    accounts = context.services.config.accounts
+    accounts, limits = context.services.config.accounts, context.services.config.limits
     offered = [name for name in caps.BITS if _offered(context, name)]
     if version < _VALUES_VERSION:  # even if the client has asked for more before
         return offered
@@ -82,6 +82,9 @@ def _offer(context: Context, version: int) -> list[str]:
     values = {
         "sasl": ",".join(sasl_mechanisms(context)),
         "draft/account-registration": registration,
+        "draft/multiline": (
+            f"max-bytes={limits.multiline_bytes},max-lines={limits.multiline_lines}"
+        ),
     }
     return [f"{name}={values[name]}" if name in values else name for name in offered]
 

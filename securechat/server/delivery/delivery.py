@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from securechat.net.connection import Connection
 from securechat.net.io_thread import IoThread
-from securechat.server.context import Context, end_line
+from securechat.server.context import Context
 from securechat.server.delivery import channels, messages, users
-from securechat.server.delivery.lines import TAGS, Line, to_origin
+from securechat.server.delivery.lines import LOOKS, Lines, to_origin
 from securechat.server.delivery.table import Deliverers
 from securechat.server.effects import Effect
 from securechat.server.sessions import SessionRegistry
@@ -70,7 +70,7 @@ class Delivery:
     def to_all(
         self,
         sessions: Iterable[Session],
-        line: Line,
+        lines: Lines,
         context: Context,
         needed: int = 0,
     ) -> None:
@@ -80,43 +80,41 @@ class Delivery:
             if session is not context.session:
                 others.append(session)
             elif session.caps & needed == needed:
-                to_origin(line, context)
-        self.to_sessions(others, line, needed)
+                to_origin(lines, context)
+        self.to_sessions(others, lines, needed)
 
-    def to_sessions(self, sessions: Iterable[Session], line: Line, needed: int = 0) -> None:
+    def to_sessions(self, sessions: Iterable[Session], lines: Lines, needed: int = 0) -> None:
         """Send to those of ``sessions`` that have the capabilities ``needed``; not the origin."""
-        _send(_group(s for s in sessions if s.caps & needed == needed), line)
+        _send(_group(s for s in sessions if s.caps & needed == needed), lines)
 
-    def to_room(self, channel: Channel, line: Line, context: Context) -> None:
+    def to_room(self, channel: Channel, lines: Lines, context: Context) -> None:
         """Send to all members, of whom the origin is one."""
-        self.to_channel(channel, line, skip=context.session)
-        to_origin(line, context)
+        self.to_channel(channel, lines, skip=context.session)
+        to_origin(lines, context)
 
-    def to_channel(self, channel: Channel, line: Line, *, skip: Session) -> None:
+    def to_channel(self, channel: Channel, lines: Lines, *, skip: Session) -> None:
         """Send to all members but ``skip``, through the groups kept for the channel."""
         groups = self._groups.get(channel)
         if groups is None:
             groups = self._groups[channel] = _group(self.members(channel))
-        _send(groups, line, skip.connection)
+        _send(groups, lines, skip.connection)
 
 
 def _group(sessions: Iterable[Session]) -> tuple[_Group, ...]:
     found: dict[tuple[int, IoThread], list[Connection]] = {}
     for session in sessions:
         connection = session.connection
-        found.setdefault((session.caps & TAGS, connection.thread), []).append(connection)
+        found.setdefault((session.caps & LOOKS, connection.thread), []).append(connection)
     return tuple(
         _Group(mask, thread, tuple(connections)) for (mask, thread), connections in found.items()
     )
 
 
-def _send(groups: Iterable[_Group], line: Line, skip: Connection | None = None) -> None:
+def _send(groups: Iterable[_Group], lines: Lines, skip: Connection | None = None) -> None:
     encoded: dict[int, bytes] = {}
     for group in groups:
         data = encoded.get(group.caps)
         if data is None:
-            parts = line.encode(group.caps)
-            if parts is None:
-                continue
-            data = encoded[group.caps] = end_line(*parts)
-        group.thread.send(group.connections, data, skip)
+            data = encoded[group.caps] = lines.encode(group.caps)
+        if data:
+            group.thread.send(group.connections, data, skip)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from securechat.irc import capabilities as caps
 from securechat.server import effects
 from securechat.server.context import Context
-from securechat.server.delivery.lines import Line, to_origin
+from securechat.server.delivery.lines import Lines, message_lines, to_origin
 from securechat.server.delivery.table import Deliverers
 
 if TYPE_CHECKING:
@@ -17,41 +17,33 @@ __all__ = ["DELIVERERS"]
 
 
 def _channel_message(delivery: Delivery, effect: effects.ChannelMessage, context: Context) -> None:
-    line = _message(effect, effect.channel.name)
-    delivery.to_channel(effect.channel, line, skip=context.session)
-    _echo(line, effect.kind, context)
+    lines = _lines(effect, effect.channel.name)
+    delivery.to_channel(effect.channel, lines, skip=context.session)
+    _echo(lines, effect.kind, context)
 
 
 def _direct_message(delivery: Delivery, effect: effects.DirectMessage, context: Context) -> None:
-    line = _message(effect, effect.recipient.nick)
+    lines = _lines(effect, effect.recipient.nick)
     # The copy for a message to oneself carries no label: it does not go through the context.
-    delivery.to_sessions(delivery.sessions(effect.recipient), line)
+    delivery.to_sessions(delivery.sessions(effect.recipient), lines)
     if effect.recipient is not effect.sender:
         others = [s for s in delivery.sessions(effect.sender) if s is not context.session]
-        delivery.to_sessions(others, line)
-    _echo(line, effect.kind, context)
+        delivery.to_sessions(others, lines)
+    _echo(lines, effect.kind, context)
 
 
-def _echo(line: Line, kind: str, context: Context) -> None:
+def _echo(lines: Lines, kind: str, context: Context) -> None:
     wanted = caps.ECHO_MESSAGE | (caps.MESSAGE_TAGS if kind == "TAGMSG" else 0)
     if context.session.caps & wanted == wanted:
-        to_origin(line, context)
+        to_origin(lines, context)
 
 
 def _refused(delivery: Delivery, effect: effects.Refused, context: Context) -> None:
     context.refuse(effect.refusal)
 
 
-def _message(effect: effects.ChannelMessage | effects.DirectMessage, target: str) -> Line:
-    tag_only = effect.kind == "TAGMSG"
-    body = f":{effect.author.source} {effect.kind} {target}"
-    return Line(
-        effect.stamp,
-        effect.author,
-        body if tag_only else f"{body} :{effect.text}",
-        effect.tags,
-        caps.MESSAGE_TAGS if tag_only else 0,
-    )
+def _lines(effect: effects.ChannelMessage | effects.DirectMessage, target: str) -> Lines:
+    return message_lines(effect.stamp, effect.author, effect.kind, target, effect.text, effect.tags)
 
 
 DELIVERERS: Final[Deliverers] = {
