@@ -1,12 +1,14 @@
-"""Reading the first message of a TLS connection: which application protocols are offered.
+"""Reading the first message of a TLS connection: what a client offers and asks for.
 
 ``ssl`` tells a server which protocol was agreed on, not which ones were offered, so "offered none"
 (most IRC clients) and "offered only others" (a browser that was led here) look the same to it.
-RFC 8446 section 4.1.2 has the layout, RFC 7301 the extension.
+And its way to tell the name that was asked for prints an error for each that is not ASCII.
+RFC 8446 section 4.1.2 has the layout, RFC 7301 and RFC 6066 the extensions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 __all__ = [
@@ -28,21 +30,25 @@ NO_APPLICATION_PROTOCOL: Final = bytes((21, 3, 3, 0, 2, 2, 120))
 
 _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
+_SERVER_NAME: Final = 0
 _ALPN: Final = 16
 
 
 class ClientHelloReader:
     """Reads the offered protocols off the first bytes of a client's stream. Owned by its pipe.
 
-    Each byte is looked at once, however the stream is cut.
+    Each byte is looked at once, however the stream is cut. ``server_name`` is the host that the
+    client asks for (SNI, RFC 6066) in lower case, empty if it asks for none; known once ``feed``
+    has returned a list. It is what the client says: letters of no host name are not looked for.
     """
 
-    __slots__ = ("_message", "_read_bytes", "_record", "_records")
+    __slots__ = ("_message", "_read_bytes", "_record", "_records", "server_name")
 
     def __init__(self) -> None:
         self._record = bytearray()  # the record that is not complete yet, with its header
         self._message = bytearray()  # what the records before it hold
         self._records = 0
+        self.server_name = ""
         self._read_bytes = 0
 
     def feed(self, data: bytes) -> list[str] | None:
@@ -68,10 +74,16 @@ class ClientHelloReader:
             position = end
         if self._message[0] != _CLIENT_HELLO:
             return []
+        protocols: list[str] = []
         try:
-            return _alpn(bytes(self._message[4 : self._message_end()]))
+            for kind, content in _extensions(bytes(self._message[4 : self._message_end()])):
+                if kind == _ALPN:
+                    protocols = _alpn(content)
+                elif kind == _SERVER_NAME:
+                    self.server_name = _host_name(content)
         except IndexError:
             return []
+        return protocols
 
     def _complete(self) -> bool:
         return len(self._message) >= 4 and len(self._message) >= self._message_end()
@@ -80,7 +92,7 @@ class ClientHelloReader:
         return 4 + int.from_bytes(self._message[1:4])
 
 
-def _alpn(hello: bytes) -> list[str]:
+def _extensions(hello: bytes) -> Iterator[tuple[int, bytes]]:
     position = 2 + 32  # version, random
     position += 1 + hello[position]  # session id
     position += 2 + int.from_bytes(hello[position : position + 2])  # cipher suites
@@ -89,14 +101,26 @@ def _alpn(hello: bytes) -> list[str]:
     while position + 4 <= len(hello):
         kind = int.from_bytes(hello[position : position + 2])
         end = position + 4 + int.from_bytes(hello[position + 2 : position + 4])
-        if kind == _ALPN:
-            names = []
-            position += 6
-            while position < end:
-                # Names are any bytes: RFC 8701 has clients make some up, to be ignored.
-                name = hello[position + 1 : position + 1 + hello[position]]
-                names.append(name.decode("latin-1"))
-                position += 1 + len(name)
-            return names
+        if end > len(hello):
+            raise IndexError
+        yield kind, hello[position + 4 : end]
         position = end
-    return []
+
+
+def _alpn(data: bytes) -> list[str]:
+    names = []
+    position = 2  # length of the list
+    while position < len(data):
+        # Names are any bytes: RFC 8701 has clients make some up, to be ignored.
+        name = data[position + 1 : position + 1 + data[position]]
+        names.append(name.decode("latin-1"))
+        position += 1 + len(name)
+    return names
+
+
+def _host_name(data: bytes) -> str:
+    # A list of one: its length, the kind "host name", the length of the name, the name.
+    length = int.from_bytes(data[3:5])
+    if data[2:3] != b"\0" or len(data) != 5 + length:
+        return ""
+    return data[5:].decode("ascii", "replace").lower()

@@ -41,6 +41,7 @@ class TlsPipe:
         "_server_side",
         "eof",
         "handshake_done",
+        "server_name",
     )
 
     def __init__(
@@ -62,6 +63,7 @@ class TlsPipe:
         self._required = tuple(required_protocols)
         self._hello = ClientHelloReader() if self._required else None
         self.handshake_done = False
+        self.server_name = ""  # the host asked for by the client; with required_protocols only
         self.eof = False  # the other side has said that no more will come
 
     def start(self) -> None:
@@ -167,6 +169,7 @@ class TlsPipe:
         if offered is None:
             return
         self._hello = None
+        self.server_name = hello.server_name
         if offered and not set(offered) & set(self._required):
             self._outgoing.write(NO_APPLICATION_PROTOCOL)
             raise TlsError("the client offers only other application protocols")

@@ -137,6 +137,17 @@ def _texts(allowed: str, test: Callable[[str], bool]) -> Check:
     return check
 
 
+def _is_public_name(value: str) -> bool:
+    labels = value.split(".")
+    return (
+        len(value) <= 253
+        and all(label.isascii() and label.replace("-", "a").isalnum() for label in labels)
+        and value == value.lower()
+        and labels[-1] != "localhost"
+        and not labels[-1].isdigit()  # an IPv4 address
+    )
+
+
 def _is_origin(value: str) -> bool:
     scheme, _, rest = value.partition("://")
     if value == "*":
@@ -211,6 +222,25 @@ class TlsConfig:
     )
     minimum_version: TlsVersion = _setting(
         "1.3", _choice("1.2", "1.3"), 'The oldest TLS that is accepted. "1.2" for old clients.'
+    )
+    sts_names: tuple[str, ...] = _setting(
+        (),
+        _texts('a list of host names such as ["chat.example.org"]', _is_public_name),
+        "The host names whose clients are told never to connect without TLS from then on (STS). A "
+        "client that has been told refuses the name once its certificate cannot be verified, also "
+        "where its user had switched that off: so none by default, as it is for you to say that "
+        "everybody has the CA. Clients that ask for another name, or none, are not told.",
+    )
+    sts_duration_s: int = _setting(
+        2_592_000,
+        _number(0, 315_360_000),
+        "For how many seconds they then keep to it, counted from their last visit. 0 takes it "
+        "back from those who come.",
+    )
+    sts_preload: tuple[str, ...] = _setting(
+        (),
+        _texts('a list of host names such as ["chat.example.org"]', _is_public_name),
+        "Those of sts_names that may be put into clients from the start (preload lists).",
     )
 
 

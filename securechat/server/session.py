@@ -68,6 +68,7 @@ class Session:
         "id",
         "registration",
         "sasl",
+        "server_name",
         "tls",
     )
 
@@ -92,6 +93,7 @@ class Session:
         self.account: str | None = None
         self.certificate: bytes | None = None
         self.tls = ""
+        self.server_name = ""  # the host that the client has asked for
         self.sasl: SaslExchange | None = None
         self.failed_logins = 0
         self.held = False
@@ -119,6 +121,7 @@ class Session:
         """Begin to wait for the registration."""
         pipe = self.connection.pipe
         self.certificate = pipe.peer_certificate
+        self.server_name = pipe.server_name
         self.tls = f"{pipe.version}, {pipe.cipher}"
         _log.info("connect %s from %s (%s)", self.label, self.address, self.tls)
         if self._seat.refusal:

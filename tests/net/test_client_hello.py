@@ -185,3 +185,43 @@ def test_never_reads_on_in_records() -> None:
 
 
 HELLO = captured("h2", "irc")
+
+
+# ---- the name asked for ----
+
+
+def server_name(data: bytes) -> str:
+    reader = ClientHelloReader()
+    reader.feed(data)
+    return reader.server_name
+
+
+@pytest.mark.parametrize("offer", [(), ("irc", "http/1.1")])
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("chat.example.org", "chat.example.org"), ("Chat.Example.ORG", "chat.example.org")],
+)
+def test_the_name_asked_for(offer: tuple[str, ...], host: str, name: str) -> None:
+    assert server_name(captured(*offer, host=host)) == name
+
+
+@pytest.mark.parametrize("host", [None, "192.0.2.7"])
+def test_no_name_asked_for(host: str | None) -> None:
+    assert server_name(captured(host=host)) == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"\0\x06\0\0\x03abc", "abc"),
+        (b"\0\x06\0\0\x03a\xffc", "a\ufffdc"),
+        (b"\0\x06\1\0\x03abc", ""),  # another kind of name
+        (b"\0\x06\0\0\x04abc", ""),
+        (b"\0\x06\0\0\x02abc", ""),
+        (b"\0\0", ""),
+        (b"", ""),
+    ],
+)
+def test_names_made_by_hand(content: bytes, name: str) -> None:
+    extension = b"\0\0" + len(content).to_bytes(2) + content
+    assert server_name(hello_with(extension)) == name

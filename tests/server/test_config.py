@@ -32,6 +32,11 @@ NO_WHOLE_NUMBER = ('"1"', "true", "1.5", "[1]", "nan", "inf", "-1")
 NO_NUMBER = ('"1"', "false", "[1]", "nan", "inf", "-1")
 NO_PATH = (*NO_STRING, '""', r'"a\u0000b"', '"~no-such-user-here/x"')
 
+NO_NAMES = (
+    *('"chat.example.org"', "1", "[1]", '[""]', '["Chat.example.org"]', '["a b"]', '["é.org"]'),
+    *('["localhost"]', '["relay.localhost"]', '["192.0.2.7"]', '["::1"]', '["a..b"]'),
+)
+
 # Every setting, with values (as TOML) that it must refuse.
 BAD: dict[str, dict[str, tuple[str, ...]]] = {
     "server": {
@@ -50,6 +55,9 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "certificate": NO_PATH,
         "key": NO_PATH,
         "client_ca": tuple(value for value in NO_PATH if value != '""'),
+        "sts_names": (*NO_NAMES,),
+        "sts_duration_s": (*NO_WHOLE_NUMBER, "315360001"),
+        "sts_preload": (*NO_NAMES,),
         "minimum_version": (*NO_STRING, '""', "1.3", '"1.1"', '"1.4"', '"TLSv1.3"'),
     },
     "websocket": {

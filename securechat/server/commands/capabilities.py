@@ -79,7 +79,11 @@ def _offer(context: Context, version: int) -> list[str]:
     registration = "before-connect" + (
         ",email-required" if accounts.registration == "invite" else ""
     )
+    sts = _sts(context)
+    if sts:
+        offered.append("sts")
     values = {
+        "sts": sts,
         "sasl": ",".join(sasl_mechanisms(context)),
         "draft/account-registration": registration,
         "draft/multiline": (
@@ -87,6 +91,18 @@ def _offer(context: Context, version: int) -> list[str]:
         ),
     }
     return [f"{name}={values[name]}" if name in values else name for name in offered]
+
+
+def _sts(context: Context) -> str:
+    """Return the policy for the name that the client has asked for, empty for none.
+
+    https://ircv3.net/specs/extensions/sts: cannot be requested, so it is none of the capabilities.
+    """
+    config, name = context.services.config.tls, context.session.server_name
+    if name not in config.sts_names:
+        return ""
+    preload = ",preload" if name in config.sts_preload else ""
+    return f"duration={config.sts_duration_s}{preload}"
 
 
 def _offered(context: Context, name: str) -> bool:
