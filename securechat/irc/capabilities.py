@@ -25,6 +25,7 @@ BITS: Final[dict[str, int]] = {
             "draft/multiline",
             "echo-message",
             "extended-join",
+            "extended-monitor",
             "invite-notify",
             "labeled-response",
             "message-tags",
@@ -47,6 +48,7 @@ BATCH: Final = BITS["batch"]
 CAP_NOTIFY: Final = BITS["cap-notify"]
 ECHO_MESSAGE: Final = BITS["echo-message"]
 EXTENDED_JOIN: Final = BITS["extended-join"]
+EXTENDED_MONITOR: Final = BITS["extended-monitor"]
 INVITE_NOTIFY: Final = BITS["invite-notify"]
 LABELED_RESPONSE: Final = BITS["labeled-response"]
 MESSAGE_TAGS: Final = BITS["message-tags"]

@@ -101,6 +101,11 @@ ERR_INVALIDMODEPARAM: Final = "696"
 RPL_HELPSTART: Final = "704"
 RPL_HELPTXT: Final = "705"
 RPL_ENDOFHELP: Final = "706"
+RPL_MONONLINE: Final = "730"
+RPL_MONOFFLINE: Final = "731"
+RPL_MONLIST: Final = "732"
+RPL_ENDOFMONLIST: Final = "733"
+ERR_MONLISTFULL: Final = "734"
 RPL_LOGGEDIN: Final = "900"
 RPL_LOGGEDOUT: Final = "901"
 ERR_NICKLOCKED: Final = "902"
@@ -149,6 +154,7 @@ ERROR_TEXTS: Final[Mapping[str, str]] = {
     ERR_HELPNOTFOUND: "No help available on this topic",
     ERR_INVALIDKEY: "Key is not well-formed",
     ERR_INVALIDMODEPARAM: "Invalid mode parameter",
+    ERR_MONLISTFULL: "Monitor list is full",
     ERR_NICKLOCKED: "You must use a nick assigned to you",
     ERR_SASLFAIL: "SASL authentication failed",
     ERR_SASLTOOLONG: "SASL message too long",

@@ -369,6 +369,11 @@ class LimitsConfig:
     )
     channels_per_user: int = _setting(100, _number(1, 100_000), "Channels one user may be in.")
     list_entries: int = _setting(100, _number(1, 10_000), "Entries in a channel's ban list.")
+    monitored_nicks: int = _setting(
+        100,
+        _number(1, 10_000),
+        "Nicks of whose coming and going one client may be told (MONITOR).",
+    )
     targets: int = _setting(
         4, _number(1, 100), "Targets of one command: recipients, or people to kick."
     )

@@ -3,8 +3,8 @@
 ``Network.apply`` returns them, ``delivery`` turns them into lines, ``journal`` into log lines. Each
 holds what was true when it happened (``Author``), so that it can be encoded later. An effect names
 a channel or users, never a session or a connection: a message to a room of thousands is one small
-object. All are immutable; the channels and users that they point to are not, and are looked at only
-under the network lock.
+object. Only ``watchers`` are sessions: each device has its own MONITOR list. All are immutable; the
+channels and users that they point to are not, and are looked at only under the network lock.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from securechat.irc.modes import ModeChange
-from securechat.server.events import MessageKind, Stamp
+from securechat.server.events import MessageKind, SessionId, Stamp
 from securechat.server.refusals import Refusal
 from securechat.server.state import Author, Channel, User
 
 __all__ = [
     "AccountChanged",
     "AwayChanged",
+    "CameOnline",
     "ChannelMessage",
     "ChannelModesChanged",
     "DirectMessage",
@@ -35,6 +36,7 @@ __all__ = [
     "SessionsChanged",
     "TopicChanged",
     "UserModesChanged",
+    "WentOffline",
 ]
 
 
@@ -150,6 +152,23 @@ class SessionsChanged(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class CameOnline(Effect):
+    """A nick is there now that was not. For ``watchers``."""
+
+    user: User
+    author: Author
+    watchers: tuple[SessionId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WentOffline(Effect):
+    """A nick is there no more. For ``watchers``."""
+
+    nick: str
+    watchers: tuple[SessionId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NickChanged(Effect):
     """For the user and ``audience``. ``author`` has the old nick."""
 
@@ -161,29 +180,32 @@ class NickChanged(Effect):
 
 @dataclass(frozen=True, slots=True)
 class RealnameChanged(Effect):
-    """For the user and ``audience``, where they can take it."""
+    """For the user, ``audience`` and ``watchers``, where they can take it."""
 
     user: User
     author: Author
     audience: tuple[User, ...]
+    watchers: tuple[SessionId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AwayChanged(Effect):
-    """For ``audience``, where they can take it."""
+    """For ``audience`` and ``watchers``, where they can take it."""
 
     user: User
     author: Author
     audience: tuple[User, ...]
+    watchers: tuple[SessionId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AccountChanged(Effect):
-    """For the user and ``audience``, where they can take it."""
+    """For the user, ``audience`` and ``watchers``, where they can take it."""
 
     user: User
     author: Author
     audience: tuple[User, ...]
+    watchers: tuple[SessionId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

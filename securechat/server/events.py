@@ -35,6 +35,8 @@ __all__ = [
     "SetTopic",
     "SetUserModes",
     "Stamp",
+    "Unwatch",
+    "Watch",
 ]
 
 SessionId = int
@@ -99,6 +101,20 @@ class SetAway(Event):
     """A user is away, or back when ``text`` is empty."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watch(Event):
+    """A session wants to be told when these nicks come and go (MONITOR)."""
+
+    nicks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatch(Event):
+    """A session wants to hear no more of these nicks."""
+
+    nicks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

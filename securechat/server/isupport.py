@@ -26,6 +26,7 @@ def isupport_tokens(config: Config) -> list[str]:
         "MAXLIST": f"{CHANNEL_MODES.list}:{limits.list_entries}",
         "MAXTARGETS": str(limits.targets),
         "MODES": str(limits.modes),
+        "MONITOR": str(limits.monitored_nicks),
         "NAMELEN": str(limits.realname_length),
         "NETWORK": config.server.network,
         "NICKLEN": str(limits.nick_length),
@@ -34,7 +35,7 @@ def isupport_tokens(config: Config) -> list[str]:
         "TARGMAX": (
             f"JOIN:,PART:,NAMES:{limits.targets},LIST:,WHOIS:1,"
             f"KICK:{limits.targets},PRIVMSG:{limits.targets},NOTICE:{limits.targets},"
-            f"TAGMSG:{limits.targets}"
+            f"TAGMSG:{limits.targets},MONITOR:"
         ),
         "TOPICLEN": str(limits.topic_length),
         "USERLEN": str(limits.user_length),

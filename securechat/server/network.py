@@ -29,6 +29,7 @@ class NetworkLimits:
 
     channels_per_user: int
     list_entries: int
+    monitored_nicks: int
 
 
 class Network:
@@ -43,6 +44,10 @@ class Network:
         self.sessions: dict[SessionId, User] = {}
         self.channels: dict[str, Channel] = {}  # by folded name
         self.accounts: dict[str, str] = {}  # folded name → name
+        self.monitors: dict[SessionId, dict[str, str]] = {}
+        """Session → folded nick → nick as it was given; no empty ones."""
+        self.watchers: dict[str, dict[SessionId, None]] = {}
+        """The same the other way: folded nick → sessions, in the order in which they asked."""
         self.most_users = 0
         self.mode_counts: Counter[str] = Counter()  # users with each user mode
 
@@ -72,6 +77,10 @@ class Network:
         }
         seen.pop(user.id, None)
         return tuple(seen.values())
+
+    def watching(self, nick: str) -> tuple[SessionId, ...]:
+        """Return the sessions that monitor ``nick``."""
+        return tuple(self.watchers.get(self.fold(nick), ()))
 
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state as plain values: equal states give equal snapshots."""
@@ -109,6 +118,7 @@ class Network:
                 for channel in self.channels.values()
             ],
             "accounts": dict(self.accounts),
+            "monitors": {key: list(nicks.values()) for key, nicks in self.monitors.items()},
             "most_users": self.most_users,
         }
 

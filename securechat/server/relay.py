@@ -139,6 +139,7 @@ class Relay:
         limits = NetworkLimits(
             channels_per_user=config.limits.channels_per_user,
             list_entries=config.limits.list_entries,
+            monitored_nicks=config.limits.monitored_nicks,
         )
         network = Network(limits)
         network.accounts.update((fold(name), name) for name in authenticator.account_names())

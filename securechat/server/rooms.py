@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from securechat.irc import capabilities as caps
 from securechat.irc import numerics
@@ -57,10 +57,11 @@ def shown_prefixes(member: Membership, mask: int) -> str:
     return member.prefixes if mask & caps.MULTI_PREFIX else member.prefixes[:1]
 
 
-def words_lines(words: list[str], used_bytes: int) -> Iterator[str]:
-    """Yield ``words``, joined by spaces, in pieces that fit the last parameter of a numeric.
+def words_lines(words: Iterable[str], used_bytes: int, joint: str = " ") -> Iterator[str]:
+    """Yield ``words`` in pieces that fit the last parameter of a numeric.
 
     :param used_bytes: of the other parameters.
+    :param joint: what is put between them, one byte.
     """
     limit = BODY_BYTES - _NUMERIC_OVERHEAD_BYTES - used_bytes
     line: list[str] = []
@@ -68,9 +69,9 @@ def words_lines(words: list[str], used_bytes: int) -> Iterator[str]:
     for word in words:
         length = len(word.encode()) + 1
         if line and size + length > limit:
-            yield " ".join(line)
+            yield joint.join(line)
             line, size = [], 0
         line.append(word)
         size += length
     if line:
-        yield " ".join(line)
+        yield joint.join(line)

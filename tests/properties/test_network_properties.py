@@ -23,7 +23,7 @@ from tests.server.network_transcripts import show_effect, show_refusal
 
 T = TypeVar("T")
 
-LIMITS = NetworkLimits(channels_per_user=3, list_entries=1)
+LIMITS = NetworkLimits(channels_per_user=3, list_entries=1, monitored_nicks=2)
 
 # A world so small that everything meets everything.
 SESSIONS = range(1, 8)
@@ -91,6 +91,8 @@ KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     lambda s, b, c: events.Detach(Stamp(s, 0, ""), _pick(WORDS, c)),
     lambda s, b, c: events.SetAway(Stamp(s, 0, ""), _pick(WORDS, c)),
     lambda s, b, c: events.SetRealname(Stamp(s, 0, ""), _pick(WORDS, c)),
+    lambda s, b, c: events.Watch(Stamp(s, 0, ""), (_pick(NICKS, b), _pick(NICKS, c))),
+    lambda s, b, c: events.Unwatch(Stamp(s, 0, ""), (_pick(NICKS, b), _pick(NICKS, c))),
     _user_modes,
     lambda s, b, c: events.CreateAccount(Stamp(s, 0, ""), _pick(ACCOUNTS, c), "guest"),
     lambda s, b, c: events.LogIn(Stamp(s, 0, ""), _pick(ACCOUNTS, c)),
@@ -171,6 +173,16 @@ def check_users(network: Network) -> None:
     assert min(network.mode_counts.values(), default=0) >= 0
 
 
+def check_monitors(network: Network) -> None:
+    pairs = {(key, nick) for key, nicks in network.monitors.items() for nick in nicks}
+    assert pairs == {(key, nick) for nick, keys in network.watchers.items() for key in keys}
+    for key, nicks in network.monitors.items():
+        assert key in network.sessions
+        assert 0 < len(nicks) <= LIMITS.monitored_nicks
+        assert all(fold(given) == folded for folded, given in nicks.items())
+    assert all(network.watchers.values())
+
+
 def check_channels(network: Network) -> None:
     for name, channel in network.channels.items():
         assert fold(channel.name) == name
@@ -217,6 +229,7 @@ def test_a_storm_leaves_the_state_in_one_piece(storm: list[Event]) -> None:
                 assert member.ranks == {"o"}
                 assert member.user is network.sessions[fitted.stamp.session]
         check_users(network)
+        check_monitors(network)
         check_channels(network)
 
 
@@ -308,5 +321,6 @@ def test_storms_reach_every_rule() -> None:
         *("ERR_NICKNAMEINUSE", "ERR_TOOMANYCHANNELS", "ERR_BANNEDFROMCHAN", "ERR_BADCHANNELKEY"),
         *("ERR_INVITEONLYCHAN", "ERR_CHANNELISFULL", "ERR_CANNOTSENDTOCHAN", "ERR_BANLISTFULL"),
         *("ERR_USERNOTINCHANNEL", "ERR_USERONCHANNEL", "ERR_NOTONCHANNEL", "ERR_NOSUCHNICK"),
+        *("ERR_MONLISTFULL", "CameOnline", "WentOffline"),
     }
     assert {name for name in rare if not seen[name]} == set(), seen

@@ -25,7 +25,7 @@ from securechat.server.state import Author, Channel, User
 START_MS = 1_700_000_000_000
 STEP_MS = 1_000
 
-LIMITS = NetworkLimits(channels_per_user=3, list_entries=2)
+LIMITS = NetworkLimits(channels_per_user=3, list_entries=2, monitored_nicks=2)
 
 _ERROR_NAMES = {value: name for name, value in vars(numerics).items() if name.startswith("ERR_")}
 
@@ -58,6 +58,8 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "nick": lambda s, w: events.ChangeNick(s, w[0]),
     "realname": lambda s, w: events.SetRealname(s, " ".join(w)),
     "away": lambda s, w: events.SetAway(s, " ".join(w)),
+    "watch": lambda s, w: events.Watch(s, tuple(w)),
+    "unwatch": lambda s, w: events.Unwatch(s, tuple(w)),
     "umode": lambda s, w: events.SetUserModes(s, tuple(parse_modes(w[0], w[1:], USER_MODES))),
     "account": lambda s, w: events.CreateAccount(s, w[0], "guest7"),
     "login": lambda s, w: events.LogIn(s, w[0]),
@@ -103,12 +105,16 @@ def show_effect(effect: Effect) -> str:
             return f"sessions {user.nick}: {' '.join(map(str, user.sessions))}"
         case effects.NickChanged(author=author, nick=nick, audience=audience):
             return f"nick {_nick(author)} {nick} | to {_nicks(audience)}"
-        case effects.RealnameChanged(user=user, audience=audience):
-            return f"realname {user.nick}: {user.realname} | to {_nicks(audience)}"
-        case effects.AwayChanged(user=user, audience=audience):
-            return f"away {user.nick}: {user.away} | to {_nicks(audience)}"
-        case effects.AccountChanged(author=author, audience=audience):
-            return f"account {_nick(author)}: {author.account} | to {_nicks(audience)}"
+        case effects.RealnameChanged(user=user):
+            return f"realname {user.nick}: {user.realname} | {_told(effect)}"
+        case effects.AwayChanged(user=user):
+            return f"away {user.nick}: {user.away} | {_told(effect)}"
+        case effects.AccountChanged(author=author):
+            return f"account {_nick(author)}: {author.account} | {_told(effect)}"
+        case effects.CameOnline(user=user, watchers=watchers):
+            return f"online {user.nick} | watched by {_ids(watchers)}"
+        case effects.WentOffline(nick=nick, watchers=watchers):
+            return f"offline {nick} | watched by {_ids(watchers)}"
         case effects.UserModesChanged(user=user, changes=changes):
             return f"umode {user.nick}: {' '.join(format_modes(changes))}"
     raise AssertionError(f"no line for {effect}")
@@ -174,6 +180,17 @@ def _nick(author: Author) -> str:
 
 def _nicks(users: Iterable[User]) -> str:
     return " ".join(user.nick for user in users) or "nobody"
+
+
+def _ids(sessions: Iterable[events.SessionId]) -> str:
+    return " ".join(map(str, sessions))
+
+
+def _told(
+    effect: effects.RealnameChanged | effects.AwayChanged | effects.AccountChanged,
+) -> str:
+    watched = f" | watched by {_ids(effect.watchers)}" if effect.watchers else ""
+    return f"to {_nicks(effect.audience)}{watched}"
 
 
 def _names(channels: Iterable[Channel]) -> str:

@@ -92,6 +92,7 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "multiline_lines": (*NO_WHOLE_NUMBER, "1", "1001"),
         "channels_per_user": (*NO_WHOLE_NUMBER, "0", "100001"),
         "list_entries": (*NO_WHOLE_NUMBER, "0", "10001"),
+        "monitored_nicks": (*NO_WHOLE_NUMBER, "0", "10001"),
         "targets": (*NO_WHOLE_NUMBER, "0", "101"),
         "modes": (*NO_WHOLE_NUMBER, "0", "101"),
         "nick_length": (*NO_WHOLE_NUMBER, "4", "65"),

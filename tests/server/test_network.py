@@ -15,7 +15,7 @@ from securechat.server import effects, events, network
 from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
 from securechat.server.refusals import NickReserved, Refusal
-from securechat.server.rules import channels, messages, modes, users
+from securechat.server.rules import channels, messages, modes, monitors, users
 from securechat.server.rules.table import RULES
 from securechat.server.state import Author
 from tests.server.network_transcripts import START_MS, STEP_MS, Chat, parse_event
@@ -67,6 +67,69 @@ TRANSCRIPTS = {
         >> 1 nick ALISON
         >> 3 nick alice
         << nick carol alice | to nobody
+    """,
+    "a session is told when nicks come and go that it watches": """
+        >> 1 attach alice
+        >> 1 watch bob Carol BOB
+        >> 2 attach BOB
+        << online BOB | watched by 1
+        >> 3 attach eve
+        >> 3 watch bob
+        >> 1 watch dave eve
+        << refused ERR_MONLISTFULL 2 dave,eve
+        >> 2 nick Bob
+        << nick BOB Bob | to nobody
+        >> 2 nick carol
+        << nick Bob carol | to nobody
+        << offline Bob | watched by 1 3
+        << online carol | watched by 1
+        >> 1 unwatch bob dave
+        >> 2 nick bob
+        << nick carol bob | to nobody
+        << offline carol | watched by 1
+        << online bob | watched by 3
+        >> 2 detach bye
+        << quit bob: bye | to nobody | from nowhere
+        << offline bob | watched by 3
+        >> 3 detach bye
+        << quit eve: bye | to nobody | from nowhere
+        >> 4 attach bob
+    """,
+    "a watched nick is there as long as one session of it is": """
+        >> 1 attach bob
+        >> 1 watch alice
+        >> 2 account alice
+        >> 2 attach alice as alice
+        << online alice | watched by 1
+        >> 3 attach alice as alice
+        << sessions alice: 2 3
+        >> 2 detach bye
+        << sessions alice: 3
+        >> 3 detach bye
+        << quit alice: bye | to nobody | from nowhere
+        << offline alice | watched by 1
+    """,
+    "a guest who is displaced goes offline under the nick": """
+        >> 1 attach bob
+        >> 1 watch alice guest7
+        >> 2 attach alice
+        << online alice | watched by 1
+        >> 3 attach carol
+        >> 3 account alice
+        << nick alice guest7 | to nobody
+        << offline alice | watched by 1
+        << online guest7 | watched by 1
+    """,
+    "what a user is changes for those who watch the nick too": """
+        >> 1 attach bob
+        >> 2 attach alice
+        >> 1 watch alice
+        >> 2 away out
+        << away alice: out | to nobody | watched by 1
+        >> 2 realname A
+        << realname alice: A | to nobody | watched by 1
+        >> 2 login alice
+        << account alice: alice | to nobody | watched by 1
     """,
     "a registered nick is for its account alone": f"""
         >> 1 account Alice
@@ -543,7 +606,7 @@ def test_the_transcripts_have_every_event_every_effect_and_every_refusal() -> No
     assert seen_events == _kinds(events, Event)
     assert seen_effects == _kinds(effects, Effect)
     raised = {(NickReserved("").numeric, NickReserved("").text)}
-    for module in (network, channels, messages, modes, users):
+    for module in (network, channels, messages, modes, monitors, users):
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Refusal":
                 numeric, text = getattr(numerics, ast.unparse(node.args[0])[9:]), ""
@@ -698,6 +761,8 @@ CHANGES = [
     "1 nick alison",
     "1 realname A",
     "1 away out",
+    "1 watch bob",
+    "3 unwatch dave",
     "1 umode +i",
     "1 account x",
     "1 login x",
@@ -723,6 +788,7 @@ def test_a_snapshot_tells_every_change(change: str) -> None:
         >> 1 attach alice
         >> 2 attach bob
         >> 3 attach carol
+        >> 3 watch dave
         >> 1 join #den
         << joined #den alice
         >> 2 join #den

@@ -13,6 +13,7 @@ from securechat.server.commands import (
     channels,
     messaging,
     modes,
+    monitor,
     presence,
     queries,
     registration,
@@ -29,6 +30,7 @@ COMMANDS = build_table(
         channels,
         modes,
         messaging,
+        monitor,
         presence,
         queries,
     )

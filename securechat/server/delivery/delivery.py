@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from securechat.net.connection import Connection
 from securechat.net.io_thread import IoThread
 from securechat.server.context import Context
-from securechat.server.delivery import channels, messages, users
+from securechat.server.delivery import channels, messages, monitors, users
 from securechat.server.delivery.lines import LOOKS, Lines, to_origin
 from securechat.server.delivery.table import Deliverers
 from securechat.server.effects import Effect
+from securechat.server.events import SessionId
 from securechat.server.sessions import SessionRegistry
 from securechat.server.state import Channel, User
 
@@ -24,6 +25,7 @@ _DELIVERERS: Final[Deliverers] = {
     **messages.DELIVERERS,
     **channels.DELIVERERS,
     **users.DELIVERERS,
+    **monitors.DELIVERERS,
 }
 """What delivers every effect."""
 
@@ -62,6 +64,10 @@ class Delivery:
     def sessions(self, *users: User) -> list[Session]:
         """Return the sessions of ``users`` that are attached here."""
         return self._registry.find(key for user in users for key in user.sessions)
+
+    def attached(self, session_ids: Iterable[SessionId]) -> list[Session]:
+        """Return those of the sessions that are attached here."""
+        return self._registry.find(session_ids)
 
     def members(self, channel: Channel) -> list[Session]:
         """Return the sessions of the members that are attached here."""

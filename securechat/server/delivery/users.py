@@ -36,20 +36,36 @@ def _realname_changed(
     delivery: Delivery, effect: effects.RealnameChanged, context: Context
 ) -> None:
     body = f":{effect.author.source} SETNAME :{effect.user.realname}"
-    sessions = delivery.sessions(effect.user, *effect.audience)
-    delivery.to_all(sessions, Line(effect.stamp, effect.author, body), context, caps.SETNAME)
+    line = Line(effect.stamp, effect.author, body)
+    delivery.to_all(delivery.sessions(effect.user), line, context, caps.SETNAME)
+    _tell_others(delivery, effect, line, caps.SETNAME)
 
 
 def _away_changed(delivery: Delivery, effect: effects.AwayChanged, context: Context) -> None:
     text = f" :{effect.user.away}" if effect.user.away else ""
     line = Line(effect.stamp, effect.author, f":{effect.author.source} AWAY{text}")
-    delivery.to_sessions(delivery.sessions(*effect.audience), line, caps.AWAY_NOTIFY)
+    _tell_others(delivery, effect, line, caps.AWAY_NOTIFY)
 
 
 def _account_changed(delivery: Delivery, effect: effects.AccountChanged, context: Context) -> None:
     body = f":{effect.author.source} ACCOUNT {effect.author.account or '*'}"
-    sessions = delivery.sessions(effect.user, *effect.audience)
-    delivery.to_all(sessions, Line(effect.stamp, effect.author, body), context, caps.ACCOUNT_NOTIFY)
+    line = Line(effect.stamp, effect.author, body)
+    delivery.to_all(delivery.sessions(effect.user), line, context, caps.ACCOUNT_NOTIFY)
+    _tell_others(delivery, effect, line, caps.ACCOUNT_NOTIFY)
+
+
+def _tell_others(
+    delivery: Delivery,
+    effect: effects.RealnameChanged | effects.AwayChanged | effects.AccountChanged,
+    line: Line,
+    needed: int,
+) -> None:
+    """Tell those who share a channel with the user, and those who watch the nick: once each."""
+    delivery.to_sessions(delivery.sessions(*effect.audience), line, needed)
+    if effect.watchers:
+        told = {key for user in (effect.user, *effect.audience) for key in user.sessions}
+        others = [key for key in effect.watchers if key not in told]
+        delivery.to_sessions(delivery.attached(others), line, needed | caps.EXTENDED_MONITOR)
 
 
 def _user_modes_changed(

@@ -9,8 +9,9 @@ from securechat.irc import numerics
 from securechat.irc.modes import ModeChange
 from securechat.server import effects, events
 from securechat.server.effects import Effect
-from securechat.server.events import Event
+from securechat.server.events import Event, Stamp
 from securechat.server.refusals import NickReserved, Refusal
+from securechat.server.rules.monitors import came_online, stop_watching, went_offline
 from securechat.server.rules.rule import Rule
 from securechat.server.state import User
 
@@ -44,7 +45,7 @@ def attach(network: Network, event: events.Attach) -> list[Effect]:
     user.sessions.append(event.stamp.session)
     network.sessions[event.stamp.session] = user
     if len(user.sessions) == 1:
-        return []
+        return came_online(network, event.stamp, user)
     return [effects.SessionsChanged(event.stamp, user)]
 
 
@@ -54,6 +55,7 @@ def detach(network: Network, event: events.Detach) -> list[Effect]:
     if user is None:
         return []
     user.sessions.remove(event.stamp.session)
+    stop_watching(network, event.stamp.session)
     if user.sessions:
         return [effects.SessionsChanged(event.stamp, user)]
     audience = network.audience(user)
@@ -65,7 +67,10 @@ def detach(network: Network, event: events.Detach) -> list[Effect]:
     network.mode_counts.subtract(user.modes)
     del network.users[user.id]
     del network.nicks[network.fold(user.nick)]
-    return [effects.Quit(event.stamp, user, user.author, event.reason, audience, channels)]
+    return [
+        effects.Quit(event.stamp, user, user.author, event.reason, audience, channels),
+        *went_offline(network, event.stamp, user.nick),
+    ]
 
 
 def change_nick(network: Network, event: events.ChangeNick) -> list[Effect]:
@@ -76,25 +81,28 @@ def change_nick(network: Network, event: events.ChangeNick) -> list[Effect]:
         raise Refusal(numerics.ERR_NICKNAMEINUSE, event.nick)
     if event.nick == user.nick:
         return []
-    return [_rename(network, event, user, event.nick)]
+    return _rename(network, event.stamp, user, event.nick)
 
 
-def _rename(network: Network, event: Event, user: User, nick: str) -> Effect:
-    author = user.author
+def _rename(network: Network, stamp: Stamp, user: User, nick: str) -> list[Effect]:
+    old, author = user.nick, user.author
     del network.nicks[network.fold(user.nick)]
     user.nick = nick
     network.nicks[network.fold(nick)] = user
     user.refresh_author()
     audience = network.audience(user)
-    return effects.NickChanged(event.stamp, user, author, nick, audience)
+    changed = effects.NickChanged(stamp, user, author, nick, audience)
+    if network.fold(old) == network.fold(nick):
+        return [changed]
+    return [changed, *went_offline(network, stamp, old), *came_online(network, stamp, user)]
 
 
 def set_realname(network: Network, event: events.SetRealname) -> list[Effect]:
     """Give a user another real name."""
     user = network.sessions[event.stamp.session]
     user.realname = event.realname
-    audience = network.audience(user)
-    return [effects.RealnameChanged(event.stamp, user, user.author, audience)]
+    audience, watchers = network.audience(user), network.watching(user.nick)
+    return [effects.RealnameChanged(event.stamp, user, user.author, audience, watchers)]
 
 
 def set_away(network: Network, event: events.SetAway) -> list[Effect]:
@@ -103,8 +111,8 @@ def set_away(network: Network, event: events.SetAway) -> list[Effect]:
     if user.away == event.text:
         return []
     user.away = event.text
-    audience = network.audience(user)
-    return [effects.AwayChanged(event.stamp, user, user.author, audience)]
+    audience, watchers = network.audience(user), network.watching(user.nick)
+    return [effects.AwayChanged(event.stamp, user, user.author, audience, watchers)]
 
 
 def set_user_modes(network: Network, event: events.SetUserModes) -> list[Effect]:
@@ -148,7 +156,7 @@ def create_account(network: Network, event: events.CreateAccount) -> list[Effect
     nick = event.displaced_nick
     while network.fold(nick) in network.nicks or network.fold(nick) in network.accounts:
         nick += "_"
-    return [_rename(network, event, holder, nick)]
+    return _rename(network, event.stamp, holder, nick)
 
 
 def log_in(network: Network, event: events.LogIn) -> list[Effect]:
@@ -158,8 +166,8 @@ def log_in(network: Network, event: events.LogIn) -> list[Effect]:
         return []
     user.account = event.account
     user.refresh_author()
-    audience = network.audience(user)
-    return [effects.AccountChanged(event.stamp, user, user.author, audience)]
+    audience, watchers = network.audience(user), network.watching(user.nick)
+    return [effects.AccountChanged(event.stamp, user, user.author, audience, watchers)]
 
 
 def _check_reserved(network: Network, nick: str, account: str | None) -> None:
