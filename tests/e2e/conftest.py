@@ -10,11 +10,13 @@ import pytest
 import trustme
 
 from tests.e2e.children import RelayProcess, TerminalClient, run_relay
+from tests.e2e.real_clients import Irssi, WeeChat, connect
+from tests.server.relay_harness import Client
 
 
 @pytest.fixture
 def ca(tmp_path: Path) -> Path:
-    """A CA in the layout of certs/, with a certificate for localhost; returns ca.pem."""
+    """A CA in the layout of certs/, with certificates for localhost and alice; returns ca.pem."""
     folder = tmp_path / "certs"
     folder.mkdir()
     authority = trustme.CA()
@@ -24,6 +26,8 @@ def ca(tmp_path: Path) -> Path:
     with (folder / "server.pem").open("wb") as file:
         for pem in issued.cert_chain_pems:
             file.write(pem.bytes())
+    alice = authority.issue_cert("alice@example.org", common_name="alice")
+    alice.private_key_and_cert_chain_pem.write_to_path(folder / "alice.pem")
     return folder / "ca.pem"
 
 
@@ -43,3 +47,25 @@ def open_client() -> Iterator[Callable[..., TerminalClient]]:
             return client
 
         yield open_one
+
+
+@pytest.fixture
+def weechat(tmp_path: Path) -> Iterator[WeeChat]:
+    with contextlib.closing(WeeChat(tmp_path / "weechat")) as client:
+        yield client
+
+
+@pytest.fixture
+def irssi(tmp_path: Path) -> Iterator[Irssi]:
+    with contextlib.closing(Irssi(tmp_path / "irssi")) as client:
+        yield client
+
+
+@pytest.fixture
+def bob(relay: RelayProcess) -> Iterator[Client]:
+    """Somebody else, on the relay and in #room."""
+    client = connect(relay).register("bob")
+    client.send("JOIN #room")
+    client.sync()
+    yield client
+    client.sock.close()
