@@ -1,10 +1,11 @@
-"""Measure a relay over loopback TLS: fan-out, handshakes, memory of idle connections.
+"""Measure a relay over loopback TLS: fan-out, handshakes, memory of idle connections; its history.
 
 ::
 
-    python3 scripts/bench.py                              all of it, about a minute
+    python3 scripts/bench.py                              all of it, some five minutes
     python3 scripts/bench.py fanout --members 1000 --senders 1 --bytes 100
     python3 scripts/bench.py idle --connections 1000 --json
+    python3 scripts/bench.py history --stored 2000000
     python3 scripts/bench.py fanout --connect 127.0.0.1:6697 --pid 4711 --ca certs/ca.pem
 
 Starts a relay of this checkout, with flood limits off, and processes with clients; ends them when
@@ -18,6 +19,10 @@ the relay alone, so it is the figure that a busy machine and the cost of the loa
 Latency is from a message's sending to its receipt by a member, with ``--window`` messages always in
 flight: the time in a full queue (``--window 1``: in an empty one). "processors in use" tells who
 was the bottleneck.
+
+``history`` needs no relay: it fills a database in a temporary folder (half a gigabyte for each
+million of messages) and reads and searches it as the relay's store thread does. The files are in
+the system's memory then, as they are where people read.
 """
 
 import argparse
@@ -54,6 +59,7 @@ try:
     from _bench_crew import Crew
     from _bench_crowd import LoadError, Target
     from _bench_fanout import MIN_TEXT_BYTES
+    from _bench_history import measure_history
     from _bench_relay import cpu_s, running_relay, settled_memory_bytes
 
     from securechat.errors import SecureChatError
@@ -65,7 +71,7 @@ except ModuleNotFoundError as error:
         "bench.py: needs the package cryptography (or use .venv/bin/python, which run.py makes)"
     )
 
-SCENARIOS = ("fanout", "handshakes", "idle")
+SCENARIOS = ("fanout", "handshakes", "idle", "history")
 AT_ONCE = 64
 """Handshakes under way at a time: enough to keep the relay busy, fewer than any backlog."""
 
@@ -89,9 +95,10 @@ class Sizes:
     messages: int = 3000
     handshakes: int = 1000
     connections: tuple[int, ...] = (1000, 10_000)
+    stored: int = 2_000_000
 
 
-QUICK = Sizes(members=20, messages=200, handshakes=20, connections=(50,))
+QUICK = Sizes(members=20, messages=200, handshakes=20, connections=(50,), stored=5000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +142,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("window", "fanout: messages of each sender that not all members have yet"),
         ("messages", "fanout: how many are sent, by all senders together"),
         ("handshakes", "handshakes: how many"),
+        ("stored", "history: messages in the store"),
     ):
         value = getattr(usual, name)
         add_size(f"--{name}", type=int, metavar="N", help=f"{text} (default: {value:,})")
@@ -188,6 +196,7 @@ def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan
         "handshakes": MAX_CONNECTIONS,
         "window": 10_000,
         "messages": 1_000_000,
+        "stored": 100_000_000,
     }
     for name, value in asdict(sizes).items():
         low, high = least.get(name, 1), most.get(name, MAX_CONNECTIONS)
@@ -331,12 +340,22 @@ def idle_connections(plan: Plan, count: int) -> dict[str, Any]:
     }
 
 
+def history(plan: Plan) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="securechat-bench-") as name:
+        return measure_history(Path(name), plan.sizes.stored)
+
+
 def percentile_ms(values: Sequence[int], percent: int) -> float:
     """The percentile of sorted nanoseconds, in milliseconds."""
     return round(values[min(len(values) - 1, len(values) * percent // 100)] / 1e6, 3)
 
 
-RUN: dict[str, Callable[[Plan], Any]] = {"fanout": fanout, "handshakes": handshakes, "idle": idle}
+RUN: dict[str, Callable[[Plan], Any]] = {
+    "fanout": fanout,
+    "handshakes": handshakes,
+    "idle": idle,
+    "history": history,
+}
 
 
 # ---- what is printed ----
@@ -388,6 +407,13 @@ def table(results: dict[str, Any]) -> Iterator[str]:
                 yield row(name, f"skipped: {it['skipped']}")
             else:
                 yield row(name, f"{it['relay_bytes_per_connection'] / 1024:.1f} KiB")
+    if "history" in results:
+        it = results["history"]
+        yield f"\nhistory: {it['messages']:,} messages in {it['rooms']} rooms"
+        yield row("messages written per second", f"{it['messages_per_s']:,}")
+        yield row("size of the file", f"{it['file_bytes'] / 1e6:,.0f} MB")
+        for name, times in it["reading"].items():
+            yield row(name, f"{times['median_ms']:.2f} ms, worst {times['worst_ms']:.2f} ms")
 
 
 def row(name: str, figure: str) -> str:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -37,7 +38,11 @@ SPOKEN_KINDS: Final = frozenset({"PRIVMSG", "NOTICE"})
 # Messages that wait for the search index. A search takes them in first, at some 10 µs each.
 _UNINDEXED_LIMIT = 512
 
-# Conversations named in one query of the search index, whose text is limited.
+# Hits of a search that are checked one by one, at some 3 µs each, before the search index is asked
+# with the conversations. That takes up to 1 ms for each of them, and 10 ms for a hundred.
+_CHECKED_HITS = 500
+
+# Conversations named in one query of the search index, lest its text grow without limit.
 _CONVERSATIONS_A_QUERY = 500
 
 # 65,536 entries of one millisecond. One that gets no number is an error of that entry's addition.
@@ -214,12 +219,10 @@ class History:
     def locate(self, readable: Readable, msgid: str) -> Position | None:
         """Return the position of an entry, or None if there is none that can be read."""
         kept = self.get(readable.key, msgid)
-        if kept is None or not (
-            kept.entry.at_ms >= readable.floor_ms
-            or (readable.own_account is not None and kept.entry.account == readable.own_account)
-        ):
+        if kept is None:
             return None
-        return kept.position
+        position, account = kept.position, kept.entry.account
+        return position if _may_read(readable, position._first_id, account) else None
 
     def page(
         self,
@@ -325,28 +328,24 @@ class History:
                 return []
             terms += [f"text : {_quoted(word)}" for word in words]
         if sender is not None:
-            terms.append(f"author : n{sender.encode().hex()}")
+            terms.append(f"author : n{_hex(sender)}")
         low = _FIRST_ID if after_ms is None else Position.at(after_ms)._last_id + 1
         high = _LAST_ID if before_ms is None else Position.at(before_ms)._first_id - 1
         with store_errors("search the history"):
             self._index()
             conversations: dict[int, Conversation] = {}
-            search = _Search(self._connection, terms, low, high, limit)
-            groups: defaultdict[tuple[int, str | None], list[int]] = defaultdict(list)
+            by_number: dict[int, Readable] = {}
             for readable in readables:
                 found = self._find(readable.key)
                 if found is not None:
-                    conversations[found[0]] = found[1]
-                    groups[readable.floor_ms, readable.own_account].append(found[0])
-            for (floor_ms, own_account), numbers in groups.items():
-                for start in range(0, len(numbers), _CONVERSATIONS_A_QUERY):
-                    some = numbers[start : start + _CONVERSATIONS_A_QUERY]
-                    search.look_in(some, Position.at(floor_ms)._first_id, own_account)
+                    number, conversations[number] = found
+                    by_number[number] = readable
+            search = _Search(self._connection, by_number, terms, limit)
             rows = [
                 self._connection.execute(
                     f"SELECT conversation, {_COLUMNS} FROM messages WHERE id = ?", (found_id,)
                 ).fetchone()
-                for found_id in search.newest()
+                for found_id in search.newest(low, high)
             ]
         return [_kept(conversations[number], row) for number, *row in rows]
 
@@ -356,7 +355,8 @@ class History:
         """Delete up to ``most`` entries that are older, the oldest first; return how many.
 
         Those of deleted conversations go first, whatever their age. Call it again while it returns
-        ``most``: so each call is short.
+        ``most``, in a transaction of its own: in a large database a hundred take some 20 ms, as
+        most of them change pages of their own.
         """
         with store_errors("delete old messages"):
             deleted = self._delete(
@@ -529,41 +529,93 @@ class _Search:
     """One search: the newest ids so far, and thus what is too old to look for."""
 
     def __init__(
-        self, connection: sqlite3.Connection, terms: list[str], low: int, high: int, limit: int
+        self,
+        connection: sqlite3.Connection,
+        readables: Mapping[int, Readable],
+        terms: Sequence[str],
+        limit: int,
     ) -> None:
         self._connection = connection
+        self._readables = readables  # by the number of the conversation
         self._terms = terms
-        self._low = low
-        self._high = high
         self._limit = limit
-        self._ids: list[int] = []  # descending
+        self._newest: list[int] = []  # ascending
 
-    def newest(self) -> Iterator[int]:
-        """Yield the ids found, ascending."""
-        return reversed(self._ids)
+    def newest(self, low: int, high: int) -> list[int]:
+        """Return the newest ids from ``low`` to ``high`` that may be read, ascending.
 
-    def look_in(self, conversations: Sequence[int], floor_id: int, own_account: str | None) -> None:
-        """Look among all in these conversations from the floor on, and among one's own below."""
-        terms = [f"conversation : ({' OR '.join(map(str, conversations))})", *self._terms]
-        self._match(terms, floor_id, self._high)
-        if own_account is not None:
-            terms.append(f"author : a{own_account.encode().hex()}")
-            self._match(terms, _FIRST_ID, min(floor_id - 1, self._high))
+        If there are few hits, or most of them may be read, the fastest is to check each. If there
+        are many that may not, the index itself has to leave out other conversations.
+        """
+        if self._terms:
+            unchecked = self._check(self._terms, low, high, _CHECKED_HITS)
+            if unchecked is None:
+                return self._newest
+            high = unchecked
+        below_floors = {
+            readable.own_account for readable in self._readables.values() if readable.floor_ms > 0
+        }
+        for account in below_floors:
+            if account is not None:
+                self._check([*self._terms, f"author : a{_hex(account)}"], low, high, -1)
+        floors: defaultdict[int, list[int]] = defaultdict(list)
+        for number, readable in self._readables.items():
+            floors[readable.floor_ms].append(number)
+        for floor_ms, numbers in floors.items():
+            floor_id = Position.at(floor_ms)._first_id
+            for start in range(0, len(numbers), _CONVERSATIONS_A_QUERY):
+                some = " OR ".join(map(str, numbers[start : start + _CONVERSATIONS_A_QUERY]))
+                terms = [f"conversation : ({some})", *self._terms]
+                self._take_all(terms, max(low, floor_id), high)
+        return self._newest
 
-    def _match(self, terms: list[str], low: int, high: int) -> None:
-        low = max(low, self._low)
-        if len(self._ids) == self._limit:
-            low = max(low, self._ids[-1] + 1)
-        if low > high:
-            return
-        rows = self._connection.execute(
-            "SELECT rowid FROM message_index WHERE message_index MATCH ?"
-            " AND rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT ?",
-            (" AND ".join(terms), low, high, self._limit),
-        ).fetchall()
-        self._ids += [found_id for (found_id,) in rows]
-        self._ids.sort(reverse=True)
-        del self._ids[self._limit :]
+    def _check(self, terms: Sequence[str], low: int, high: int, most: int) -> int | None:
+        """Take what may be read of the newest ``most`` hits (-1: of all).
+
+        Returns the highest id that was not checked, or None if it is of no interest.
+        """
+        taken: list[int] = []
+        with closing(
+            self._connection.execute(
+                "SELECT messages.id, messages.conversation, account"
+                " FROM message_index CROSS JOIN messages ON messages.id = message_index.rowid"
+                " WHERE message_index MATCH ? AND message_index.rowid BETWEEN ? AND ?"
+                " ORDER BY message_index.rowid DESC",
+                (" AND ".join(terms), low, high),
+            )
+        ) as hits:
+            unchecked = None
+            for checked, (found_id, number, account) in enumerate(hits, start=1):
+                readable = self._readables.get(number)
+                if readable is not None and _may_read(readable, found_id, account):
+                    taken.append(found_id)
+                    if len(taken) == self._limit:
+                        break
+                if checked == most:
+                    unchecked = found_id - 1
+                    break
+        self._take(taken)
+        return unchecked
+
+    def _take_all(self, terms: Sequence[str], low: int, high: int) -> None:
+        if len(self._newest) == self._limit:
+            low = max(low, self._newest[0] + 1)
+        if low <= high:
+            rows = self._connection.execute(
+                "SELECT rowid FROM message_index WHERE message_index MATCH ?"
+                " AND rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT ?",
+                (" AND ".join(terms), low, high, self._limit),
+            )
+            self._take([found_id for (found_id,) in rows])
+
+    def _take(self, ids: list[int]) -> None:
+        self._newest = sorted({*self._newest, *ids})[-self._limit :]
+
+
+def _may_read(readable: Readable, number: int, account: str | None) -> bool:
+    return number >> _COUNT_BITS >= readable.floor_ms or (
+        readable.own_account is not None and account == readable.own_account
+    )
 
 
 def _row(entry: Entry) -> tuple[Any, ...]:
@@ -604,6 +656,10 @@ def _page(
         [_kept(conversation, row) for row in rows],
         from_oldest=not reading.rows(_FIRST_ID, before, 1, newest=True),
     )
+
+
+def _hex(name: str) -> str:
+    return name.encode().hex()
 
 
 def _quoted(word: str) -> str:

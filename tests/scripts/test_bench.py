@@ -58,6 +58,7 @@ def test_all_scenarios() -> None:
         "fanout",
         "handshakes",
         "idle",
+        "history",
     ]
     assert all(figure > 0 for figure in figures(results))
     fanout = results["fanout"]
@@ -65,6 +66,7 @@ def test_all_scenarios() -> None:
     assert fanout["latency_p50_ms"] <= fanout["latency_p99_ms"]
     assert results["handshakes"]["handshakes"] == 20
     assert [item["connections"] for item in results["idle"]] == [50]
+    assert results["history"]["messages"] == 5000
 
 
 def test_several_senders_and_processes() -> None:
@@ -79,6 +81,14 @@ def test_a_table_for_people() -> None:
     assert "relay processor time each" in done.stdout
 
 
+def test_the_history_alone() -> None:
+    done = bench("history", "--stored", "3000")
+    assert done.returncode == 0, done.stderr
+    assert "history: 3,000 messages in 100 rooms" in done.stdout
+    assert "latest 100, largest room" in done.stdout
+    assert "search, commonest word, all rooms" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -88,6 +98,7 @@ def test_a_table_for_people() -> None:
         (("--members", "1"), "--members is from 2 to"),
         (("--bytes", "500"), "--bytes is from 17 to 400"),
         (("--members", "4", "--processes", "2", "--senders", "3"), "more --senders"),
+        (("--stored", "0"), "--stored is from 1 to"),
         (("--connections", "50", "0"), "--connections is from 1 to"),
     ],
 )

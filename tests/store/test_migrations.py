@@ -43,6 +43,109 @@ PRAGMA user_version = 2;
 """
 )
 
+FROZEN_V3 = (
+    FROZEN_V2
+    + """
+CREATE TABLE conversations (
+    id INTEGER PRIMARY KEY,
+    key TEXT UNIQUE,
+    party TEXT,
+    other_party TEXT
+);
+CREATE INDEX conversations_of_party ON conversations (party);
+CREATE INDEX conversations_of_other_party ON conversations (other_party);
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY,
+    conversation INTEGER NOT NULL REFERENCES conversations (id),
+    msgid TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    source TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    account TEXT,
+    detail TEXT NOT NULL,
+    text TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    redacted INTEGER NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX messages_by_msgid ON messages (conversation, msgid);
+CREATE INDEX messages_by_time ON messages (conversation);
+CREATE INDEX messages_spoken ON messages (conversation)
+    WHERE kind IN ('PRIVMSG', 'NOTICE');
+CREATE INDEX messages_by_account ON messages (conversation, account)
+    WHERE account IS NOT NULL;
+CREATE VIEW searchable_messages AS
+    SELECT id, conversation, text,
+        'n' || hex(sender) || coalesce(' a' || hex(account), '') AS author
+    FROM messages WHERE kind IN ('PRIVMSG', 'NOTICE') AND NOT redacted;
+CREATE VIRTUAL TABLE message_index USING fts5 (
+    conversation, author, text,
+    content='searchable_messages', content_rowid='id', columnsize=0,
+    tokenize='unicode61 remove_diacritics 2'
+);
+CREATE TABLE unindexed_messages (
+    number INTEGER PRIMARY KEY,
+    message INTEGER NOT NULL
+);
+CREATE TRIGGER message_to_index AFTER INSERT ON messages
+    WHEN new.kind IN ('PRIVMSG', 'NOTICE')
+    BEGIN INSERT INTO unindexed_messages (message) VALUES (new.id); END;
+CREATE TABLE rooms (
+    uid TEXT NOT NULL PRIMARY KEY,
+    folded_name TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    owner TEXT,
+    topic TEXT NOT NULL,
+    topic_by TEXT NOT NULL,
+    topic_ms INTEGER NOT NULL,
+    modes TEXT NOT NULL
+);
+CREATE TABLE room_lists (
+    room TEXT NOT NULL REFERENCES rooms (uid) ON DELETE CASCADE,
+    letter TEXT NOT NULL,
+    folded_mask TEXT NOT NULL,
+    mask TEXT NOT NULL,
+    set_by TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (room, letter, folded_mask)
+) WITHOUT ROWID;
+CREATE TABLE room_people (
+    room TEXT NOT NULL REFERENCES rooms (uid) ON DELETE CASCADE,
+    account TEXT NOT NULL,
+    ranks TEXT NOT NULL,
+    since_ms INTEGER NOT NULL,
+    present INTEGER NOT NULL,
+    PRIMARY KEY (room, account)
+) WITHOUT ROWID;
+CREATE TABLE account_settings (
+    account TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (account, key)
+) WITHOUT ROWID;
+CREATE TABLE account_certificates (
+    fingerprint TEXT NOT NULL PRIMARY KEY,
+    account TEXT NOT NULL,
+    label TEXT NOT NULL,
+    added_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX certificates_of_account ON account_certificates (account);
+CREATE TABLE read_markers (
+    account TEXT NOT NULL,
+    target TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (account, target)
+) WITHOUT ROWID;
+CREATE TABLE metadata (
+    subject TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (subject, key)
+) WITHOUT ROWID;
+PRAGMA user_version = 3;
+"""
+)
+
 V1_ROWS = """
 INSERT INTO accounts VALUES (1, 'alice', 'Alice', '$argon2id$1', 'scram 1', 1700000000.5, NULL);
 INSERT INTO accounts VALUES (7, 'bob{}', 'Bob[]', '$argon2id$2', 'scram 2', 1700000001.0, 1.7e9);
@@ -58,7 +161,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def schema_of(connection: sqlite3.Connection) -> dict[str, str]:
     rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-    return {name: re.sub(r"\s+", " ", sql) for name, sql in rows}
+    return {name: re.sub(r"\s+", " ", sql).strip() for name, sql in rows}
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -66,7 +169,7 @@ def version_of(connection: sqlite3.Connection) -> int:
     return version
 
 
-@pytest.mark.parametrize(("version", "schema"), [(1, FROZEN_V1), (2, FROZEN_V2)])
+@pytest.mark.parametrize(("version", "schema"), [(1, FROZEN_V1), (2, FROZEN_V2), (3, FROZEN_V3)])
 def test_the_migrations_still_make_the_frozen_schemas(tmp_path, version, schema):
     with closing(connect(tmp_path / "frozen")) as frozen, closing(connect(tmp_path / "new")) as new:
         frozen.executescript(schema)
