@@ -29,13 +29,13 @@ class TokenBucket:
         self._tokens = burst
         self._at = now
 
-    def take(self, now: float) -> bool:
-        """Take one token if there is one."""
+    def take(self, now: float, cost: float = 1) -> bool:
+        """Take ``cost`` of a token, at most 1, if there is a whole one."""
         if not self._rate:
             return True
         if not self.ready(now):
             return False
-        self._tokens -= 1
+        self._tokens -= cost
         return True
 
     def ready(self, now: float) -> bool:

@@ -11,6 +11,7 @@ each effect once for each capability set and posts it to the I/O threads.
 - ``websocket``       what lies between a browser's connection and its session
 - ``session``         one connection of one device; ``sessions`` the lock-guarded registry of all
 - ``dispatch``        the command table; ``context`` how a handler answers
+- ``client_batch``    a message of several lines, while its client sends it
 - ``commands/``       one module for each command group
 - ``events``, ``effects``, ``state``, ``network``   the chat as a deterministic state machine
 - ``rules/``          what each event does to it, one module for each group

@@ -367,6 +367,9 @@ class LimitsConfig:
         _number(2, 1_000),
         "Lines in one such message. Clients that do not know them get all lines at once.",
     )
+    batch_timeout_s: float = _setting(
+        30.0, _number(1, 600, float), "Seconds in which such a message must be complete."
+    )
     channels_per_user: int = _setting(100, _number(1, 100_000), "Channels one user may be in.")
     list_entries: int = _setting(100, _number(1, 10_000), "Entries in a channel's ban list.")
     monitored_nicks: int = _setting(

@@ -33,11 +33,11 @@ class Context:
     """
 
     __slots__ = (
-        "_label",
         "_lines",
         "_notes",
         "_refusals",
         "held",
+        "label",
         "message",
         "services",
         "session",
@@ -48,7 +48,7 @@ class Context:
         self.session = session
         self.message = message
         self.held = False
-        self._label = message.tags.get("label", "") if message.tags else ""
+        self.label = message.tags.get("label", "") if message.tags else ""
         self._lines: list[tuple[str, str]] = []  # tags, rest
         self._notes: list[str] = []
         self._refusals = 0
@@ -135,7 +135,7 @@ class Context:
 
     def finish(self) -> list[str]:
         """Send the answers; return the notes for the log."""
-        label = self._label
+        label = self.label
         if label and self.session.caps & _LABELS == _LABELS and len(label.encode()) <= LABEL_BYTES:
             self._apply_label(label)
         lines, self._lines = self._lines, []

@@ -12,6 +12,7 @@ from securechat.errors import RemoteProtocolError
 from securechat.irc import numerics
 from securechat.irc.framing import Overlong
 from securechat.irc.message import Message
+from securechat.server.client_batch import collected
 from securechat.server.context import Context
 from securechat.server.refusals import Fail, Refusal
 
@@ -121,6 +122,9 @@ def _handle(services: Services, context: Context, message: Message) -> None:
     session = context.session
     entry = services.commands.get(message.command)
     registered = session.registration.complete
+    batched = session.batch is not None or (message.tags and "batch" in message.tags and registered)
+    if batched and collected(context, message):
+        return
     if entry is None:
         if not registered:
             raise Refusal(numerics.ERR_NOTREGISTERED)

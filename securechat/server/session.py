@@ -13,6 +13,7 @@ from securechat.net.connection import Connection
 from securechat.net.limits import TokenBucket
 from securechat.net.timers import Timer
 from securechat.server.admission import Seat
+from securechat.server.client_batch import ClientBatch
 from securechat.server.cloak import cloak
 from securechat.server.context import Context, end_line
 from securechat.server.dispatch import dispatch, run
@@ -26,6 +27,10 @@ __all__ = ["Session"]
 
 _log = logging.getLogger(__name__)
 
+BATCHED_LINE_COST: Final = 1 / 8
+"""What a line of an open batch takes of the token bucket, in commands: a message of 32 lines is
+work for the relay as four are, and people who send one must not wait for it."""
+
 ANSWER_BYTES: Final = 65_536
 """Answers to one session in one turn of its thread, in bytes, after which the others have theirs:
 forty lines can ask for megabytes, and what is not sent must count before more is made."""
@@ -34,8 +39,8 @@ forty lines can ask for megabytes, and what is not sent must count before more i
 class Session:
     """A device attached to the relay; the handler of its connection.
 
-    Owned by its I/O thread. ``caps``, ``account``, ``sasl`` and ``registration`` are guarded by the
-    network lock: other sessions' commands look at them.
+    Owned by its I/O thread. ``caps``, ``account``, ``sasl``, ``registration`` and ``batch`` are
+    guarded by the network lock: other sessions' commands look at them.
 
     Lines wait in a queue while the session is *held* (a command of it waits for a login, say) or
     has used up its token bucket; a queue over its limit is a flood and ends the session.
@@ -58,10 +63,12 @@ class Session:
         "_throttle",
         "_timer",
         "account",
+        "batch",
         "cap_version",
         "caps",
         "certificate",
         "connection",
+        "dropped_batch",
         "failed_logins",
         "held",
         "host",
@@ -95,6 +102,8 @@ class Session:
         self.tls = ""
         self.server_name = ""  # the host that the client has asked for
         self.sasl: SaslExchange | None = None
+        self.batch: ClientBatch | None = None
+        self.dropped_batch = ""  # the reference of one that has failed, while it goes on
         self.failed_logins = 0
         self.held = False
         now = services.clock()
@@ -231,7 +240,7 @@ class Session:
                     self.connection.thread.post(self._go_on)
                 return
             now = self._services.clock()
-            if not self._bucket.take(now):
+            if not self._bucket.take(now, 1 if self.batch is None else BATCHED_LINE_COST):
                 if self._throttle is None:
                     self._throttle = self.connection.thread.call_later(
                         self._bucket.wait_s(), self._go_on
@@ -279,7 +288,7 @@ class Session:
 
     def _let_go(self, reason: str) -> None:
         self._closed = True
-        for timer in (self._timer, self._throttle):
+        for timer in (self._timer, self._throttle, self.batch.timer if self.batch else None):
             if timer is not None:
                 timer.cancel()
         self._input.clear()

@@ -11,6 +11,7 @@ import pytest
 
 import securechat.server
 from securechat.irc import capabilities as caps
+from securechat.irc.message import Message
 from securechat.server.config import OperatorConfig
 from securechat.store.passwords import Argon2Parameters, hash_password
 from tests.server.relay_harness import PASSWORD
@@ -255,6 +256,10 @@ LINES = [
     "PRIVMSG bob,#den,nobody :hello",
     "NOTICE #den :hello",
     "TAGMSG #den",
+    "BATCH +1 draft/multiline #den",
+    "@batch=1 PRIVMSG #den :one",
+    "@batch=1 PRIVMSG #den :two",
+    "BATCH -1",
     "AWAY",
     "SETNAME :Somebody",
     "NICK {nick}x",
@@ -314,5 +319,5 @@ def test_between_two_events_the_state_stays_as_it_is(start_relay: Any) -> None:
                     left[0] = network.snapshot()
         client.quit()
     assert changed == []
-    said = {line.split(" ")[0] for line in LINES} | {"QUIT"}
+    said = {Message.parse(line).command for line in LINES} | {"QUIT"}
     assert said >= set(services.commands), "a command was not tried"

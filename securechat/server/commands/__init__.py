@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from securechat.server.commands import (
     authentication,
+    batches,
     capabilities,
     channels,
     messaging,
@@ -31,6 +32,7 @@ COMMANDS = build_table(
         modes,
         messaging,
         monitor,
+        batches,
         presence,
         queries,
     )

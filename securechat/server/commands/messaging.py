@@ -5,6 +5,8 @@ https://modern.ircdocs.horse/#sending-messages, https://ircv3.net/specs/extensio
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from securechat.irc import capabilities as caps
 from securechat.irc import numerics
 from securechat.irc.message import NO_TAGS, Message
@@ -15,7 +17,7 @@ from securechat.server.dispatch import command
 from securechat.server.events import MessageKind, SendMessage
 from securechat.server.refusals import Refusal
 
-__all__: list[str] = []
+__all__ = ["relayed_tags", "say"]
 
 
 @command("PRIVMSG")
@@ -25,11 +27,7 @@ def privmsg(context: Context, message: Message) -> None:
     Say something.
     """
     targets, text = _targets_and_text(context, message)
-    for target in targets:
-        try:
-            _send(context, message, "PRIVMSG", target, text)
-        except Refusal as refusal:
-            context.refuse(refusal)
+    say(context, "PRIVMSG", targets, text, relayed_tags(context, message))
 
 
 @command("NOTICE")
@@ -42,11 +40,7 @@ def notice(context: Context, message: Message) -> None:
         targets, text = _targets_and_text(context, message)
     except Refusal:
         return  # "they must not send any error back to the client on receipt of a NOTICE"
-    for target in targets:
-        try:
-            _send(context, message, "NOTICE", target, text)
-        except Refusal as refusal:
-            context.note(f"refused NOTICE: {refusal}")
+    say(context, "NOTICE", targets, text, relayed_tags(context, message))
 
 
 @command("TAGMSG")
@@ -57,11 +51,33 @@ def tagmsg(context: Context, message: Message) -> None:
     """
     if not context.session.caps & caps.MESSAGE_TAGS:
         raise Refusal(numerics.ERR_UNKNOWNCOMMAND, message.command)
-    for target in _targets(context, message):
+    targets = _targets(context, message)
+    say(context, "TAGMSG", targets, "", relayed_tags(context, message))
+
+
+def relayed_tags(context: Context, message: Message) -> Mapping[str, str]:
+    """Return the tags of ``message`` that are passed on: the client-only ones."""
+    if message.tags and context.session.caps & caps.MESSAGE_TAGS:
+        return client_only(message.tags)
+    return NO_TAGS
+
+
+def say(
+    context: Context,
+    kind: MessageKind,
+    targets: Iterable[str],
+    text: str,
+    tags: Mapping[str, str],
+) -> None:
+    """Send a message to each of ``targets``; tell what is refused, but for a NOTICE."""
+    for target in targets:
         try:
-            _send(context, message, "TAGMSG", target, "")
+            _send(context, kind, target, text, tags)
         except Refusal as refusal:
-            context.refuse(refusal)
+            if kind == "NOTICE":
+                context.note(f"refused NOTICE: {refusal}")
+            else:
+                context.refuse(refusal)
 
 
 def _targets(context: Context, message: Message) -> list[str]:
@@ -88,14 +104,11 @@ def _targets_and_text(context: Context, message: Message) -> tuple[list[str], st
     return targets, message.params[1]
 
 
-def _send(context: Context, message: Message, kind: MessageKind, target: str, text: str) -> None:
-    services, session = context.services, context.session
-    tags = NO_TAGS
-    if message.tags and session.caps & caps.MESSAGE_TAGS:
-        tags = client_only(message.tags)
-    event = SendMessage(context.stamp(), target, kind, text, tags)
-    context.propose(event)
+def _send(
+    context: Context, kind: MessageKind, target: str, text: str, tags: Mapping[str, str]
+) -> None:
+    context.propose(SendMessage(context.stamp(), target, kind, text, tags))
     if kind == "PRIVMSG" and not is_channel(target):
-        recipient = services.network.find_user(target)
+        recipient = context.services.network.find_user(target)
         if recipient is not None and recipient.away:
             context.reply(numerics.RPL_AWAY, recipient.nick, recipient.away)
