@@ -22,6 +22,7 @@ BITS: Final[dict[str, int]] = {
             "batch",
             "cap-notify",
             "draft/account-registration",
+            "draft/pre-away",
             "draft/multiline",
             "echo-message",
             "extended-join",
@@ -54,6 +55,7 @@ LABELED_RESPONSE: Final = BITS["labeled-response"]
 MESSAGE_TAGS: Final = BITS["message-tags"]
 MULTILINE: Final = BITS["draft/multiline"]
 MULTI_PREFIX: Final = BITS["multi-prefix"]
+PRE_AWAY: Final = BITS["draft/pre-away"]
 SASL: Final = BITS["sasl"]
 SERVER_TIME: Final = BITS["server-time"]
 SETNAME: Final = BITS["setname"]

@@ -73,6 +73,8 @@ class Attach(Event):
     host: str
     address: str
     account: str | None = None
+    away: str = ""
+    """As in ``SetAway``, if the client has said so before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class SetRealname(Event):
 
 @dataclass(frozen=True, slots=True)
 class SetAway(Event):
-    """A user is away, or back when ``text`` is empty."""
+    """A device is away, or back when ``text`` is empty; ``*`` is to be away without a text."""
 
     text: str
 

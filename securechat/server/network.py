@@ -94,7 +94,7 @@ class Network:
                     "account": user.account,
                     "connected_ms": user.connected_ms,
                     "active_ms": user.active_ms,
-                    "away": user.away,
+                    "away": [user.away, *user.away_texts.items()],
                     "modes": sorted(user.modes),
                     "sessions": list(user.sessions),
                     "channels": sorted(user.channels),

@@ -16,6 +16,7 @@ class Registration:
     nick: str = ""
     username: str = ""
     realname: str = ""
+    away: str = ""
     negotiating: bool = False  # CAP LS or REQ has come, CAP END has not
     complete: bool = False
 

@@ -39,6 +39,9 @@ class User:
     connected_ms: int
     active_ms: int
     away: str = ""
+    """What is told to others; empty while one of the sessions is there."""
+    away_texts: dict[SessionId, str] = field(default_factory=dict)
+    """Of the sessions that are away, in the order in which they left."""
     modes: set[str] = field(default_factory=set)
     sessions: list[SessionId] = field(default_factory=list)
     channels: dict[str, Channel] = field(default_factory=dict)  # by folded name

@@ -55,7 +55,9 @@ def _modes(b: int, c: int) -> tuple[ModeChange, ...]:
 def _attach(session: int, b: int, c: int) -> Event:
     host = _pick(("h1.ip", "h2.ip"), c // 8)
     account = _pick((None, None, *ACCOUNTS), c)
-    return events.Attach(Stamp(session, 0, ""), _pick(NICKS, b), "~u", "Real", host, "::1", account)
+    away = _pick(("", "", "x", "*"), c // 16)
+    stamp = Stamp(session, 0, "")
+    return events.Attach(stamp, _pick(NICKS, b), "~u", "Real", host, "::1", account, away)
 
 
 def _user_modes(session: int, b: int, c: int) -> Event:
@@ -89,7 +91,7 @@ KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     lambda s, b, c: events.SetTopic(Stamp(s, 0, ""), _room(b), _pick(WORDS, c)),
     lambda s, b, c: events.ChangeNick(Stamp(s, 0, ""), _pick(NICKS, b)),
     lambda s, b, c: events.Detach(Stamp(s, 0, ""), _pick(WORDS, c)),
-    lambda s, b, c: events.SetAway(Stamp(s, 0, ""), _pick(WORDS, c)),
+    lambda s, b, c: events.SetAway(Stamp(s, 0, ""), _pick((*WORDS, "*"), c)),
     lambda s, b, c: events.SetRealname(Stamp(s, 0, ""), _pick(WORDS, c)),
     lambda s, b, c: events.Watch(Stamp(s, 0, ""), (_pick(NICKS, b), _pick(NICKS, c))),
     lambda s, b, c: events.Unwatch(Stamp(s, 0, ""), (_pick(NICKS, b), _pick(NICKS, c))),
@@ -157,6 +159,8 @@ def check_users(network: Network) -> None:
         assert user.modes <= set(USER_MODES.flag)
         assert user.sessions, "a user without a session"
         assert len(set(user.sessions)) == len(user.sessions)
+        assert set(user.away_texts) <= set(user.sessions)
+        assert bool(user.away) == (len(user.away_texts) == len(user.sessions))
         assert all(network.sessions[session] is user for session in user.sessions)
         assert len(user.channels) <= LIMITS.channels_per_user
         for name, channel in user.channels.items():
@@ -275,7 +279,8 @@ def test_effects_tell_those_who_share_a_channel_and_name_what_exists(storm: list
         for effect in outcome:
             assert effect.stamp == fitted.stamp
             told = _people(effect)
-            if isinstance(effect, effects.NickChanged):  # perhaps another's, who was displaced
+            if isinstance(effect, effects.NickChanged | effects.AwayChanged):
+                # Perhaps another's, who was displaced; or a session has just attached.
                 assert told == _sharing(effect.user, network)
             else:
                 assert told in (set(), sharing)

@@ -39,8 +39,16 @@ def parse_event(text: str, at_ms: int) -> Event:
 def _attach(stamp: Stamp, words: list[str]) -> Event:
     nick, *rest = words
     account = rest[1] if rest[:1] == ["as"] else None
+    away = " ".join(rest[rest.index("away") + 1 :]) if "away" in rest else ""
     return events.Attach(
-        stamp, nick, f"~{nick.lower()}", f"Real {nick}", f"h{stamp.session}.ip", "::1", account
+        stamp,
+        nick,
+        f"~{nick.lower()}",
+        f"Real {nick}",
+        f"h{stamp.session}.ip",
+        "::1",
+        account,
+        away,
     )
 
 

@@ -15,7 +15,7 @@ from securechat.server import effects, events, network
 from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
 from securechat.server.refusals import NickReserved, Refusal
-from securechat.server.rules import channels, messages, modes, monitors, users
+from securechat.server.rules import channels, messages, modes, monitors, presence, users
 from securechat.server.rules.table import RULES
 from securechat.server.state import Author
 from tests.server.network_transcripts import START_MS, STEP_MS, Chat, parse_event
@@ -130,6 +130,51 @@ TRANSCRIPTS = {
         << realname alice: A | to nobody | watched by 1
         >> 2 login alice
         << account alice: alice | to nobody | watched by 1
+    """,
+    "somebody is away when all their devices are": """
+        >> 1 account alice
+        >> 1 attach alice as alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 3 attach alice as alice
+        << sessions alice: 1 3
+        >> 1 away at lunch
+        >> 3 away on the way
+        << away alice: on the way | to bob
+        >> 1 away at tea
+        << away alice: at tea | to bob
+        >> 3 away
+        << away alice:  | to bob
+        >> 3 detach battery
+        << sessions alice: 1
+        << away alice: at tea | to bob
+        >> 4 attach alice as alice
+        << sessions alice: 1 4
+        << away alice:  | to bob
+        >> 4 away *
+        << away alice: at tea | to bob
+        >> 1 detach bye
+        << sessions alice: 4
+        << away alice: Not here at the moment | to bob
+        >> 4 detach bye
+        << quit alice: bye | to bob | from #den
+    """,
+    "a device may be away before it attaches": """
+        >> 1 account alice
+        >> 2 attach bob
+        >> 2 watch alice
+        >> 1 attach alice as alice away *
+        << online alice | watched by 2
+        << away alice: Not here at the moment | to nobody | watched by 2
+        >> 3 attach alice as alice away fetching history
+        << sessions alice: 1 3
+        << away alice: fetching history | to nobody | watched by 2
+        >> 4 attach alice as alice
+        << sessions alice: 1 3 4
+        << away alice:  | to nobody | watched by 2
     """,
     "a registered nick is for its account alone": f"""
         >> 1 account Alice
@@ -606,7 +651,7 @@ def test_the_transcripts_have_every_event_every_effect_and_every_refusal() -> No
     assert seen_events == _kinds(events, Event)
     assert seen_effects == _kinds(effects, Effect)
     raised = {(NickReserved("").numeric, NickReserved("").text)}
-    for module in (network, channels, messages, modes, monitors, users):
+    for module in (network, channels, messages, modes, monitors, presence, users):
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Refusal":
                 numeric, text = getattr(numerics, ast.unparse(node.args[0])[9:]), ""

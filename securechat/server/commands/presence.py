@@ -1,28 +1,30 @@
 """AWAY and SETNAME: what a user says of themselves.
 
-https://modern.ircdocs.horse/#away-message, https://ircv3.net/specs/extensions/setname
+https://modern.ircdocs.horse/#away-message, https://ircv3.net/specs/extensions/pre-away and setname
 """
 
 from __future__ import annotations
 
+from securechat.irc import capabilities as caps
 from securechat.irc import numerics
 from securechat.irc.message import Message
 from securechat.irc.text import cut_text
 from securechat.server.context import Context
 from securechat.server.dispatch import command
 from securechat.server.events import SetAway, SetRealname
-from securechat.server.refusals import Fail
+from securechat.server.refusals import Fail, Refusal
 
 __all__: list[str] = []
 
 
-@command("AWAY")
+@command("AWAY", early=True)
 def away(context: Context, message: Message) -> None:
-    """AWAY [<text>].
+    """AWAY [<text> | *].
 
-    Be away, with a text for those who write to you; without one, be back.
+    Be away on this device, with a text for those who write to you, or "*" for none; without one, be
+    back. Others see you away when all your devices are.
     """
-    services = context.services
+    services, session = context.services, context.session
     text = message.params[0] if message.params else ""
     text = cut_text(text, services.config.limits.away_length)
 
@@ -32,7 +34,13 @@ def away(context: Context, message: Message) -> None:
         else:
             context.reply(numerics.RPL_UNAWAY, "You are no longer marked as being away")
 
-    context.propose(SetAway(context.stamp(), text), confirm)
+    if session.registration.complete:
+        context.propose(SetAway(context.stamp(), text), confirm)
+    elif session.caps & caps.PRE_AWAY:
+        session.registration.away = text
+        confirm()
+    else:
+        raise Refusal(numerics.ERR_NOTREGISTERED)
 
 
 @command("SETNAME", least=1)

@@ -126,6 +126,7 @@ def complete_registration(context: Context) -> None:
         session.host,
         session.address,
         session.account,
+        registration.away,
     )
     try:
         context.propose(event, lambda: _welcome(context))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from securechat.server.events import Event
-from securechat.server.rules import channels, messages, modes, monitors, users
+from securechat.server.rules import channels, messages, modes, monitors, presence, users
 from securechat.server.rules.rule import Rule
 
 __all__ = ["RULES"]
@@ -17,5 +17,6 @@ RULES: Final[Mapping[type[Event], Rule]] = {
     **modes.RULES,
     **messages.RULES,
     **monitors.RULES,
+    **presence.RULES,
 }
 """The rule of every event."""

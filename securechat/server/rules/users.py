@@ -12,6 +12,7 @@ from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
 from securechat.server.refusals import NickReserved, Refusal
 from securechat.server.rules.monitors import came_online, stop_watching, went_offline
+from securechat.server.rules.presence import say_away
 from securechat.server.rules.rule import Rule
 from securechat.server.state import User
 
@@ -44,9 +45,10 @@ def attach(network: Network, event: events.Attach) -> list[Effect]:
         raise Refusal(numerics.ERR_NICKNAMEINUSE, event.nick)
     user.sessions.append(event.stamp.session)
     network.sessions[event.stamp.session] = user
-    if len(user.sessions) == 1:
-        return came_online(network, event.stamp, user)
-    return [effects.SessionsChanged(event.stamp, user)]
+    seen = came_online(network, event.stamp, user)
+    if len(user.sessions) > 1:
+        seen = [effects.SessionsChanged(event.stamp, user)]
+    return seen + say_away(network, event.stamp, user, event.away)
 
 
 def detach(network: Network, event: events.Detach) -> list[Effect]:
@@ -57,7 +59,8 @@ def detach(network: Network, event: events.Detach) -> list[Effect]:
     user.sessions.remove(event.stamp.session)
     stop_watching(network, event.stamp.session)
     if user.sessions:
-        return [effects.SessionsChanged(event.stamp, user)]
+        changed = effects.SessionsChanged(event.stamp, user)
+        return [changed, *say_away(network, event.stamp, user, "")]
     audience = network.audience(user)
     channels = tuple(user.channels.values())
     for channel in channels:
@@ -103,16 +106,6 @@ def set_realname(network: Network, event: events.SetRealname) -> list[Effect]:
     user.realname = event.realname
     audience, watchers = network.audience(user), network.watching(user.nick)
     return [effects.RealnameChanged(event.stamp, user, user.author, audience, watchers)]
-
-
-def set_away(network: Network, event: events.SetAway) -> list[Effect]:
-    """Mark a user as away, or back."""
-    user = network.sessions[event.stamp.session]
-    if user.away == event.text:
-        return []
-    user.away = event.text
-    audience, watchers = network.audience(user), network.watching(user.nick)
-    return [effects.AwayChanged(event.stamp, user, user.author, audience, watchers)]
 
 
 def set_user_modes(network: Network, event: events.SetUserModes) -> list[Effect]:
@@ -181,7 +174,6 @@ RULES: Final[Mapping[type[Event], Rule]] = {
     events.Detach: detach,
     events.ChangeNick: change_nick,
     events.SetRealname: set_realname,
-    events.SetAway: set_away,
     events.SetUserModes: set_user_modes,
     events.GrantOperator: grant_operator,
     events.CreateAccount: create_account,

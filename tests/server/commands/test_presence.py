@@ -1,4 +1,4 @@
-"""AWAY and SETNAME (who else hears of them is in test_capabilities.py)."""
+"""AWAY and SETNAME (who else hears of them is in test_capabilities.py and test_devices.py)."""
 
 from __future__ import annotations
 
@@ -48,3 +48,55 @@ def test_good_realnames(relay: RunningRelay) -> None:
     for name in ("A", "x" * 150, "é" * 75, ":)"):
         (message,) = ann.collect(f"SETNAME :{name}")
         assert message.params == (name,)
+
+
+# ---- pre-away ----
+
+
+def test_away_before_the_registration(relay: RunningRelay) -> None:
+    """ "If the capability has been negotiated, servers MUST accept the AWAY command before
+    connection registration has completed. The AWAY command has its normal semantics" """
+    bob, ann = relay.join("bob"), relay.connect()
+    ann.request("draft/pre-away")
+    assert ann.ask("AWAY :Gone to lunch") == ["306 * :You have been marked as being away"]
+    ann.register("ann")
+    assert bob.ask("PRIVMSG ann :hi") == ["301 bob ann :Gone to lunch"]
+    assert ann.ask("AWAY")[-1] == BACK
+    assert bob.ask("PRIVMSG ann :hi") == []
+
+
+def test_back_before_the_registration(relay: RunningRelay) -> None:
+    """ "Similarly, AWAY with no parameters indicates that the user is present." """
+    bob, ann = relay.join("bob"), relay.connect()
+    ann.request("draft/pre-away")
+    assert ann.ask("AWAY :Gone", "AWAY")[-1] == "305 * :You are no longer marked as being away"
+    ann.register("ann")
+    assert bob.ask("PRIVMSG ann :hi") == []
+
+
+def test_away_too_early(relay: RunningRelay) -> None:
+    """Without the capability AWAY is for registered clients, as it has always been."""
+    ann = relay.connect()
+    assert ann.ask("AWAY :Gone") == ["451 * :You have not registered"]
+    ann.register("ann")
+    assert relay.join("bob").ask("PRIVMSG ann :hi") == []
+
+
+def test_pre_away_does_not_hide_the_arrival(relay: RunningRelay) -> None:
+    """ "AWAY pre-registration sets the away message but does not inhibit reporting of the change in
+    nickname status, e.g. via monitor." """
+    bob = relay.join("bob", "away-notify", "extended-monitor")
+    bob.ask("MONITOR + ann")
+    ann = relay.connect()
+    ann.request("draft/pre-away")
+    ann.send("AWAY *")
+    ann.register("ann")
+    assert [m.command for m in bob.sync()] == ["730", "AWAY"]
+
+
+def test_a_star_is_no_text(relay: RunningRelay) -> None:
+    """ "Clients MAY also send AWAY * post-registration to indicate that the user is no longer
+    present for an unspecified reason." "Servers MAY substitute a human-readable message" """
+    ann, bob = relay.join("ann"), relay.join("bob")
+    assert ann.ask("AWAY *") == [GONE]
+    assert bob.ask("PRIVMSG ann :hi") == ["301 bob ann :Not here at the moment"]
