@@ -22,8 +22,8 @@ One text file for each specification; its lines are, in order::
     the relay restarts               killed with SIGKILL, and started again on its data
 
 In an expected line ``*`` stands for any text; a source that is not given may be any; tags that are
-not given may be there, ``@!time`` says that ``time`` must not be; ``...`` as the last parameter
-stands for any others. ``{name}`` takes what stands there, and must be the same text ever after; in
+not given may be there, ``@!time`` says that ``time`` must not be; ``...`` as a parameter stands for
+any number of them. ``{name}`` takes what stands there, and must be the same text ever after; in
 a sent line it is replaced by it.
 """
 
@@ -152,11 +152,7 @@ class Conversation:
                 fits = fits and key[1:] not in message.tags
             else:
                 fits = fits and key in message.tags and _fits(value, message.tags[key], names)
-        wanted, given = expected.params, message.params
-        if wanted[-1:] == ("...",):
-            wanted, given = wanted[:-1], given[: len(wanted) - 1]
-        fits = fits and len(wanted) == len(given)
-        fits = fits and all(_fits(w, g, names) for w, g in zip(wanted, given, strict=True))
+        fits = fits and _all_fit(expected.params, message.params, names)
         if fits:
             self._names = names
         return fits
@@ -226,6 +222,20 @@ def _merged(base: list[str], changes: list[str]) -> str:
                 kept = [old for old in tables[name] if old.partition("=")[0].strip() != key]
                 tables[name] = [*kept, line]
     return "\n".join("\n".join((name, *lines)) for name, lines in tables.items())
+
+
+def _all_fit(patterns: tuple[str, ...], params: tuple[str, ...], names: dict[str, str]) -> bool:
+    """Whether the patterns cover the parameters, of which ``...`` covers any number."""
+    if not patterns:
+        return not params
+    if patterns[0] == "...":
+        rests = (params[start:] for start in range(len(params) + 1))
+        return any(_all_fit(patterns[1:], rest, names) for rest in rests)
+    return (
+        bool(params)
+        and _fits(patterns[0], params[0], names)
+        and _all_fit(patterns[1:], params[1:], names)
+    )
 
 
 def _fits(pattern: str, text: str, names: dict[str, str]) -> bool:
