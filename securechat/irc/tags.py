@@ -52,9 +52,19 @@ def format_tags(tags: Mapping[str, str]) -> str:
     )
 
 
-def client_only(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the client-only tags (``+…``): the ones that a relay passes on as they are."""
-    return {key: value for key, value in tags.items() if key.startswith("+") and len(key) > 1}
+def client_only(tags: Mapping[str, str], denied: str = "") -> dict[str, str]:
+    """Return the client-only tags (``+…``): the ones that a relay passes on as they are.
+
+    :param denied: those that it does not, as the value of CLIENTTAGDENY: ``typing,react``, or
+        ``*,-reply`` for all but one.
+    """
+    found = {key: value for key, value in tags.items() if key.startswith("+") and len(key) > 1}
+    if not denied:
+        return found
+    items = denied.split(",")
+    if items[0] == "*":
+        return {key: value for key, value in found.items() if f"-{key[1:]}" in items}
+    return {key: value for key, value in found.items() if key[1:] not in items}
 
 
 def _escape(match: re.Match[str]) -> str:

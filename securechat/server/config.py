@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import json
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +52,7 @@ def _setting(default: Any, check: Check, doc: str) -> Any:
     return field(default=default, metadata={"check": check, "doc": doc})
 
 
-def _text(allowed: str, test: Callable[[str], bool]) -> Check:
+def _text(allowed: str, test: Callable[[str], object]) -> Check:
     def check(value: Any) -> str:
         if not isinstance(value, str) or not test(value):
             raise _Bad(allowed)
@@ -314,6 +315,11 @@ class StoreConfig:
     )
 
 
+_TAG: Final = r"[^\s,;=*+-][^\s,;=]*"
+_DENIED_TAGS: Final = re.compile(rf"(\*(,-{_TAG})*|{_TAG}(,{_TAG})*)?")
+"""A value of CLIENTTAGDENY: some tags, or all but some."""
+
+
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
     """The limits. Each protects the relay or other people from one client."""
@@ -366,6 +372,15 @@ class LimitsConfig:
         32,
         _number(2, 1_000),
         "Lines in one such message. Clients that do not know them get all lines at once.",
+    )
+    denied_client_tags: str = _setting(
+        "",
+        _text(
+            'names of client-only tags without "+", such as "typing,draft/react", or "*,-reply"',
+            _DENIED_TAGS.fullmatch,
+        ),
+        "Client-only tags that are not passed on (CLIENTTAGDENY), separated by commas; "
+        '"*,-reply" stands for all but reply. Empty: all are passed on.',
     )
     batch_timeout_s: float = _setting(
         30.0, _number(1, 600, float), "Seconds in which such a message must be complete."

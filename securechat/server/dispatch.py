@@ -9,9 +9,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from securechat.errors import RemoteProtocolError
+from securechat.irc import capabilities as caps
 from securechat.irc import numerics
 from securechat.irc.framing import Overlong
-from securechat.irc.message import Message
+from securechat.irc.message import NO_TAGS, Message
 from securechat.server.client_batch import collected
 from securechat.server.context import Context
 from securechat.server.refusals import Fail, Refusal
@@ -83,17 +84,37 @@ def dispatch(services: Services, session: Session, line: bytes | Overlong) -> No
     try:
         message = Message.parse(line.decode())
     except UnicodeDecodeError:
-        context = Context(services, session, Message("*"))
-        text = "Message rejected, your client must use UTF-8"
-        run(context, lambda: context.refuse(Fail("*", "INVALID_UTF8", text=text)))
+        _refuse_encoding(services, session, line)
         return
     except RemoteProtocolError as error:
         context = Context(services, session, Message("*"))
-        refusal = Fail("*", "INVALID_MESSAGE", text=str(error))
+        refusal = _unreadable(session, str(error))
         run(context, lambda: context.refuse(refusal))
         return
     context = Context(services, session, message)
     run(context, lambda: _handle(services, context, message))
+
+
+def _refuse_encoding(services: Services, session: Session, line: bytes) -> None:
+    """Answer a line that is not UTF-8, by its command and label if these can be read."""
+    try:
+        read = Message.parse(line.decode(errors="replace"))
+    except RemoteProtocolError:
+        read = Message("*")
+    name = read.command if read.command in services.commands else "*"
+    label = read.tags.get("label", "")
+    tags = {"label": label} if label and "\ufffd" not in label else NO_TAGS
+    context = Context(services, session, Message(name, tags=tags))
+    text = "Message rejected, your client must use UTF-8"
+    run(context, lambda: context.refuse(Fail(name, "INVALID_UTF8", text=text)))
+
+
+def _unreadable(session: Session, text: str) -> Refusal | Fail:
+    # "This capability allows servers to send arbitrary standard replies other than ones enabled by
+    # a specific specification."
+    if session.caps & caps.STANDARD_REPLIES:
+        return Fail("*", "INVALID_MESSAGE", text=text)
+    return Refusal(numerics.ERR_UNKNOWNERROR, "*", text=text)
 
 
 def run(context: Context, work: Callable[[], None]) -> None:

@@ -43,4 +43,6 @@ def isupport_tokens(config: Config) -> list[str]:
     }
     if config.accounts.required:
         tokens["draft/ACCOUNTREQUIRED"] = None
+    if limits.denied_client_tags:
+        tokens["CLIENTTAGDENY"] = limits.denied_client_tags
     return format_tokens(tokens)

@@ -93,3 +93,23 @@ def test_client_only() -> None:
     """
     tags = parse_tags(r"+typing=active;time=1;+example.com/a=x\sy;batch=2;+;a+b=3;+c")
     assert client_only(tags) == {"+typing": "active", "+example.com/a": "x y", "+c": ""}
+
+
+@pytest.mark.parametrize(
+    ("denied", "left"),
+    [
+        ("", "abc"),
+        ("a", "bc"),
+        ("a,c", "b"),
+        ("*", ""),
+        ("*,-a", "a"),
+        ("*,-a,-c", "ac"),
+        ("d", "abc"),
+    ],
+)
+def test_denied_client_only_tags(denied: str, left: str) -> None:
+    """message-tags: "a comma separated list of blocked client-only tags. The client-only prefix (+)
+    is omitted" "An asterisk indicates that all client-only tags are blocked" "A hyphen indicates
+    that a block is negated" """
+    tags = {"+a": "1", "+b": "2", "+c": "3", "d": "4"}
+    assert "".join(key[1:] for key in client_only(tags, denied)) == left

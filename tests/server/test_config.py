@@ -88,6 +88,7 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "input_queue_bytes": (*NO_WHOLE_NUMBER, "4607", "16777217"),
         "commands_per_s": (*NO_NUMBER, "1000001"),
         "command_burst": (*NO_WHOLE_NUMBER, "0", "1000001"),
+        "denied_client_tags": ("1", "false", '"+typing"', '"a,*"', '"-a"', '"a,,b"', '"a b"'),
         "batch_timeout_s": (*NO_NUMBER, "0.9", "600.1"),
         "multiline_bytes": (*NO_WHOLE_NUMBER, "511", "65537"),
         "multiline_lines": (*NO_WHOLE_NUMBER, "1", "1001"),

@@ -243,7 +243,10 @@ def test_a_crash_after_a_hold_is_answered_too(relay: RunningRelay) -> None:
 @pytest.mark.parametrize(
     ("line", "answer"),
     [
-        (b"PRIVMSG bob :\xff", "FAIL * INVALID_UTF8 :Message rejected, your client must use UTF-8"),
+        (
+            b"PRIVMSG bob :\xff",
+            "FAIL PRIVMSG INVALID_UTF8 :Message rejected, your client must use UTF-8",
+        ),
         (b"PING " + b"x" * 600, "417 alice :Input line was too long"),
         (b"@" + b"x" * 5000 + b" PING x", "417 alice :Input line was too long"),
     ],
@@ -254,8 +257,8 @@ def test_lines_that_are_none(relay: RunningRelay, line: bytes, answer: str) -> N
     assert client.seen() == [answer]
 
 
-NO_COMMAND = "FAIL * INVALID_MESSAGE :a message needs a command: a word or three digits"
-NUL = "FAIL * INVALID_MESSAGE :a message must not contain NUL, CR or LF"
+NO_COMMAND = "400 alice * :a message needs a command: a word or three digits"
+NUL = "400 alice * :a message must not contain NUL, CR or LF"
 PONG = "PONG relay.test x"
 
 

@@ -68,13 +68,29 @@ def test_a_long_line_before_registration(relay: RunningRelay) -> None:
 def test_invalid_utf8(relay: RunningRelay) -> None:
     """utf8-only: "FAIL <command> INVALID_UTF8"; the message is not delivered."""
     ann, bob = together(relay, "ann", "bob")
-    wanted = "FAIL * INVALID_UTF8 :Message rejected, your client must use UTF-8"
+    wanted = "FAIL PRIVMSG INVALID_UTF8 :Message rejected, your client must use UTF-8"
     for data in (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf5\x80\x80\x80"):
         ann.send_bytes(b"PRIVMSG #a :" + data + b"\r\n")
         assert ann.seen() == [wanted]
     ann.send_bytes(b"@+x=\xff PRIVMSG #a :x\r\n")
     assert ann.seen() == [wanted]
     assert bob.seen() == []
+
+
+def test_invalid_utf8_is_answered_by_label(relay: RunningRelay) -> None:
+    """standard-replies: "This message SHOULD also be given a label, if one was provided by the
+    client". message-tags: "SHOULD NOT substitute replacement bytes in place of invalid data" """
+    ann = relay.join("ann", "labeled-response", "batch")
+    for data, command, tags in (
+        (b"@label=l PRIVMSG ann :\xff", "PRIVMSG", {"label": "l"}),
+        (b"@label=\xff PRIVMSG ann :x", "PRIVMSG", {}),
+        (b"@label=l NONSENSE \xff", "*", {"label": "l"}),
+        (b"@label=l \xff", "*", {}),
+    ):
+        ann.send_bytes(data + b"\r\n")
+        (answer,) = ann.sync()
+        assert (answer.command, *answer.params[:2]) == ("FAIL", command, "INVALID_UTF8")
+        assert answer.tags == tags
 
 
 def test_utf8_over_a_cut(relay: RunningRelay) -> None:
@@ -87,16 +103,18 @@ def test_utf8_over_a_cut(relay: RunningRelay) -> None:
 def test_nul(relay: RunningRelay) -> None:
     """ "NUL (…) not allowed within messages" """
     ann, bob = together(relay, "ann", "bob")
-    (answer,) = ann.ask("PRIVMSG #a :a\0b")
-    assert answer.startswith("FAIL * INVALID_MESSAGE :")
+    assert ann.ask("PRIVMSG #a :a\0b") == ["400 ann * :a message must not contain NUL, CR or LF"]
     assert bob.seen() == []
 
 
 @pytest.mark.parametrize("line", [":", ":x", "@", "@x", "@x :y", "é", "12", "1234", ":x  ", "-"])
 def test_lines_without_a_command(relay: RunningRelay, line: str) -> None:
+    """A standard reply to those who take "arbitrary" ones; its code is of no specification."""
     ann = relay.join("ann")
-    (answer,) = ann.ask(line)
-    assert answer.startswith("FAIL * INVALID_MESSAGE :")
+    text = ":a message needs a command: a word or three digits"
+    assert ann.ask(line) == [f"400 ann * {text}"]
+    ann.request("standard-replies")
+    assert ann.ask(line) == [f"FAIL * INVALID_MESSAGE {text}"]
     assert ann.ask("  ISON   ann  ") == ["303 ann ann"]
 
 

@@ -52,13 +52,16 @@ def tagmsg(context: Context, message: Message) -> None:
     if not context.session.caps & caps.MESSAGE_TAGS:
         raise Refusal(numerics.ERR_UNKNOWNCOMMAND, message.command)
     targets = _targets(context, message)
-    say(context, "TAGMSG", targets, "", relayed_tags(context, message))
+    tags = relayed_tags(context, message)
+    if not tags and client_only(message.tags):
+        return  # all that it has to say is denied: "silently ignored"
+    say(context, "TAGMSG", targets, "", tags)
 
 
 def relayed_tags(context: Context, message: Message) -> Mapping[str, str]:
     """Return the tags of ``message`` that are passed on: the client-only ones."""
     if message.tags and context.session.caps & caps.MESSAGE_TAGS:
-        return client_only(message.tags)
+        return client_only(message.tags, context.services.config.limits.denied_client_tags)
     return NO_TAGS
 
 

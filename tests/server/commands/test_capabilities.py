@@ -272,6 +272,55 @@ def test_the_most_tags_there_may_be(relay: RunningRelay) -> None:
     assert bob.sync() == []
 
 
+def test_any_name_of_a_tag_is_taken(relay: RunningRelay) -> None:
+    """ "Implementations MUST treat tag key names as case-sensitive opaque identifiers and MUST NOT
+    perform any validation that would reject the message if an invalid tag key name is used." """
+    ann, bob = relay.join("ann", "message-tags"), relay.join("bob", "message-tags")
+    assert ann.ask("@+é_!=1;+A=2;+a=3;+=4;++=5;=;;+x/y/z PRIVMSG bob :hi") == []
+    (message,) = bob.sync()
+    tags = {key: value for key, value in message.tags.items() if key != "msgid"}
+    assert tags == {"+é_!": "1", "+A": "2", "+a": "3", "++": "5", "+x/y/z": ""}
+
+
+def test_tagmsg_to_several(relay: RunningRelay) -> None:
+    """ "This message MUST be delivered to targets in the same way as PRIVMSG and NOTICE messages.
+    This means for example, honouring channel membership, modes, echo-message" """
+    ann = relay.join("ann", "message-tags", "echo-message")
+    bob, carl = relay.join("bob", "message-tags"), relay.join("carl", "message-tags")
+    for client in (ann, bob):
+        client.ask("JOIN #a")
+    ann.sync()
+    assert ann.ask("@+typing=active TAGMSG #a,carl") == [":ann TAGMSG #a", ":ann TAGMSG carl"]
+    assert bob.seen() == [":ann TAGMSG #a"]
+    assert carl.seen() == [":ann TAGMSG carl"]
+    assert carl.ask("@+typing=active TAGMSG #a") == ["404 carl #a :Cannot send to channel (+n)"]
+    ann.ask("MODE #a +m")
+    bob.sync()
+    assert bob.ask("@+typing=active TAGMSG #a") == ["404 bob #a :Cannot send to channel (+m)"]
+    assert ann.seen() == []
+
+
+def test_denied_tags(start_relay: StartRelay) -> None:
+    """ "Servers SHOULD use this token to communicate to clients that certain client-only tags are
+    blocked and will be silently ignored." "blocking tags will not necessarily block the message
+    that the tag is attached to" """
+    relay = start_relay(limits={"denied_client_tags": "*,-reply"})
+    ann, bob = relay.join("ann", *LABELS), relay.join("bob", "message-tags")
+    assert any(" CLIENTTAGDENY=*,-reply " in line for line in ann.ask("VERSION"))
+    ann.ask("@+typing=active;+reply=1 PRIVMSG bob :one", "@+typing=active TAGMSG bob")
+    found = bob.sync()
+    assert [(short(m), m.tags.get("+reply"), m.tags.get("+typing")) for m in found] == [
+        (":ann PRIVMSG bob one", "1", None)
+    ]
+    (answer,) = ann.collect("@+typing=active;label=l TAGMSG bob")
+    assert (answer.command, answer.tags) == ("ACK", {"label": "l"})
+
+
+def test_nothing_is_denied_by_default(relay: RunningRelay) -> None:
+    """ "omitting the token entirely is recommended instead" """
+    assert not any("CLIENTTAGDENY" in line for line in relay.join("ann").ask("VERSION"))
+
+
 # ---- labeled-response ----
 
 LABELS = ("labeled-response", "batch", "echo-message", "message-tags")
