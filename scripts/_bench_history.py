@@ -75,7 +75,7 @@ def _messages(count: int) -> Iterator[Entry]:
         nick = f"person{chance.randrange(PEOPLE)}"
         yield Entry(
             conversation=room,
-            msgid=f"{chance.getrandbits(80):020x}",
+            msgid=f"0123456789abcdef{number:x}",  # as the relay makes them
             at_ms=FIRST_MS + number * STEP_MS,
             kind="PRIVMSG",
             source=f"{nick}!{nick}@0123456789abcdef.cloak",

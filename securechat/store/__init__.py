@@ -11,7 +11,9 @@ must not know of sessions, sockets, threads or IRC; it imports ``securechat.erro
 - ``accounts``    the password store
 - ``invites``     invitation codes
 - ``secrets``     the relay's own random secrets
-- ``history``     what was said and done in rooms and direct conversations; search
+- ``entries``     what a history consists of, and who may read which of it
+- ``history``     what was said and done in rooms and direct conversations
+- ``message_index``  the search in it
 - ``rooms``       rooms that belong to an account: modes, lists, who has which rank
 - ``settings``    what people have set for their accounts
 - ``certificates``  fingerprints of certificates that log in to an account

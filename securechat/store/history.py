@@ -3,23 +3,29 @@
 What a line looks like is the caller's: kinds, sources, details and tags are kept as they come.
 Only this is known here: ``PRIVMSG`` and ``NOTICE`` are what people say, which ``search`` looks in.
 
-Every entry has a ``Position``, first by time, then in the order in which entries were added. It is
-the number of its row: the time in milliseconds, shifted, and a count within the millisecond. So a
-page, a time, an age and the newest hits of a search are all ranges of row numbers.
-
 Reading is always through a ``Readable``, so that there is no way to read what one may not.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from securechat.store.database import store_errors
+from securechat.store.entries import (
+    COUNT_BITS,
+    FIRST_ID,
+    LAST_ID,
+    SPOKEN_KINDS,
+    Conversation,
+    Entry,
+    KeptEntry,
+    Page,
+    Position,
+    Readable,
+)
+from securechat.store.message_index import MessageIndex
 
 __all__ = [
     "SPOKEN_KINDS",
@@ -31,113 +37,6 @@ __all__ = [
     "Position",
     "Readable",
 ]
-
-SPOKEN_KINDS: Final = frozenset({"PRIVMSG", "NOTICE"})
-"""What can be searched. The schema names them too."""
-
-# Messages that wait for the search index. A search takes them in first, at some 10 µs each.
-_UNINDEXED_LIMIT = 512
-
-# Hits of a search that are checked one by one, at some 3 µs each, before the search index is asked
-# with the conversations. That takes up to 1 ms for each of them, and 10 ms for a hundred.
-_CHECKED_HITS = 500
-
-# Conversations named in one query of the search index, lest its text grow without limit.
-_CONVERSATIONS_A_QUERY = 500
-
-# 65,536 entries of one millisecond. One that gets no number is an error of that entry's addition.
-_COUNT_BITS = 16
-
-# The year 4199; row numbers have 63 bits, and people ask for any time.
-_MAX_MS = 1 << 46
-
-_FIRST_ID: Final = 0
-_LAST_ID: Final = (1 << 63) - 1
-
-
-class Conversation(NamedTuple):
-    """A room, or what two people say to each other.
-
-    ``key`` is opaque and unique. ``parties`` are the two people of a direct conversation.
-    """
-
-    key: str
-    parties: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of a conversation. Immutable.
-
-    ``at_ms`` is milliseconds since 1970, UTC; ``sender`` the folded nick of ``source``. ``detail``
-    is whatever else the line needs, ``tags`` its client-only tags. The same ``msgid`` may be in
-    several conversations, but only once in each.
-    """
-
-    conversation: Conversation
-    msgid: str
-    at_ms: int
-    kind: str
-    source: str
-    sender: str
-    account: str | None
-    detail: str
-    text: str
-    tags: str
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
-    """A place in the order of all entries: that of an entry, or a time. Immutable, opaque.
-
-    What is before or after a time excludes all entries of that millisecond.
-    """
-
-    _first_id: int
-    _last_id: int
-
-    @classmethod
-    def at(cls, at_ms: int) -> Position:
-        """Return the position of a time; one far out of range is that of the end of time."""
-        first = min(max(at_ms, 0), _MAX_MS) << _COUNT_BITS
-        return cls(first, first | ((1 << _COUNT_BITS) - 1))
-
-    @property
-    def at_ms(self) -> int:
-        """The time, in milliseconds since 1970, UTC."""
-        return self._first_id >> _COUNT_BITS
-
-
-class KeptEntry(NamedTuple):
-    """An entry as it was read back. Of a redacted one, text, tags and detail are empty."""
-
-    entry: Entry
-    position: Position
-    redacted: bool
-
-
-class Page(NamedTuple):
-    """Some entries of a conversation, ascending.
-
-    ``from_oldest`` tells that nothing readable of the kinds asked for is before them (or, without
-    entries, before the place where they would be).
-    """
-
-    entries: list[KeptEntry]
-    from_oldest: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Readable:
-    """What somebody may read of a conversation. Immutable.
-
-    That is the entries at or after ``floor_ms``, and all of ``own_account``.
-    """
-
-    key: str
-    floor_ms: int = 0
-    own_account: str | None = None
-
 
 _COLUMNS = "id, msgid, kind, source, sender, account, detail, text, tags, redacted"
 
@@ -151,6 +50,7 @@ class History:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._message_index = MessageIndex(connection)
 
     # ---- writing ----
 
@@ -174,11 +74,7 @@ class History:
                 " ON CONFLICT (conversation, msgid) DO NOTHING",
                 map(_row, entries),
             )
-            (waiting,) = self._connection.execute(
-                "SELECT max(number) FROM unindexed_messages"
-            ).fetchone()
-            if waiting is not None and waiting >= _UNINDEXED_LIMIT:
-                self._index()
+            self._message_index.take_in_if_many()
 
     def redact(self, key: str, msgid: str) -> bool:
         """Empty an entry and take it out of the search; ``False`` if there is none to redact.
@@ -194,7 +90,7 @@ class History:
             ).fetchone()
             if row is None:
                 return False
-            self._unindex("SELECT ?", row)
+            self._message_index.take_out("SELECT ?", row)
             self._connection.execute(
                 "UPDATE messages SET text = '', tags = '', detail = '', redacted = 1 WHERE id = ?",
                 row,
@@ -222,7 +118,7 @@ class History:
         if kept is None:
             return None
         position, account = kept.position, kept.entry.account
-        return position if _may_read(readable, position._first_id, account) else None
+        return position if readable.allows(position.first_id, account) else None
 
     def page(
         self,
@@ -238,8 +134,8 @@ class History:
 
         ``newest`` tells which are left out if there are more: the oldest, or else the newest.
         """
-        low = _FIRST_ID if after is None else after._last_id + 1
-        high = _LAST_ID if before is None else before._first_id - 1
+        low = FIRST_ID if after is None else after.last_id + 1
+        high = LAST_ID if before is None else before.first_id - 1
         with store_errors("read the history"):
             found = self._find(readable.key)
             if found is None:
@@ -260,14 +156,14 @@ class History:
 
         About half are before it; where one side has fewer, there are more of the other.
         """
-        first = position._first_id
+        first = position.first_id
         with store_errors("read the history"):
             found = self._find(readable.key)
             if found is None:
                 return Page([], from_oldest=True)
             reading = _Reading(self._connection, found[0], readable, kinds)
-            older = reading.rows(_FIRST_ID, first - 1, limit, newest=True)
-            newer = reading.rows(first, _LAST_ID, limit, newest=False)
+            older = reading.rows(FIRST_ID, first - 1, limit, newest=True)
+            newer = reading.rows(first, LAST_ID, limit, newest=False)
             count = min(len(older), max(limit // 2, limit - len(newer)))
             rows = older[len(older) - count :] + newer[: limit - count]
             return _page(found[1], reading, rows, first - 1)
@@ -285,8 +181,8 @@ class History:
                 found = self._find(readable.key)
                 if found is not None:
                     reading = _Reading(self._connection, found[0], readable, kinds)
-                    for row in reading.rows(_FIRST_ID, _LAST_ID, 1, newest=True):
-                        times[readable.key] = row[0] >> _COUNT_BITS
+                    for row in reading.rows(FIRST_ID, LAST_ID, 1, newest=True):
+                        times[readable.key] = row[0] >> COUNT_BITS
         return times
 
     def direct_conversations(self, person: str) -> list[Conversation]:
@@ -319,20 +215,9 @@ class History:
         without accents. Of one like ``e-mail`` the parts must follow each other. Text without any
         word is in no message. ``after_ms`` and ``before_ms`` are exclusive.
         """
-        if limit <= 0:
-            return []
-        terms = []
-        if text is not None:
-            words = [word for word in text.split() if any(map(str.isalnum, word))]
-            if not words:
-                return []
-            terms += [f"text : {_quoted(word)}" for word in words]
-        if sender is not None:
-            terms.append(f"author : n{_hex(sender)}")
-        low = _FIRST_ID if after_ms is None else Position.at(after_ms)._last_id + 1
-        high = _LAST_ID if before_ms is None else Position.at(before_ms)._first_id - 1
+        low = FIRST_ID if after_ms is None else Position.at(after_ms).last_id + 1
+        high = LAST_ID if before_ms is None else Position.at(before_ms).first_id - 1
         with store_errors("search the history"):
-            self._index()
             conversations: dict[int, Conversation] = {}
             by_number: dict[int, Readable] = {}
             for readable in readables:
@@ -340,12 +225,14 @@ class History:
                 if found is not None:
                     number, conversations[number] = found
                     by_number[number] = readable
-            search = _Search(self._connection, by_number, terms, limit)
+            ids = self._message_index.search(
+                by_number, text=text, sender=sender, low=low, high=high, limit=limit
+            )
             rows = [
                 self._connection.execute(
                     f"SELECT conversation, {_COLUMNS} FROM messages WHERE id = ?", (found_id,)
                 ).fetchone()
-                for found_id in search.newest(low, high)
+                for found_id in ids
             ]
         return [_kept(conversations[number], row) for number, *row in rows]
 
@@ -366,7 +253,7 @@ class History:
             )
             return deleted + self._delete(
                 "SELECT id FROM messages WHERE id < ? ORDER BY id LIMIT ?",
-                (Position.at(before_ms)._first_id, most - deleted),
+                (Position.at(before_ms).first_id, most - deleted),
             )
 
     def trim(self, key: str, keep: int, most: int) -> int:
@@ -411,29 +298,6 @@ class History:
         ).fetchone()
         return None if row is None else (row[0], _conversation(*row[1:]))
 
-    def _index(self) -> None:
-        """Take into the search index what waits for it."""
-        if self._connection.execute("SELECT 1 FROM unindexed_messages LIMIT 1").fetchone() is None:
-            return
-        self._connection.execute(
-            "INSERT INTO message_index (rowid, conversation, author, text)"
-            " SELECT id, conversation, author, text"
-            " FROM unindexed_messages JOIN searchable_messages ON id = message ORDER BY id"
-        )
-        self._connection.execute("DELETE FROM unindexed_messages")
-
-    def _unindex(self, chosen: str, parameters: Sequence[Any]) -> None:
-        """Take out of the search index those whose ids the SELECT ``chosen`` returns."""
-        self._index()
-        # The index must be told the very words that it was given.
-        # https://www.sqlite.org/fts5.html#the_delete_command
-        self._connection.execute(
-            "INSERT INTO message_index (message_index, rowid, conversation, author, text)"
-            " SELECT 'delete', id, conversation, author, text FROM searchable_messages"
-            f" WHERE id IN ({chosen}) ORDER BY id",
-            parameters,
-        )
-
     def _delete(self, chosen: str, parameters: Sequence[Any]) -> int:
         """Delete those whose ids the SELECT ``chosen`` returns, and conversations left empty."""
         concerned = self._connection.execute(
@@ -441,7 +305,7 @@ class History:
         ).fetchall()
         if not concerned:
             return 0
-        self._unindex(chosen, parameters)
+        self._message_index.take_out(chosen, parameters)
         deleted = self._connection.execute(
             f"DELETE FROM messages WHERE id IN ({chosen})", parameters
         ).rowcount
@@ -465,7 +329,7 @@ class _Reading:
     ) -> None:
         self._connection = connection
         self._conversation = conversation
-        self._floor_id = Position.at(readable.floor_ms)._first_id
+        self._floor_id = Position.at(readable.floor_ms).first_id
         self._own_account = readable.own_account
         self._kinds = kinds
 
@@ -525,104 +389,11 @@ class _Reading:
         return rows
 
 
-class _Search:
-    """One search: the newest ids so far, and thus what is too old to look for."""
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        readables: Mapping[int, Readable],
-        terms: Sequence[str],
-        limit: int,
-    ) -> None:
-        self._connection = connection
-        self._readables = readables  # by the number of the conversation
-        self._terms = terms
-        self._limit = limit
-        self._newest: list[int] = []  # ascending
-
-    def newest(self, low: int, high: int) -> list[int]:
-        """Return the newest ids from ``low`` to ``high`` that may be read, ascending.
-
-        If there are few hits, or most of them may be read, the fastest is to check each. If there
-        are many that may not, the index itself has to leave out other conversations.
-        """
-        if self._terms:
-            unchecked = self._check(self._terms, low, high, _CHECKED_HITS)
-            if unchecked is None:
-                return self._newest
-            high = unchecked
-        below_floors = {
-            readable.own_account for readable in self._readables.values() if readable.floor_ms > 0
-        }
-        for account in below_floors:
-            if account is not None:
-                self._check([*self._terms, f"author : a{_hex(account)}"], low, high, -1)
-        floors: defaultdict[int, list[int]] = defaultdict(list)
-        for number, readable in self._readables.items():
-            floors[readable.floor_ms].append(number)
-        for floor_ms, numbers in floors.items():
-            floor_id = Position.at(floor_ms)._first_id
-            for start in range(0, len(numbers), _CONVERSATIONS_A_QUERY):
-                some = " OR ".join(map(str, numbers[start : start + _CONVERSATIONS_A_QUERY]))
-                terms = [f"conversation : ({some})", *self._terms]
-                self._take_all(terms, max(low, floor_id), high)
-        return self._newest
-
-    def _check(self, terms: Sequence[str], low: int, high: int, most: int) -> int | None:
-        """Take what may be read of the newest ``most`` hits (-1: of all).
-
-        Returns the highest id that was not checked, or None if it is of no interest.
-        """
-        taken: list[int] = []
-        with closing(
-            self._connection.execute(
-                "SELECT messages.id, messages.conversation, account"
-                " FROM message_index CROSS JOIN messages ON messages.id = message_index.rowid"
-                " WHERE message_index MATCH ? AND message_index.rowid BETWEEN ? AND ?"
-                " ORDER BY message_index.rowid DESC",
-                (" AND ".join(terms), low, high),
-            )
-        ) as hits:
-            unchecked = None
-            for checked, (found_id, number, account) in enumerate(hits, start=1):
-                readable = self._readables.get(number)
-                if readable is not None and _may_read(readable, found_id, account):
-                    taken.append(found_id)
-                    if len(taken) == self._limit:
-                        break
-                if checked == most:
-                    unchecked = found_id - 1
-                    break
-        self._take(taken)
-        return unchecked
-
-    def _take_all(self, terms: Sequence[str], low: int, high: int) -> None:
-        if len(self._newest) == self._limit:
-            low = max(low, self._newest[0] + 1)
-        if low <= high:
-            rows = self._connection.execute(
-                "SELECT rowid FROM message_index WHERE message_index MATCH ?"
-                " AND rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT ?",
-                (" AND ".join(terms), low, high, self._limit),
-            )
-            self._take([found_id for (found_id,) in rows])
-
-    def _take(self, ids: list[int]) -> None:
-        self._newest = sorted({*self._newest, *ids})[-self._limit :]
-
-
-def _may_read(readable: Readable, number: int, account: str | None) -> bool:
-    return number >> _COUNT_BITS >= readable.floor_ms or (
-        readable.own_account is not None and account == readable.own_account
-    )
-
-
 def _row(entry: Entry) -> tuple[Any, ...]:
-    first = entry.at_ms << _COUNT_BITS
+    first = entry.at_ms << COUNT_BITS
     return (
         first,
-        first | ((1 << _COUNT_BITS) - 1),
+        first | ((1 << COUNT_BITS) - 1),
         entry.conversation.key,
         entry.msgid,
         entry.kind,
@@ -642,7 +413,7 @@ def _conversation(key: str, party: str | None, other_party: str | None) -> Conve
 def _kept(conversation: Conversation, row: Sequence[Any]) -> KeptEntry:
     number, msgid, *rest, redacted = row
     return KeptEntry(
-        Entry(conversation, msgid, number >> _COUNT_BITS, *rest),
+        Entry(conversation, msgid, number >> COUNT_BITS, *rest),
         Position(number, number),
         bool(redacted),
     )
@@ -654,14 +425,5 @@ def _page(
     before = rows[0][0] - 1 if rows else high
     return Page(
         [_kept(conversation, row) for row in rows],
-        from_oldest=not reading.rows(_FIRST_ID, before, 1, newest=True),
+        from_oldest=not reading.rows(FIRST_ID, before, 1, newest=True),
     )
-
-
-def _hex(name: str) -> str:
-    return name.encode().hex()
-
-
-def _quoted(word: str) -> str:
-    # A string of FTS5, in which only the quotation mark is special; a NUL would end the query.
-    return '"' + word.replace("\0", " ").replace('"', '""') + '"'

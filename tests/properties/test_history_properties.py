@@ -11,7 +11,7 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechat.store import history as module
+from securechat.store import message_index
 from securechat.store.history import (
     SPOKEN_KINDS,
     Conversation,
@@ -208,7 +208,7 @@ def test_the_history_is_as_a_list(
     limit: int,
     limits: dict[str, int],
 ) -> None:
-    with patch.multiple(module, **limits):
+    with patch.multiple(message_index, **limits):
         compare(taken, readable, kinds, limit)
 
 

@@ -304,6 +304,22 @@ def test_the_direct_conversations_of_somebody(history):
     assert history.direct_conversations("dave") == []
 
 
+@pytest.mark.parametrize("newcomer", [None, "alice"])
+def test_who_may_read_little_of_much(history, newcomer):
+    """Far more hits than are checked one by one, and most of them not to be read."""
+    history.add(
+        entry(f"m{number}", number, conversation=OTHER_ROOM if number % 10 else ROOM, account=name)
+        for number, name in zip(range(1, 2000), ["alice", *["bob"] * 90] * 22, strict=False)
+    )
+    readables = [Readable(ROOM.key, 1900, newcomer)]
+    expected = [
+        found.entry.msgid for found in history.page(readables[0], limit=1000, newest=True).entries
+    ]
+    assert len(expected) == (10 if newcomer is None else 12)
+    assert search(history, "hello", readables=readables) == " ".join(expected)
+    assert search(history, "hello", readables=readables, limit=11) == " ".join(expected[-11:])
+
+
 # ---- redaction ----
 
 
@@ -450,7 +466,10 @@ def test_search_in_thousands_of_conversations(history):
 
 
 def integrity(connection: sqlite3.Connection) -> None:
-    connection.execute("INSERT INTO message_index (message_index) VALUES ('integrity-check')")
+    History(connection).search([], limit=1)  # takes in what waits for the index
+    connection.execute(
+        "INSERT INTO message_index (message_index, rank) VALUES ('integrity-check', 1)"
+    )
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
@@ -523,6 +542,30 @@ def test_many_messages_are_indexed_as_they_come(connection, history):
     (waiting,) = connection.execute("SELECT count(*) FROM unindexed_messages").fetchone()
     assert waiting < 600
     assert len(history.search([ALL], text="hello", limit=5000)) == 2000
+    integrity(connection)
+
+
+@pytest.mark.parametrize("indexed_before", [False, True])
+def test_the_search_index_is_undone_with_its_piece_of_work(connection, history, indexed_before):
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("SAVEPOINT task")
+    history.add([entry("m1", 1, "kept")])
+    if indexed_before:
+        assert search(history, "kept") == "m1"
+    connection.execute("RELEASE task")
+    connection.execute("SAVEPOINT task")
+    history.add([entry("m2", 2, "undone")])
+    assert search(history, "kept") == "m1"
+    assert search(history, "undone") == "m2"
+    assert history.redact(ROOM.key, "m1")
+    connection.execute("ROLLBACK TO task")
+    connection.execute("RELEASE task")
+    connection.execute("SAVEPOINT task")
+    history.add([entry("m3", 3, "kept too")])
+    connection.execute("RELEASE task")
+    connection.execute("COMMIT")
+    assert search(history, "kept") == "m1 m3"
+    assert search(history, "undone") == ""
     integrity(connection)
 
 
