@@ -22,8 +22,10 @@ BITS: Final[dict[str, int]] = {
             "batch",
             "cap-notify",
             "draft/account-registration",
-            "draft/pre-away",
+            "draft/extended-isupport",
             "draft/multiline",
+            "draft/oper-tag",
+            "draft/pre-away",
             "echo-message",
             "extended-join",
             "extended-monitor",
@@ -48,6 +50,7 @@ AWAY_NOTIFY: Final = BITS["away-notify"]
 BATCH: Final = BITS["batch"]
 CAP_NOTIFY: Final = BITS["cap-notify"]
 ECHO_MESSAGE: Final = BITS["echo-message"]
+EXTENDED_ISUPPORT: Final = BITS["draft/extended-isupport"]
 EXTENDED_JOIN: Final = BITS["extended-join"]
 EXTENDED_MONITOR: Final = BITS["extended-monitor"]
 INVITE_NOTIFY: Final = BITS["invite-notify"]
@@ -56,6 +59,7 @@ MESSAGE_TAGS: Final = BITS["message-tags"]
 MULTILINE: Final = BITS["draft/multiline"]
 MULTI_PREFIX: Final = BITS["multi-prefix"]
 PRE_AWAY: Final = BITS["draft/pre-away"]
+OPER_TAG: Final = BITS["draft/oper-tag"]
 SASL: Final = BITS["sasl"]
 SERVER_TIME: Final = BITS["server-time"]
 SETNAME: Final = BITS["setname"]

@@ -59,8 +59,8 @@ CHANNEL_MODES: Final = ModeKinds(
 )
 """The channel modes of the relay."""
 
-USER_MODES: Final = ModeKinds(flag="io")
-"""The user modes of the relay: invisible, operator."""
+USER_MODES: Final = ModeKinds(flag="BRiow")
+"""The user modes of the relay; ``server.help_topics`` tells what each means."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,18 @@ RPL_YOURHOST: Final = "002"
 RPL_CREATED: Final = "003"
 RPL_MYINFO: Final = "004"
 RPL_ISUPPORT: Final = "005"
+RPL_ENDOFSTATS: Final = "219"
 RPL_UMODEIS: Final = "221"
+RPL_STATSUPTIME: Final = "242"
 RPL_LUSERCLIENT: Final = "251"
 RPL_LUSEROP: Final = "252"
 RPL_LUSERUNKNOWN: Final = "253"
 RPL_LUSERCHANNELS: Final = "254"
 RPL_LUSERME: Final = "255"
+RPL_ADMINME: Final = "256"
+RPL_ADMINLOC1: Final = "257"
+RPL_ADMINLOC2: Final = "258"
+RPL_ADMINEMAIL: Final = "259"
 RPL_LOCALUSERS: Final = "265"
 RPL_GLOBALUSERS: Final = "266"
 RPL_WHOISCERTFP: Final = "276"
@@ -30,6 +36,7 @@ RPL_NOWAWAY: Final = "306"
 RPL_WHOISUSER: Final = "311"
 RPL_WHOISSERVER: Final = "312"
 RPL_WHOISOPERATOR: Final = "313"
+RPL_WHOWASUSER: Final = "314"
 RPL_ENDOFWHO: Final = "315"
 RPL_WHOISIDLE: Final = "317"
 RPL_ENDOFWHOIS: Final = "318"
@@ -43,6 +50,7 @@ RPL_WHOISACCOUNT: Final = "330"
 RPL_NOTOPIC: Final = "331"
 RPL_TOPIC: Final = "332"
 RPL_TOPICWHOTIME: Final = "333"
+RPL_WHOISBOT: Final = "335"
 RPL_INVITELIST: Final = "336"
 RPL_ENDOFINVITELIST: Final = "337"
 RPL_WHOISACTUALLY: Final = "338"
@@ -50,14 +58,19 @@ RPL_INVITING: Final = "341"
 RPL_VERSION: Final = "351"
 RPL_WHOREPLY: Final = "352"
 RPL_NAMREPLY: Final = "353"
+RPL_WHOSPCRPL: Final = "354"
+RPL_LINKS: Final = "364"
+RPL_ENDOFLINKS: Final = "365"
 RPL_ENDOFNAMES: Final = "366"
 RPL_BANLIST: Final = "367"
 RPL_ENDOFBANLIST: Final = "368"
+RPL_ENDOFWHOWAS: Final = "369"
 RPL_INFO: Final = "371"
 RPL_MOTD: Final = "372"
 RPL_ENDOFINFO: Final = "374"
 RPL_MOTDSTART: Final = "375"
 RPL_ENDOFMOTD: Final = "376"
+RPL_WHOISMODES: Final = "379"
 RPL_YOUREOPER: Final = "381"
 RPL_TIME: Final = "391"
 ERR_UNKNOWNERROR: Final = "400"
@@ -66,6 +79,7 @@ ERR_NOSUCHSERVER: Final = "402"
 ERR_NOSUCHCHANNEL: Final = "403"
 ERR_CANNOTSENDTOCHAN: Final = "404"
 ERR_TOOMANYCHANNELS: Final = "405"
+ERR_WASNOSUCHNICK: Final = "406"
 ERR_TOOMANYTARGETS: Final = "407"
 ERR_NOORIGIN: Final = "409"
 ERR_INVALIDCAPCMD: Final = "410"
@@ -74,6 +88,7 @@ ERR_NOTEXTTOSEND: Final = "412"
 ERR_INPUTTOOLONG: Final = "417"
 ERR_UNKNOWNCOMMAND: Final = "421"
 ERR_NOMOTD: Final = "422"
+ERR_NOADMININFO: Final = "423"
 ERR_NONICKNAMEGIVEN: Final = "431"
 ERR_ERRONEUSNICKNAME: Final = "432"
 ERR_NICKNAMEINUSE: Final = "433"
@@ -89,9 +104,12 @@ ERR_UNKNOWNMODE: Final = "472"
 ERR_INVITEONLYCHAN: Final = "473"
 ERR_BANNEDFROMCHAN: Final = "474"
 ERR_BADCHANNELKEY: Final = "475"
+ERR_NEEDREGGEDNICK: Final = "477"
 ERR_BANLISTFULL: Final = "478"
 ERR_NOPRIVILEGES: Final = "481"
 ERR_CHANOPRIVSNEEDED: Final = "482"
+ERR_CANTKILLSERVER: Final = "483"
+ERR_NOOPERHOST: Final = "491"
 ERR_UMODEUNKNOWNFLAG: Final = "501"
 ERR_USERSDONTMATCH: Final = "502"
 ERR_HELPNOTFOUND: Final = "524"
@@ -123,6 +141,7 @@ ERROR_TEXTS: Final[Mapping[str, str]] = {
     ERR_NOSUCHCHANNEL: "No such channel",
     ERR_CANNOTSENDTOCHAN: "Cannot send to channel",
     ERR_TOOMANYCHANNELS: "You have joined too many channels",
+    ERR_WASNOSUCHNICK: "There was no such nickname",
     ERR_TOOMANYTARGETS: "Too many targets",
     ERR_NOORIGIN: "No origin specified",
     ERR_INVALIDCAPCMD: "Invalid CAP command",
@@ -131,6 +150,7 @@ ERROR_TEXTS: Final[Mapping[str, str]] = {
     ERR_INPUTTOOLONG: "Input line was too long",
     ERR_UNKNOWNCOMMAND: "Unknown command",
     ERR_NOMOTD: "There is no message of the day",
+    ERR_NOADMININFO: "No administrative info available",
     ERR_NONICKNAMEGIVEN: "No nickname given",
     ERR_ERRONEUSNICKNAME: "Erroneous nickname",
     ERR_NICKNAMEINUSE: "Nickname is already in use",
@@ -146,9 +166,12 @@ ERROR_TEXTS: Final[Mapping[str, str]] = {
     ERR_INVITEONLYCHAN: "Cannot join channel (+i)",
     ERR_BANNEDFROMCHAN: "Cannot join channel (+b)",
     ERR_BADCHANNELKEY: "Cannot join channel (+k)",
+    ERR_NEEDREGGEDNICK: "You must be logged in to send a private message to this user",
     ERR_BANLISTFULL: "Channel list is full",
     ERR_NOPRIVILEGES: "Permission denied: you're not an IRC operator",
     ERR_CHANOPRIVSNEEDED: "You're not channel operator",
+    ERR_CANTKILLSERVER: "You can't kill a server",
+    ERR_NOOPERHOST: "No operators are configured for your host",
     ERR_UMODEUNKNOWNFLAG: "Unknown MODE flag",
     ERR_USERSDONTMATCH: "Can't view or change modes of other users",
     ERR_HELPNOTFOUND: "No help available on this topic",

@@ -194,6 +194,40 @@ class ServerConfig:
         _text("a string, at most 8,192 characters", lambda v: len(v) <= 8192 and "\0" not in v),
         'The message of the day; several lines in """…""". Empty: none.',
     )
+    description: str = _setting(
+        "A private chat",
+        _text("1 to 100 printable characters", lambda v: 1 <= len(v) <= 100 and _single_line(v)),
+        "What the relay is, in a few words; shown by WHOIS and LINKS.",
+    )
+    admin: str = _setting(
+        "",
+        _text(
+            "up to three lines of at most 100 printable characters",
+            lambda v: (
+                len(v.strip().splitlines()) <= 3
+                and all(len(line) <= 100 and _single_line(line) for line in v.strip().splitlines())
+            ),
+        ),
+        "Who runs the relay, for ADMIN: up to three lines, where, who and at last an e-mail "
+        "address. Empty: none is given.",
+    )
+    icon_url: str = _setting(
+        "",
+        _text(
+            "a URL that begins with https://, at most 200 printable ASCII characters, or empty",
+            lambda v: (
+                not v
+                or (
+                    v.startswith("https://")
+                    and len(v) <= 200
+                    and v.isascii()
+                    and _single_line(v)
+                    and " " not in v
+                )
+            ),
+        ),
+        "A picture that clients may show for your chat. Empty: none.",
+    )
     listen: tuple[tuple[str, int], ...] = _setting(
         (("localhost", 6697),),
         _addresses,
@@ -391,6 +425,11 @@ class LimitsConfig:
         100,
         _number(1, 10_000),
         "Nicks of whose coming and going one client may be told (MONITOR).",
+    )
+    whowas_entries: int = _setting(
+        1_000,
+        _number(0, 100_000),
+        "People who have left or changed their nick whom WHOWAS knows; some 500 bytes each.",
     )
     targets: int = _setting(
         4, _number(1, 100), "Targets of one command: recipients, or people to kick."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from securechat.irc.isupport import format_tokens
+from securechat.irc.message import BODY_BYTES
 from securechat.irc.modes import CHANNEL_MODES, PREFIXES
 from securechat.irc.names import CHANNEL_TYPES
 from securechat.server.cloak import CLOAK_LENGTH
@@ -16,13 +17,16 @@ def isupport_tokens(config: Config) -> list[str]:
     limits = config.limits
     tokens: dict[str, str | None] = {
         "AWAYLEN": str(limits.away_length),
+        "BOT": "B",
         "CASEMAPPING": "ascii",
         "CHANLIMIT": f"{CHANNEL_TYPES}:{limits.channels_per_user}",
         "CHANMODES": CHANNEL_MODES.isupport(),
         "CHANNELLEN": str(limits.channel_length),
         "CHANTYPES": CHANNEL_TYPES,
+        "ELIST": "CMNTU",
         "HOSTLEN": str(CLOAK_LENGTH),
         "KICKLEN": str(limits.kick_length),
+        "LINELEN": str(BODY_BYTES + 2),  # with CR LF
         "MAXLIST": f"{CHANNEL_MODES.list}:{limits.list_entries}",
         "MAXTARGETS": str(limits.targets),
         "MODES": str(limits.modes),
@@ -33,14 +37,17 @@ def isupport_tokens(config: Config) -> list[str]:
         "PREFIX": f"({''.join(PREFIXES)}){''.join(PREFIXES.values())}",
         "SAFELIST": None,
         "TARGMAX": (
-            f"JOIN:,PART:,NAMES:{limits.targets},LIST:,WHOIS:1,"
+            f"JOIN:,PART:,NAMES:{limits.targets},LIST:,WHOIS:1,WHOWAS:1,"
             f"KICK:{limits.targets},PRIVMSG:{limits.targets},NOTICE:{limits.targets},"
             f"TAGMSG:{limits.targets},MONITOR:"
         ),
         "TOPICLEN": str(limits.topic_length),
         "USERLEN": str(limits.user_length),
         "UTF8ONLY": None,
+        "WHOX": None,
     }
+    if config.server.icon_url:
+        tokens["draft/ICON"] = config.server.icon_url
     if config.accounts.required:
         tokens["draft/ACCOUNTREQUIRED"] = None
     if limits.denied_client_tags:

@@ -7,8 +7,8 @@ form of a command, ``apply`` checks it against the state, for good. The rules ar
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from securechat.server.effects import Effect
 from securechat.server.events import Event, SessionId
 from securechat.server.refusals import Refusal
 from securechat.server.rules.table import RULES
-from securechat.server.state import Channel, User, UserId
+from securechat.server.state import Channel, User, UserId, WhowasEntry
 
 __all__ = ["Network", "NetworkLimits"]
 
@@ -30,6 +30,7 @@ class NetworkLimits:
     channels_per_user: int
     list_entries: int
     monitored_nicks: int
+    whowas_entries: int
 
 
 class Network:
@@ -50,6 +51,7 @@ class Network:
         """The same the other way: folded nick → sessions, in the order in which they asked."""
         self.most_users = 0
         self.mode_counts: Counter[str] = Counter()  # users with each user mode
+        self.departed: deque[WhowasEntry] = deque(maxlen=limits.whowas_entries)  # oldest first
 
     def apply(self, event: Event) -> list[Effect]:
         """Change the state by ``event``; return what changed.
@@ -67,6 +69,11 @@ class Network:
     def find_channel(self, name: str) -> Channel | None:
         """Return the channel of that name."""
         return self.channels.get(self.fold(name))
+
+    def find_departed(self, nick: str) -> Iterator[WhowasEntry]:
+        """Yield those who have given up that nick, the latest first."""
+        wanted = self.fold(nick)
+        return (entry for entry in reversed(self.departed) if self.fold(entry.nick) == wanted)
 
     def audience(self, user: User) -> tuple[User, ...]:
         """Return the other users who share a channel with ``user``, each once."""
@@ -120,6 +127,7 @@ class Network:
             "accounts": dict(self.accounts),
             "monitors": {key: list(nicks.values()) for key, nicks in self.monitors.items()},
             "most_users": self.most_users,
+            "departed": [list(entry) for entry in self.departed],
         }
 
     # ---- for the rules ----
@@ -136,6 +144,20 @@ class Network:
         if user.id not in channel.members:
             raise Refusal(numerics.ERR_NOTONCHANNEL, channel.name)
         return user, channel
+
+    def remember_departed(self, user: User, at_ms: int) -> None:
+        """Keep for WHOWAS that ``user`` gives up their nick now."""
+        self.departed.append(
+            WhowasEntry(
+                user.nick,
+                user.username,
+                user.host,
+                user.realname,
+                user.address,
+                user.account,
+                at_ms,
+            )
+        )
 
     def remove_member(self, channel: Channel, user: User) -> None:
         """Take ``user`` out of ``channel``, which ends with its last member."""

@@ -140,6 +140,7 @@ class Relay:
             channels_per_user=config.limits.channels_per_user,
             list_entries=config.limits.list_entries,
             monitored_nicks=config.limits.monitored_nicks,
+            whowas_entries=config.limits.whowas_entries,
         )
         network = Network(limits)
         network.accounts.update((fold(name), name) for name in authenticator.account_names())

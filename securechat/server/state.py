@@ -12,7 +12,7 @@ from securechat.irc.masks import matches
 from securechat.irc.modes import CHANNEL_MODES, prefixes
 from securechat.server.events import SessionId
 
-__all__ = ["Author", "Channel", "ListEntry", "Membership", "User", "UserId"]
+__all__ = ["Author", "Channel", "ListEntry", "Membership", "User", "UserId", "WhowasEntry"]
 
 UserId = int
 """A user for as long as they are connected, whatever their nick: the id of their first session."""
@@ -53,6 +53,18 @@ class User:
     def refresh_author(self) -> None:
         """Make ``author`` anew after a change of nick or account."""
         self.author = Author(f"{self.nick}!{self.username}@{self.host}", self.account)
+
+
+class WhowasEntry(NamedTuple):
+    """Who had a nick that they have given up."""
+
+    nick: str
+    username: str
+    host: str
+    realname: str
+    address: str
+    account: str | None
+    at_ms: int
 
 
 @dataclass(slots=True, eq=False)

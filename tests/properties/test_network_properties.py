@@ -23,7 +23,7 @@ from tests.server.network_transcripts import show_effect, show_refusal
 
 T = TypeVar("T")
 
-LIMITS = NetworkLimits(channels_per_user=3, list_entries=1, monitored_nicks=2)
+LIMITS = NetworkLimits(channels_per_user=3, list_entries=1, monitored_nicks=2, whowas_entries=5)
 
 # A world so small that everything meets everything.
 SESSIONS = range(1, 8)

@@ -25,7 +25,7 @@ from securechat.server.state import Author, Channel, User
 START_MS = 1_700_000_000_000
 STEP_MS = 1_000
 
-LIMITS = NetworkLimits(channels_per_user=3, list_entries=2, monitored_nicks=2)
+LIMITS = NetworkLimits(channels_per_user=3, list_entries=2, whowas_entries=3, monitored_nicks=2)
 
 _ERROR_NAMES = {value: name for name, value in vars(numerics).items() if name.startswith("ERR_")}
 

@@ -43,6 +43,12 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "name": (*NO_STRING, '""', '"relay"', '"re lay.net"', '"é.net"', f'"{"a" * 60}.net"'),
         "network": (*NO_STRING, '""', '"a b"', r'"a\tb"', f'"{"a" * 41}"'),
         "motd": (*NO_STRING, r'"a\u0000b"', f'"{"a" * 8193}"'),
+        "description": (*NO_STRING, '""', r'"a\tb"', f'"{"a" * 101}"'),
+        "admin": (*NO_STRING, r'"a\tb"', r'"a\nb\nc\nd"', f'"{"a" * 101}"'),
+        "icon_url": (
+            *(*NO_STRING, '"http://a.org/i.png"', '"https://a.org/i i"', '"https://é.org/"'),
+            f'"https://{"a" * 200}"',
+        ),
         "listen": (
             *('"localhost:6697"', "[]", "1", "{}", "[1]", '["localhost:6697", 6697]'),
             *('[""]', '["localhost"]', '[":6697"]', '["localhost:"]', '["localhost:no"]'),
@@ -93,6 +99,7 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "multiline_bytes": (*NO_WHOLE_NUMBER, "511", "65537"),
         "multiline_lines": (*NO_WHOLE_NUMBER, "1", "1001"),
         "channels_per_user": (*NO_WHOLE_NUMBER, "0", "100001"),
+        "whowas_entries": (*NO_WHOLE_NUMBER, "-1", "100001"),
         "list_entries": (*NO_WHOLE_NUMBER, "0", "10001"),
         "monitored_nicks": (*NO_WHOLE_NUMBER, "0", "10001"),
         "targets": (*NO_WHOLE_NUMBER, "0", "101"),

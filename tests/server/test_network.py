@@ -18,7 +18,7 @@ from securechat.server.refusals import NickReserved, Refusal
 from securechat.server.rules import channels, messages, modes, monitors, presence, users
 from securechat.server.rules.table import RULES
 from securechat.server.state import Author
-from tests.server.network_transcripts import START_MS, STEP_MS, Chat, parse_event
+from tests.server.network_transcripts import LIMITS, START_MS, STEP_MS, Chat, parse_event
 
 TRANSCRIPTS = {
     "a user comes and goes": """
@@ -866,3 +866,34 @@ def test_the_changes_above_are_of_every_event() -> None:
 def test_a_wrong_transcript_fails(wrong: str) -> None:
     with pytest.raises(AssertionError):
         Chat().play(wrong)
+
+
+def test_who_has_given_up_a_nick() -> None:
+    """Kept for WHOWAS: the latest first, and not more than the limit."""
+    chat = Chat()
+    chat.play(
+        """
+        >> 1 attach alice
+        >> 1 nick ALICE
+        << nick alice ALICE | to nobody
+        >> 1 nick bob
+        << nick ALICE bob | to nobody
+        >> 2 attach alice
+        >> 2 detach bye
+        << quit alice: bye | to nobody | from nowhere
+        """
+    )
+    found = list(chat.network.find_departed("Alice"))
+    assert [(entry.nick, entry.host) for entry in found] == [("alice", "h2.ip"), ("ALICE", "h1.ip")]
+    assert found[0].at_ms == START_MS + 4 * STEP_MS
+    assert list(chat.network.find_departed("bob")) == []
+    for session in range(3, 3 + LIMITS.whowas_entries):
+        chat.play(
+            f"""
+            >> {session} attach carol
+            >> {session} detach bye
+            << quit carol: bye | to nobody | from nowhere
+            """
+        )
+    assert list(chat.network.find_departed("alice")) == []
+    assert len(list(chat.network.find_departed("carol"))) == LIMITS.whowas_entries

@@ -12,12 +12,16 @@ from securechat.server.commands import (
     batches,
     capabilities,
     channels,
+    helpop,
+    listing,
     messaging,
     modes,
     monitor,
     presence,
-    queries,
     registration,
+    server_queries,
+    who,
+    whois,
 )
 from securechat.server.dispatch import build_table
 
@@ -34,7 +38,11 @@ COMMANDS = build_table(
         monitor,
         batches,
         presence,
-        queries,
+        listing,
+        who,
+        whois,
+        server_queries,
+        helpop,
     )
 )
 """Every command of the relay, by name."""

@@ -1,4 +1,4 @@
-"""JOIN, PART, TOPIC, NAMES, LIST, KICK, INVITE.
+"""JOIN, PART, TOPIC, NAMES, KICK, INVITE.
 
 https://modern.ircdocs.horse/#channel-operations
 """
@@ -10,7 +10,7 @@ from itertools import zip_longest
 from securechat.irc import numerics
 from securechat.irc.casemapping import fold
 from securechat.irc.message import Message
-from securechat.irc.names import is_channel, is_channel_name
+from securechat.irc.names import is_channel_name
 from securechat.irc.text import cut_text
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
@@ -99,27 +99,6 @@ def names(context: Context, message: Message) -> None:
             continue
         for numeric, *params in names_replies(channel, context.user, context.session.caps):
             context.reply(numeric, *params)
-
-
-@command("LIST")
-def list_channels(context: Context, message: Message) -> None:
-    """LIST [<channel>{,<channel>}].
-
-    See the channels, with how many people are there, and their topics.
-    """
-    network = context.services.network
-    wanted = message.params[0].split(",") if message.params else []
-    if wanted and is_channel(wanted[0]):
-        found = [network.find_channel(name) for name in dict.fromkeys(wanted)]
-        channels = [channel for channel in found if channel is not None]
-    else:
-        channels = list(network.channels.values())
-    context.reply(numerics.RPL_LISTSTART, "Channel", "Users  Name")
-    for channel in channels:
-        if _visible(context, channel.name):
-            people = str(len(channel.members))
-            context.reply(numerics.RPL_LIST, channel.name, people, channel.topic)
-    context.reply(numerics.RPL_LISTEND, "End of /LIST")
 
 
 @command("KICK", least=2)

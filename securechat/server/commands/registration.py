@@ -12,7 +12,7 @@ from securechat.irc.message import Message
 from securechat.irc.modes import CHANNEL_MODES, USER_MODES
 from securechat.irc.names import clean_username, is_nick
 from securechat.irc.text import cut_text
-from securechat.server.commands.queries import lusers, motd, send_isupport
+from securechat.server.commands.server_queries import lusers, motd, send_isupport
 from securechat.server.context import Context
 from securechat.server.delivery.channels import show_joined
 from securechat.server.dispatch import command

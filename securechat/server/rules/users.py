@@ -61,6 +61,7 @@ def detach(network: Network, event: events.Detach) -> list[Effect]:
     if user.sessions:
         changed = effects.SessionsChanged(event.stamp, user)
         return [changed, *say_away(network, event.stamp, user, "")]
+    network.remember_departed(user, event.stamp.at_ms)
     audience = network.audience(user)
     channels = tuple(user.channels.values())
     for channel in channels:
@@ -89,13 +90,16 @@ def change_nick(network: Network, event: events.ChangeNick) -> list[Effect]:
 
 def _rename(network: Network, stamp: Stamp, user: User, nick: str) -> list[Effect]:
     old, author = user.nick, user.author
+    renamed = network.fold(old) != network.fold(nick)
+    if renamed:
+        network.remember_departed(user, stamp.at_ms)
     del network.nicks[network.fold(user.nick)]
     user.nick = nick
     network.nicks[network.fold(nick)] = user
     user.refresh_author()
     audience = network.audience(user)
     changed = effects.NickChanged(stamp, user, author, nick, audience)
-    if network.fold(old) == network.fold(nick):
+    if not renamed:
         return [changed]
     return [changed, *went_offline(network, stamp, old), *came_online(network, stamp, user)]
 

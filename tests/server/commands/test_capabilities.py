@@ -142,7 +142,8 @@ def test_registration_waits_for_the_end(relay: RunningRelay, line: str) -> None:
     server MUST not complete registration until the client sends a CAP END" """
     client = relay.connect()
     found = client.ask(line, "NICK ann", "USER ann 0 * :x", "PING x")
-    assert commands(found) == ["CAP", "PONG"]
+    assert set(commands(found[:-1])) == {"CAP"}
+    assert commands(found[-1:]) == ["PONG"]
     assert "001" in commands(client.ask("CAP END"))
 
 

@@ -1,4 +1,4 @@
-"""JOIN, PART, TOPIC, NAMES, LIST, KICK, INVITE."""
+"""JOIN, PART, TOPIC, NAMES, KICK, INVITE."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_a_long_topic_is_cut_between_characters(relay: RunningRelay) -> None:
     assert message.params[1] == "x" + "é" * 149
 
 
-# ---- NAMES, LIST ----
+# ---- NAMES ----
 
 
 def test_names(relay: RunningRelay) -> None:
@@ -267,20 +267,6 @@ def test_odd_names_are_answered(relay: RunningRelay, line: str) -> None:
     answers = relay.join("ann").ask(line)
     assert set(commands(answers)) <= {"366", "315"}
     assert answers
-
-
-def test_list(relay: RunningRelay) -> None:
-    """ "the server MAY send one RPL_LISTSTART numeric, MUST send back zero or more RPL_LIST
-    numerics, and MUST send back one RPL_LISTEND numeric." """
-    ann, _bob = together(relay, "ann", "bob")
-    ann.ask("TOPIC #a :tea", "JOIN #b", "MODE #b +s")
-    carl = relay.join("carl")
-    start, end = "321 {} Channel :Users  Name", "323 {} :End of /LIST"
-    assert carl.ask("LIST") == [start.format("carl"), "322 carl #a 2 tea", end.format("carl")]
-    assert carl.ask("LIST #b,#A,#none")[1:-1] == ["322 carl #a 2 tea"]
-    assert carl.ask("LIST #b")[1:-1] == []
-    ann.sync()
-    assert ann.ask("LIST #b")[1:-1] == ["322 ann #b 1 :"]
 
 
 # ---- KICK ----

@@ -65,7 +65,7 @@ def test_the_welcome(relay: RunningRelay) -> None:
     assert created == ("This relay was started 2023-11-14 22:13:20 UTC",)
     assert info[0] == NAME
     assert info[1].startswith("securechat-")
-    assert info[2:] == ("io", "biklmnostv", "bklov")
+    assert info[2:] == ("BRiow", "biklmnostv", "bklov")
 
 
 def test_the_isupport_tokens(relay: RunningRelay) -> None:
@@ -77,13 +77,16 @@ def test_the_isupport_tokens(relay: RunningRelay) -> None:
     tokens = dict(token.partition("=")[::2] for params in found for token in params[1:-1])
     assert tokens == {
         "AWAYLEN": "200",
+        "BOT": "B",
         "CASEMAPPING": "ascii",
         "CHANLIMIT": "#:100",
         "CHANMODES": "b,k,l,imnst",
         "CHANNELLEN": "64",
         "CHANTYPES": "#",
+        "ELIST": "CMNTU",
         "HOSTLEN": "19",
         "KICKLEN": "250",
+        "LINELEN": "512",
         "MAXLIST": "b:100",
         "MAXTARGETS": "4",
         "MODES": "12",
@@ -93,10 +96,13 @@ def test_the_isupport_tokens(relay: RunningRelay) -> None:
         "NICKLEN": "30",
         "PREFIX": "(ov)@+",
         "SAFELIST": "",
-        "TARGMAX": "JOIN:,PART:,NAMES:4,LIST:,WHOIS:1,KICK:4,PRIVMSG:4,NOTICE:4,TAGMSG:4,MONITOR:",
+        "TARGMAX": (
+            "JOIN:,PART:,NAMES:4,LIST:,WHOIS:1,WHOWAS:1,KICK:4,PRIVMSG:4,NOTICE:4,TAGMSG:4,MONITOR:"
+        ),
         "TOPICLEN": "300",
         "USERLEN": "20",
         "UTF8ONLY": "",
+        "WHOX": "",
     }
 
 
