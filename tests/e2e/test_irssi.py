@@ -161,6 +161,34 @@ def test_names_change(alice: Irssi, bob: Client) -> None:
     alice.wait_for("has quit [Quit: tired]")
 
 
+def test_questions(alice: Irssi, bob: Client) -> None:
+    bob.send("AWAY :at lunch")
+    bob.sync()
+    alice.type("/whois bob")
+    alice.wait_for("bob [~bob@", "bob")
+    alice.wait_for("channels : #room", "bob")
+    alice.wait_for("away     : at lunch", "bob")
+    alice.wait_for("End of WHOIS", "bob")
+    alice.type("/who #room")
+    alice.wait_for("#room bob       G")
+    alice.wait_for("End of /WHO list")
+    alice.type("/list -yes")
+    alice.wait_for("#room 2")
+    alice.wait_for("End of /LIST")
+    alice.type("/ban *!*@bad.example", ROOM)
+    alice.wait_for("mode/#room [+b *!*@bad.example] by alice", ROOM)
+    alice.type("/ban", ROOM)
+    alice.wait_for("1 - #room: ban *!*@bad.example [by alice", ROOM)
+    alice.type("/mode #room")
+    alice.wait_for("mode/#room [+")
+    bob.send("JOIN #club", "INVITE alice #club")
+    alice.wait_for("bob invites you to #club")
+    alice.type("/away gone fishing")
+    alice.wait_for("You have been marked as being away")
+    alice.type("/quote BOGUS")
+    alice.wait_for("BOGUS Unknown command")
+
+
 # ---- going and coming back ----
 
 

@@ -155,6 +155,34 @@ def test_names_change(alice: WeeChat, bob: Client) -> None:
     alice.wait_for("has quit (Quit: tired)", ROOM)
 
 
+def test_questions(alice: WeeChat, bob: Client) -> None:
+    bob.send("AWAY :at lunch")
+    bob.sync()
+    alice.type("/whois bob")
+    alice.wait_for("[bob] (~bob@")
+    alice.wait_for("[bob] #room")
+    alice.wait_for("[bob] is away: at lunch")
+    alice.wait_for("[bob] End of /WHOIS list")
+    alice.type("/who #room")
+    alice.wait_for("[#room] bob (~bob@")
+    alice.wait_for("[#room] End of WHO list")
+    alice.type("/list")
+    alice.wait_for("#room(2)")
+    alice.wait_for("End of /LIST")
+    alice.type("/ban *!*@bad.example", ROOM)
+    alice.wait_for("Mode #room [+b *!*@bad.example] by alice", ROOM)
+    alice.type("/ban", ROOM)
+    alice.wait_for("[1] *!*@bad.example banned by alice", ROOM)
+    alice.type("/mode #room")
+    alice.wait_for("Mode #room [+", ROOM)
+    bob.send("JOIN #club", "INVITE alice #club")
+    alice.wait_for("You have been invited to #club by bob")
+    alice.type("/away gone fishing")
+    alice.wait_for("You have been marked as being away")
+    alice.type("/quote BOGUS")
+    alice.wait_for("BOGUS: Unknown command")
+
+
 # ---- going and coming back ----
 
 
