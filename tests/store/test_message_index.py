@@ -1,0 +1,152 @@
+"""The search index, through the history that it is a part of."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from securechat.store.database import open_database
+from securechat.store.history import Conversation, Entry, History, Readable
+
+ROOM = Conversation("room 1")
+OTHER_ROOM = Conversation("room 2")
+ALL = Readable(ROOM.key)
+
+
+@pytest.fixture
+def connection(tmp_path) -> Iterator[sqlite3.Connection]:
+    with closing(open_database(tmp_path / "relay.db")) as connection:
+        yield connection
+
+
+@pytest.fixture
+def history(connection: sqlite3.Connection) -> History:
+    return History(connection)
+
+
+def entry(msgid: str, at_ms: int, text: str = "hello", **changes: object) -> Entry:
+    said = Entry(
+        ROOM, msgid, at_ms, "PRIVMSG", "Alice!a@cloak", "alice", "alice", "#Room", text, ""
+    )
+    return replace(said, **changes)  # type: ignore[arg-type]
+
+
+def search(history: History, text: str | None = None, **more: object) -> str:
+    readables = more.pop("readables", [ALL])
+    found = history.search(readables, text=text, **{"limit": 100, **more})  # type: ignore[arg-type]
+    return " ".join(kept.entry.msgid for kept in found)
+
+
+@pytest.fixture
+def said(history: History) -> History:
+    texts = [
+        "The quick brown fox",
+        "Crème brûlée, e-mail me",
+        "a mail to nobody, e",
+        'quote " OR quick',
+        "first line\r\nsecond quick line",
+        "Ärger im Büro",
+    ]
+    history.add(entry(f"m{number}", number + 1, text) for number, text in enumerate(texts))
+    history.add([entry("j1", 50, "quick", kind="PART"), entry("n1", 51, "quick", kind="NOTICE")])
+    return history
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("quick", "m0 m3 m4 n1"),
+        ("QUICK", "m0 m3 m4 n1"),
+        ("fox quick", "m0"),
+        ("quick slow", ""),
+        ("creme BRULEE", "m1"),
+        ("crème brûlée", "m1"),
+        ("arger buro", "m5"),
+        ("e-mail", "m1"),
+        ("mail", "m1 m2"),
+        ("second first", "m4"),
+        ('"', ""),
+        ("...", ""),
+        ("", ""),
+        ("fox !!!", "m0"),
+    ],
+)
+def test_the_messages_with_all_words(said, text, found):
+    assert search(said, text) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'fox" OR "quick',
+        "fox OR quick",
+        "fox NOT brown",
+        "NEAR(fox quick)",
+        "text : fox",
+        "author:n616c696365",
+        "conversation : 1",
+        "{text} : fox",
+        "qui*",
+        "^the fox OR",
+        "fox\0quick AND",
+        "(fox",
+        '""""',
+        "- fox +",
+    ],
+)
+def test_the_syntax_of_the_search_index_is_but_words(said, text):
+    found = search(said, text)
+    assert found in ("", "m0")
+    assert not {"OR", "NOT", "NEAR(fox", "AND", ":"} & set(text.split()) or found == ""
+
+
+def test_search_by_sender_and_time_with_and_without_words(history):
+    history.add(
+        entry(f"m{number}", number, "hello", sender=("alice", "b[]b", "alic")[number % 3])
+        for number in range(9)
+    )
+    assert search(history, sender="b[]b") == "m1 m4 m7"
+    assert search(history, "hello", sender="alice") == "m0 m3 m6"
+    assert search(history, "hello", sender="nobody") == ""
+    assert search(history, after_ms=2, before_ms=5) == "m3 m4"
+    assert search(history, "hello", after_ms=6) == "m7 m8"
+    assert search(history, sender="alice", before_ms=6) == "m0 m3"
+    assert search(history, limit=2) == "m7 m8"
+    assert search(history, limit=0) == ""
+
+
+def test_an_account_is_not_taken_for_a_sender(history):
+    history.add([entry("m1", 1, sender="guest", account="alice")])
+    assert search(history, sender="alice") == ""
+    assert search(history, sender="guest") == "m1"
+
+
+def test_the_newest_of_several_conversations(history):
+    conversations = [Conversation(f"room {number}") for number in range(7)]
+    history.add(
+        entry(f"m{number}", number, conversation=conversations[number % 7]) for number in range(70)
+    )
+    some = [Readable(f"room {number}", floor_ms=number * 3) for number in (0, 2, 3, 5)]
+    assert search(history, "hello", readables=some, limit=5) == "m61 m63 m65 m66 m68"
+    assert search(history, "hello", readables=some, limit=3, before_ms=4) == "m0"
+    assert search(history, "hello", readables=[]) == ""
+    found = history.search(some, text="hello", limit=1)
+    assert found[0].entry.conversation == conversations[5]
+
+
+def test_a_number_in_a_message_is_not_a_conversation(history):
+    history.add([entry("m1", 1, "1 2 3"), entry("m2", 2, "2", conversation=OTHER_ROOM)])
+    assert search(history) == "m1"
+    assert search(history, "2", readables=[Readable(OTHER_ROOM.key)]) == "m2"
+
+
+def test_search_in_thousands_of_conversations(history):
+    history.add(
+        entry(f"m{number}", number, conversation=Conversation(f"d{number}"))
+        for number in range(1200)
+    )
+    readables = [Readable(f"d{number}") for number in range(1200)]
+    assert search(history, "hello", readables=readables, limit=2) == "m1198 m1199"
+    assert search(history, "hello", readables=readables[:7], limit=2) == "m5 m6"
