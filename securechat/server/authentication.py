@@ -12,7 +12,8 @@ import hmac
 import logging
 import os
 import secrets
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from cryptography import x509
@@ -27,13 +28,18 @@ from securechat.server.hash_workers import HashWorkers
 from securechat.server.login_throttle import LoginThrottle
 from securechat.server.store_thread import Outcome, StoreThread
 from securechat.store.accounts import Account, Accounts
+from securechat.store.certificates import AccountCertificates
 from securechat.store.invites import Invites
 from securechat.store.passwords import hash_password, needs_upgrade, verify_password
 from securechat.store.secrets import RelaySecrets
+from securechat.store.settings import AccountSettings
 
-__all__ = ["Authenticator", "InviteRefused", "Reply", "certificate_account"]
+__all__ = ["SECOND_FACTOR", "Authenticator", "InviteRefused", "Reply", "certificate_account"]
 
 _log = logging.getLogger(__name__)
+
+SECOND_FACTOR: Final = "second-factor"
+"""The setting of an account by which a password is not enough: "on" or not."""
 
 _SALT_BYTES: Final = 16
 _SECRET_BYTES: Final = 32
@@ -87,40 +93,53 @@ class Authenticator:
 
     # ---- logins ----
 
-    def check_password(self, account: str, password: str, reply: Reply) -> None:
+    def check_password(
+        self, account: str, password: str, reply: Reply, *, fingerprint: str = ""
+    ) -> None:
         """Check a password (prepared) against the account's hash, upgrading the hash if it is old.
 
+        :param fingerprint: of the client's certificate, which the account may demand besides;
+            empty for none.
         :raises StoreBusy: nothing was begun.
         """
 
-        def check(outcome: Outcome[Account | None]) -> None:
+        def check(outcome: Outcome[_Found]) -> None:
             try:
                 found = outcome.result()
                 self._hashers.submit(lambda: reply(self._verify(found, password)))
             except SecureChatError as error:
                 reply(Outcome(error=error))
 
-        self._store.submit(lambda connection: Accounts(connection).get(fold(account)), check)
+        self._store.submit(lambda connection: _find(connection, account, fingerprint), check)
 
     def find_verifier(
-        self, account: str, reply: Callable[[Outcome[tuple[str | None, ScramVerifier]]], None]
+        self,
+        account: str,
+        reply: Callable[[Outcome[tuple[str | None, ScramVerifier]]], None],
+        *,
+        fingerprint: str = "",
     ) -> None:
-        """Find the SCRAM verifier of an account; for an unknown one a decoy, with no name.
+        """Find the SCRAM verifier of an account, and its name if it may be logged in to.
 
+        There is no name for an unknown account, whose verifier is a decoy, nor without the
+        certificate that the account demands: no proof will do then, and what is said is the same.
+
+        :param fingerprint: of the client's certificate, empty for none.
         :raises StoreBusy: nothing was begun.
         """
 
-        def find(outcome: Outcome[Account | None]) -> None:
+        def find(outcome: Outcome[_Found]) -> None:
             try:
-                found = outcome.result()
-                if found is None or not found.scram:
+                account_found, factor = outcome.result()
+                if account_found is None or not account_found.scram:
                     reply(Outcome((None, self._decoy_verifier(account))))
-                else:
-                    reply(Outcome((found.name, ScramVerifier.from_text(found.scram))))
+                    return
+                name = account_found.name if factor else None
+                reply(Outcome((name, ScramVerifier.from_text(account_found.scram))))
             except SecureChatError as error:
                 reply(Outcome(error=error))
 
-        self._store.submit(lambda connection: Accounts(connection).get(fold(account)), find)
+        self._store.submit(lambda connection: _find(connection, account, fingerprint), find)
 
     def logged_in(self, account: str) -> None:
         """Note the time of a login; a failure to do so is logged and no more."""
@@ -171,25 +190,28 @@ class Authenticator:
 
         self._store.submit(lambda connection: find_or_create(Accounts(connection)), reply)
 
-    def check_operator(
-        self, password_hash: str | None, password: str, reply: Callable[[bool], None]
+    def check_secret(
+        self, hashes: Sequence[str], password: str, reply: Callable[[bool], None]
     ) -> None:
-        """Check an operator's password (prepared); ``None`` for an unknown operator.
+        """Check a password (prepared) of the configuration against the hashes that it may be of.
+
+        None at all, for an unknown operator, takes as long as one.
 
         :raises HashersBusy: nothing was begun.
         """
 
         def check() -> None:
             try:
-                right = verify_password(password, password_hash or self._decoy)
+                right = any(verify_password(password, item) for item in hashes or [self._decoy])
             except SecureChatError as error:
-                _log.warning("the password of an operator cannot be checked: %s", error)
+                _log.warning("a password of the configuration cannot be checked: %s", error)
                 right = False
-            reply(right and password_hash is not None)
+            reply(right and bool(hashes))
 
         self._hashers.submit(check)
 
-    def _verify(self, account: Account | None, password: str) -> Outcome[str]:
+    def _verify(self, found: _Found, password: str) -> Outcome[str]:
+        account, factor = found
         usable = account is not None and account.password_hash != ""
         stored = account.password_hash if account is not None and usable else self._decoy
         try:
@@ -198,6 +220,8 @@ class Authenticator:
             return Outcome(error=error)
         if account is None or not usable or not right:
             return Outcome(error=_WrongPassword("wrong account or password"))
+        if not factor:
+            return Outcome(error=_WrongPassword("the certificate is missing that is demanded"))
         if needs_upgrade(stored, self._config.argon2):
             self._upgrade(account, password)
         return Outcome(account.name)
@@ -241,6 +265,19 @@ class Authenticator:
             stored_key=seed[16:48],
             server_key=seed[32:],
         )
+
+
+_Found = tuple[Account | None, bool]
+"""An account, and whether the client has shown the certificate that it demands, if it does."""
+
+
+def _find(connection: sqlite3.Connection, account: str, fingerprint: str) -> _Found:
+    key = fold(account)
+    found = Accounts(connection).get(key)
+    if found is None or AccountSettings(connection).get_all(key).get(SECOND_FACTOR) != "on":
+        return found, True
+    shown = AccountCertificates(connection).list(key)
+    return found, fingerprint in {certificate.fingerprint for certificate in shown}
 
 
 def certificate_account(certificate: bytes) -> str | None:

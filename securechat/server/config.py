@@ -164,6 +164,10 @@ def _single_line(value: str) -> bool:
     return value.isprintable()
 
 
+def _optional_password_hash(value: Any) -> str:
+    return "" if value == "" else _password_hash(value)
+
+
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
     """Who the relay is and where it listens."""
@@ -233,6 +237,12 @@ class ServerConfig:
         _addresses,
         "Where to listen: HOST:PORT, [IPv6]:PORT. A name stands for all its addresses; "
         '"0.0.0.0:6697" and "[::]:6697" are all of this machine. Always TLS.',
+    )
+    password_hash: str = _setting(
+        "",
+        _optional_password_hash,
+        "The hash of a password that everybody must give (PASS) who has no account to log in to; "
+        'made by "securechat-server hash-password". Empty: none.',
     )
     io_threads: int = _setting(
         2,

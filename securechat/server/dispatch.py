@@ -143,6 +143,8 @@ def _handle(services: Services, context: Context, message: Message) -> None:
     session = context.session
     entry = services.commands.get(message.command)
     registered = session.registration.complete
+    if not registered:
+        session.registration.commands += 1
     batched = session.batch is not None or (message.tags and "batch" in message.tags and registered)
     if batched and collected(context, message):
         return

@@ -18,6 +18,8 @@ class Registration:
     realname: str = ""
     away: str = ""
     negotiating: bool = False  # CAP LS or REQ has come, CAP END has not
+    admitted: bool = False  # the password of the relay has been given
+    commands: int = 0  # that have come; WEBIRC must be the first
     complete: bool = False
 
 

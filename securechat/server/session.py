@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -70,11 +71,13 @@ class Session:
         "connection",
         "dropped_batch",
         "failed_logins",
+        "gateway",
         "held",
         "host",
         "id",
         "registration",
         "sasl",
+        "secure",
         "server_name",
         "tls",
     )
@@ -100,6 +103,8 @@ class Session:
         self.account: str | None = None
         self.certificate: bytes | None = None
         self.tls = ""
+        self.gateway = ""  # the web gateway that connects for the client (WEBIRC)
+        self.secure = True  # TLS all the way to the client
         self.server_name = ""  # the host that the client has asked for
         self.sasl: SaslExchange | None = None
         self.batch: ClientBatch | None = None
@@ -168,8 +173,27 @@ class Session:
 
     @property
     def channel_binding(self) -> bytes | None:
-        """What a login of this session can be bound to: the certificate that its client sees."""
-        return self._services.channel_binding
+        """What a login can be bound to: the certificate that the client sees, if it is ours."""
+        return self._services.channel_binding if not self.gateway else None
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the client's certificate in lower-case hex, empty without one."""
+        return hashlib.sha256(self.certificate).hexdigest() if self.certificate else ""
+
+    def come_through(self, gateway: str, address: str, *, secure: bool) -> str:
+        """Stand for somebody at ``address`` from now on, for whom the gateway has connected.
+
+        Return why there may be no further connection from there, empty if there may. What TLS says
+        of the gateway is not said of the client.
+        """
+        self.gateway = gateway
+        self.secure = secure
+        self.certificate = None
+        self.server_name = ""
+        self._seat.move(address)
+        self.host = cloak(self._services.cloak_secret, address)
+        return self._seat.refusal
 
     @property
     def label(self) -> str:

@@ -65,7 +65,9 @@ class Door:
 
     def operator(self, password_hash: str | None, password: str) -> bool:
         return self._wait(
-            lambda reply: self.authenticator.check_operator(password_hash, password, reply)
+            lambda reply: self.authenticator.check_secret(
+                [password_hash] if password_hash is not None else [], password, reply
+            )
         )
 
     def stored(self, account: str) -> Account:
@@ -379,7 +381,7 @@ def test_an_operators_hash_that_cannot_be_checked_is_answered(
 ) -> None:
     """Else the session would wait for ever."""
     assert not door.operator("damaged", "correct horse")
-    assert "the password of an operator cannot be checked" in caplog.text
+    assert "a password of the configuration cannot be checked" in caplog.text
 
 
 # ---- when it is too much ----
@@ -413,7 +415,7 @@ def test_a_flood_of_logins_is_told_to_come_again(path: Path) -> None:
         with pytest.raises(HashersBusy, match="too many logins"):
             authenticator.register("alice", "x", None, answers.put)
         with pytest.raises(HashersBusy, match="too many logins"):
-            authenticator.check_operator(None, "x", lambda right: None)
+            authenticator.check_secret([], "x", lambda right: None)
     finally:
         gate.leave.set()
         hashers.close()  # drops the one that waits

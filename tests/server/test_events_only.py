@@ -279,6 +279,7 @@ LINES = [
     "CAP END",
     "USER a b c d",
     "PASS x",
+    "WEBIRC a b c d",
     "OPER root wrong",
     f"OPER root :{PASSWORD}",
     "AUTHENTICATE PLAIN",

@@ -12,6 +12,8 @@ from securechat.server.commands import (
     batches,
     capabilities,
     channels,
+    connection_password,
+    gateways,
     helpop,
     listing,
     messaging,
@@ -30,6 +32,8 @@ __all__ = ["COMMANDS"]
 COMMANDS = build_table(
     (
         registration,
+        connection_password,
+        gateways,
         capabilities,
         authentication,
         channels,

@@ -35,7 +35,7 @@ from securechat.irc.sasl import (
 )
 from securechat.server.authentication import InviteRefused, certificate_account
 from securechat.server.commands.capabilities import sasl_mechanisms
-from securechat.server.commands.registration import complete_registration
+from securechat.server.commands.registration import complete_registration, is_admitted
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
 from securechat.server.events import CreateAccount, GrantOperator, LogIn
@@ -45,7 +45,7 @@ from securechat.server.registration import SaslExchange
 from securechat.server.store_thread import Outcome
 from securechat.store.accounts import Account
 
-__all__: list[str] = []
+__all__ = ["log_in"]
 
 _INVITE_PREFIX: Final = "invite:"
 
@@ -101,6 +101,9 @@ def register(context: Context, message: Message) -> None:
         raise Fail("REGISTER", "ALREADY_AUTHENTICATED", session.account, text="You are logged in")
     if services.config.accounts.registration == "closed":
         raise Fail("REGISTER", "DISALLOWED", as_middle(shown), text="Registration is closed")
+    if not session.registration.complete and not is_admitted(context):
+        text = "Give the password of this relay first (PASS)"
+        raise Fail("REGISTER", "COMPLETE_CONNECTION_REQUIRED", as_middle(shown), text=text)
     if nick == "*":
         raise Fail("REGISTER", "NEED_NICK", "*", text="Choose a nick first")
     if fold(shown) != fold(nick):
@@ -160,7 +163,8 @@ def oper(context: Context, message: Message) -> None:
 
     try:
         prepared = prepare_password(password)
-        services.authenticator.check_operator(hashes.get(name), prepared, finish)
+        known = [hashes[name]] if name in hashes else []
+        services.authenticator.check_secret(known, prepared, finish)
     except LocalProtocolError as error:
         raise Refusal(numerics.ERR_PASSWDMISMATCH) from error
     except HashersBusy as error:
@@ -194,7 +198,7 @@ def _step(context: Context, exchange: SaslExchange, response: bytes) -> None:
     elif not exchange.proved:
         final = exchange.scram.finish(response)
         if exchange.verified_name is None:
-            raise RemoteProtocolError("unknown account")
+            raise RemoteProtocolError("unknown account, or without the certificate it demands")
         exchange.proved = True
         _give_back(context, exchange)
         _challenge(context, final)
@@ -215,7 +219,10 @@ def _plain(context: Context, exchange: SaslExchange, response: bytes) -> None:
         context.resume(lambda: _finish_login(context, exchange, outcome))
 
     try:
-        context.services.authenticator.check_password(account, prepared, finish)
+        fingerprint = context.session.fingerprint
+        context.services.authenticator.check_password(
+            account, prepared, finish, fingerprint=fingerprint
+        )
     except StoreBusy as error:
         _unavailable(context, error)
         return
@@ -256,7 +263,10 @@ def _scram_begin(context: Context, exchange: SaslExchange, response: bytes) -> N
         context.resume(lambda: _scram_challenge(context, exchange, scram, outcome))
 
     try:
-        context.services.authenticator.find_verifier(exchange.account, finish)
+        fingerprint = context.session.fingerprint
+        context.services.authenticator.find_verifier(
+            exchange.account, finish, fingerprint=fingerprint
+        )
     except StoreBusy as error:
         _unavailable(context, error)
         return
@@ -347,13 +357,22 @@ def _fail(context: Context, exchange: SaslExchange, reason: str) -> None:
 
 
 def _logged_in(context: Context, account: str) -> None:
-    services, session = context.services, context.session
-    session.sasl = None
-    session.account = account
-    services.authenticator.logged_in(account)
-    _announce(context, account)
+    context.session.sasl = None
+    _enter(context, account)
     context.reply(numerics.RPL_SASLSUCCESS, "SASL authentication successful")
     _apply_login(context, account)
+
+
+def log_in(context: Context, account: str) -> None:
+    """Make the session one of ``account``, which has been proved otherwise than by SASL."""
+    _enter(context, account)
+    _apply_login(context, account)
+
+
+def _enter(context: Context, account: str) -> None:
+    context.session.account = account
+    context.services.authenticator.logged_in(account)
+    _announce(context, account)
 
 
 def _announce(context: Context, account: str) -> None:

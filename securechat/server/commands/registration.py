@@ -1,4 +1,4 @@
-"""NICK, USER, PASS, PING, PONG, QUIT, and what happens when a registration is complete.
+"""NICK, USER, PING, PONG, QUIT, and what happens when a registration is complete.
 
 https://modern.ircdocs.horse/#connection-registration
 """
@@ -19,7 +19,7 @@ from securechat.server.dispatch import command
 from securechat.server.events import Attach, ChangeNick
 from securechat.server.refusals import NickReserved, Refusal
 
-__all__ = ["complete_registration"]
+__all__ = ["complete_registration", "is_admitted"]
 
 
 @command("NICK", early=True)
@@ -61,16 +61,6 @@ def user(context: Context, message: Message) -> None:
     registration.username = clean_username(username, limits.user_length)
     registration.realname = cut_text(realname, limits.realname_length) or username
     complete_registration(context)
-
-
-@command("PASS", least=1, early=True)
-def password(context: Context, message: Message) -> None:
-    """PASS <password>.
-
-    This relay has no password of its own; log in to an account instead (SASL).
-    """
-    if context.session.registration.complete:
-        raise Refusal(numerics.ERR_ALREADYREGISTERED)
 
 
 @command("PING", least=1, early=True)
@@ -115,6 +105,10 @@ def complete_registration(context: Context) -> None:
         # "the server SHOULD abort it and send a 906 numeric"
         session.sasl = None
         context.refuse(Refusal(numerics.ERR_SASLABORTED))
+    if not is_admitted(context):
+        context.refuse(Refusal(numerics.ERR_PASSWDMISMATCH))
+        session.close_soon("Password incorrect")
+        return
     if services.config.accounts.required and session.account is None:
         _demand_account(context)
         return
@@ -138,6 +132,13 @@ def complete_registration(context: Context) -> None:
         else:
             registration.nick = ""
         raise
+
+
+def is_admitted(context: Context) -> bool:
+    """Whether the client has given the relay's password, or needs none; an account will do too."""
+    session = context.session
+    demanded = context.services.config.server.password_hash != ""
+    return not demanded or session.registration.admitted or session.account is not None
 
 
 def _demand_account(context: Context) -> None:
