@@ -33,6 +33,7 @@ BITS: Final[dict[str, int]] = {
             "labeled-response",
             "message-tags",
             "multi-prefix",
+            "no-implicit-names",
             "sasl",
             "server-time",
             "setname",
@@ -58,6 +59,7 @@ LABELED_RESPONSE: Final = BITS["labeled-response"]
 MESSAGE_TAGS: Final = BITS["message-tags"]
 MULTILINE: Final = BITS["draft/multiline"]
 MULTI_PREFIX: Final = BITS["multi-prefix"]
+NO_IMPLICIT_NAMES: Final = BITS["no-implicit-names"]
 PRE_AWAY: Final = BITS["draft/pre-away"]
 OPER_TAG: Final = BITS["draft/oper-tag"]
 SASL: Final = BITS["sasl"]

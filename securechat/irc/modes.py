@@ -16,6 +16,7 @@ __all__ = [
     "ModeChange",
     "ModeKinds",
     "format_modes",
+    "lowest_rank",
     "parse_modes",
     "prefixes",
 ]
@@ -51,11 +52,15 @@ class ModeKinds:
         return ",".join((self.list, self.always, self.set, self.flag))
 
 
-PREFIXES: Final = {"o": "@", "v": "+"}
-"""The ranks of the relay's channels and what marks them in lists of names, highest first."""
+PREFIXES: Final = {"q": "~", "a": "&", "o": "@", "h": "%", "v": "+"}
+"""The ranks of the relay's channels and what marks them in lists of names, highest first: founder,
+admin, operator, half-op, voice."""
+
+_MARKS: Final = "".join(PREFIXES.values())
+_LOWEST_FIRST: Final = tuple(reversed(PREFIXES.items()))
 
 CHANNEL_MODES: Final = ModeKinds(
-    list="b", always="k", set="l", flag="imnst", prefix="".join(PREFIXES)
+    list="beI", always="k", set="l", flag="CMRimnst", prefix="".join(PREFIXES)
 )
 """The channel modes of the relay."""
 
@@ -110,3 +115,13 @@ def prefixes(ranks: Iterable[str]) -> str:
     """Return the marks of ``ranks`` (mode letters) "in order of 'rank', from highest to lowest"."""
     held = set(ranks)
     return "".join(mark for letter, mark in PREFIXES.items() if letter in held)
+
+
+def lowest_rank(target: str) -> tuple[str, str]:
+    """Split ``@#room`` into the letter of its mark, of several the lowest, and ``#room``.
+
+    The letter is empty where there is no mark. https://modern.ircdocs.horse/#statusmsg-parameter
+    """
+    name = target.lstrip(_MARKS)
+    marks = target[: len(target) - len(name)]
+    return next((letter for letter, mark in _LOWEST_FIRST if mark in marks), ""), name

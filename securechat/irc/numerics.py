@@ -55,6 +55,10 @@ RPL_INVITELIST: Final = "336"
 RPL_ENDOFINVITELIST: Final = "337"
 RPL_WHOISACTUALLY: Final = "338"
 RPL_INVITING: Final = "341"
+RPL_INVEXLIST: Final = "346"
+RPL_ENDOFINVEXLIST: Final = "347"
+RPL_EXCEPTLIST: Final = "348"
+RPL_ENDOFEXCEPTLIST: Final = "349"
 RPL_VERSION: Final = "351"
 RPL_WHOREPLY: Final = "352"
 RPL_NAMREPLY: Final = "353"
@@ -104,6 +108,7 @@ ERR_UNKNOWNMODE: Final = "472"
 ERR_INVITEONLYCHAN: Final = "473"
 ERR_BANNEDFROMCHAN: Final = "474"
 ERR_BADCHANNELKEY: Final = "475"
+ERR_BADCHANMASK: Final = "476"
 ERR_NEEDREGGEDNICK: Final = "477"
 ERR_BANLISTFULL: Final = "478"
 ERR_NOPRIVILEGES: Final = "481"
@@ -166,6 +171,7 @@ ERROR_TEXTS: Final[Mapping[str, str]] = {
     ERR_INVITEONLYCHAN: "Cannot join channel (+i)",
     ERR_BANNEDFROMCHAN: "Cannot join channel (+b)",
     ERR_BADCHANNELKEY: "Cannot join channel (+k)",
+    ERR_BADCHANMASK: "Bad Channel Mask",
     ERR_NEEDREGGEDNICK: "You must be logged in to send a private message to this user",
     ERR_BANLISTFULL: "Channel list is full",
     ERR_NOPRIVILEGES: "Permission denied: you're not an IRC operator",

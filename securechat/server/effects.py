@@ -34,6 +34,7 @@ __all__ = [
     "RealnameChanged",
     "Refused",
     "SessionsChanged",
+    "StatusMessage",
     "TopicChanged",
     "UserModesChanged",
     "WentOffline",
@@ -59,6 +60,22 @@ class ChannelMessage(Effect):
     """For all members, but not for the origin."""
 
     channel: Channel
+    author: Author
+    kind: MessageKind
+    text: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusMessage(Effect):
+    """For the members of the rank ``least`` and higher, and for the other sessions of the sender.
+
+    https://modern.ircdocs.horse/#statusmsg-parameter
+    """
+
+    channel: Channel
+    least: str
+    sender: User
     author: Author
     kind: MessageKind
     text: str

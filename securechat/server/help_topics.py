@@ -37,20 +37,21 @@ CHANNEL_MODE_TEXTS: Final[Mapping[str, str]] = {
     "k": "<key>   who comes in must know the key",
     "l": "<n>     room for n people",
     "C": "        no CTCP but /me",
+    "M": "        only people who are logged in, or have a rank, may speak",
     "R": "        only people who are logged in may come in",
     "i": "        only who is invited may come in",
     "m": "        only people with a rank may speak",
     "n": "        no messages from outside",
     "s": "        secret: hidden from who is not in it",
-    "t": "        only operators set the topic",
+    "t": "        only people with a rank above voice set the topic",
 }
 """What each mode of a channel means."""
 
 RANK_TEXTS: Final[Mapping[str, str]] = {
     "q": "founder: whose room it is; may do everything",
-    "a": "protected: an operator whom operators cannot put out",
+    "a": "admin: an operator whom operators cannot put out",
     "o": "operator: may change modes, the topic and ranks, and put people out",
-    "h": "half-operator: may give voice and put out people without a rank",
+    "h": "half-op: may give voice, invite, ban, set the topic, put out lower people",
     "v": "voice: may speak where only ranked people may (+m)",
 }
 """What each rank in a channel means."""
@@ -84,6 +85,8 @@ TOPICS: Final[Mapping[str, Topic]] = {
         (
             "* stands for any run of characters, ? for one; what is left out is completed:",
             "bob is bob!*@*, *@host is *!*@host.",
+            "a:account is who is logged in to that account, a:* who is logged in at all.",
+            "With m: before it, as in +b m:bob or m:a:account, a ban forbids speaking only.",
         ),
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from securechat.irc.extbans import ACCOUNT, EXTBANS
 from securechat.irc.isupport import format_tokens
 from securechat.irc.message import BODY_BYTES
 from securechat.irc.modes import CHANNEL_MODES, PREFIXES
@@ -15,7 +16,9 @@ __all__ = ["isupport_tokens"]
 def isupport_tokens(config: Config) -> list[str]:
     """Return the tokens. https://modern.ircdocs.horse/#rplisupport-parameters"""
     limits = config.limits
+    marks = "".join(PREFIXES.values())
     tokens: dict[str, str | None] = {
+        "ACCOUNTEXTBAN": ACCOUNT,
         "AWAYLEN": str(limits.away_length),
         "BOT": "B",
         "CASEMAPPING": "ascii",
@@ -24,7 +27,10 @@ def isupport_tokens(config: Config) -> list[str]:
         "CHANNELLEN": str(limits.channel_length),
         "CHANTYPES": CHANNEL_TYPES,
         "ELIST": "CMNTU",
+        "EXCEPTS": None,
+        "EXTBAN": f",{EXTBANS}",
         "HOSTLEN": str(CLOAK_LENGTH),
+        "INVEX": None,
         "KICKLEN": str(limits.kick_length),
         "LINELEN": str(BODY_BYTES + 2),  # with CR LF
         "MAXLIST": f"{CHANNEL_MODES.list}:{limits.list_entries}",
@@ -34,10 +40,12 @@ def isupport_tokens(config: Config) -> list[str]:
         "NAMELEN": str(limits.realname_length),
         "NETWORK": config.server.network,
         "NICKLEN": str(limits.nick_length),
-        "PREFIX": f"({''.join(PREFIXES)}){''.join(PREFIXES.values())}",
+        "PREFIX": f"({''.join(PREFIXES)}){marks}",
         "SAFELIST": None,
+        "STATUSMSG": marks,
         "TARGMAX": (
-            f"JOIN:,PART:,NAMES:{limits.targets},LIST:,WHOIS:1,WHOWAS:1,"
+            # All names are answered; but a client that is told so may wait for one end of them all.
+            "JOIN:,PART:,NAMES:1,LIST:,WHOIS:1,WHOWAS:1,"
             f"KICK:{limits.targets},PRIVMSG:{limits.targets},NOTICE:{limits.targets},"
             f"TAGMSG:{limits.targets},MONITOR:"
         ),

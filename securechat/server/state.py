@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from securechat.irc.masks import matches
+from securechat.irc.extbans import covers, is_mute
 from securechat.irc.modes import CHANNEL_MODES, prefixes
 from securechat.server.events import SessionId
 
@@ -114,8 +114,30 @@ class Channel:
         return member.ranks if member else set()
 
     def listed(self, letter: str, user: User) -> bool:
-        """Whether a mask of the list ``letter`` covers ``user``."""
+        """Whether a mask of the list ``letter`` covers ``user``; mutes do not count."""
         entries = self.lists[letter]
         return bool(entries) and any(
-            matches(entry.mask, user.author.source) for entry in entries.values()
+            covers(entry.mask, *user.author)
+            for entry in entries.values()
+            if not is_mute(entry.mask)
         )
+
+    def banned(self, user: User) -> bool:
+        """Whether ``user`` may neither join nor speak: banned, and not excepted from it."""
+        return self.listed("b", user) and not self.listed("e", user)
+
+    def muted(self, user: User) -> bool:
+        """Whether ``user`` may not speak: muted or banned, and not excepted from it."""
+        if not self.lists["b"]:
+            return False
+        return self.banned(user) or (self._mutes("b", user) and not self._excepted(user))
+
+    def _mutes(self, letter: str, user: User) -> bool:
+        return any(
+            covers(entry.mask, *user.author)
+            for entry in self.lists[letter].values()
+            if is_mute(entry.mask)
+        )
+
+    def _excepted(self, user: User) -> bool:
+        return self._mutes("e", user) or self.listed("e", user)

@@ -38,7 +38,7 @@ from pathlib import Path
 
 from securechat.irc.message import Message
 from tests.e2e.children import RelayProcess, run_relay
-from tests.server.relay_harness import LONG_TIMEOUT_S, PASSWORD, Client, Closed
+from tests.server.relay_harness import LONG_TIMEOUT_S, PASSWORD, Client, Closed, commands
 
 __all__ = ["Conversation", "Mismatch"]
 
@@ -186,7 +186,7 @@ class Conversation:
         elif verb == "logs":
             client.request("sasl")
             answers = client.authenticate_plain(account)
-            assert any(line.startswith("903") for line in answers), answers
+            assert "903" in commands(answers), answers
         client.register(nick, *caps)
 
     # ---- the relay ----

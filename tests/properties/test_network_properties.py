@@ -30,23 +30,22 @@ SESSIONS = range(1, 8)
 NICKS = ("ann", "ANN", "bob", "Bob", "cat", "d[")
 CHANNELS = ("#a", "#A", "#b", "#c", "#d")
 ACCOUNTS = ("ann", "Bob", "eve")
-MASKS = ("ann!*@*", "*!*@h1.ip", "*!*@*", "BOB!*@*")
+MASKS = ("ann!*@*", "*!*@h1.ip", "*!*@*", "BOB!*@*", "a:ann", "m:*!*@*", "m:a:Bob")
 
 WORDS = ("", "x", "hello there")
 
 
 def _modes(b: int, c: int) -> tuple[ModeChange, ...]:
     """Changes as the handlers make them: each letter is known and has what it needs."""
-    letters = "ovbbkl" + CHANNEL_MODES.flag
+    letters = "oovbbeIklqah" + CHANNEL_MODES.flag
     changes = []
     for number in (b, c, b ^ c)[: 1 + c % 3]:
         letter, adding = letters[number % len(letters)], number % 3 != 0
         params: dict[str, str | None] = {
-            "b": _pick(MASKS, number // 16),
+            **dict.fromkeys(CHANNEL_MODES.list, _pick(MASKS, number // 16)),
+            **dict.fromkeys(CHANNEL_MODES.prefix, _pick(NICKS, number // 16)),
             "k": _pick(("k", "K"), number // 16) if adding else "*",
             "l": _pick("125", number // 16) if adding else None,
-            "o": _pick(NICKS, number // 16),
-            "v": _pick(NICKS, number // 16),
         }
         changes.append(ModeChange(adding, letter, params.get(letter)))
     return tuple(changes)
@@ -67,7 +66,7 @@ def _user_modes(session: int, b: int, c: int) -> Event:
 
 def _message(session: int, b: int, c: int) -> Event:
     kinds: tuple[events.MessageKind, ...] = ("PRIVMSG", "NOTICE", "TAGMSG")
-    target = _pick((*NICKS, *CHANNELS), b)
+    target = _pick((*NICKS, *CHANNELS, "@#a", "+#b"), b)
     return events.SendMessage(Stamp(session, 0, ""), target, _pick(kinds, c), _pick(WORDS, c // 4))
 
 
@@ -197,8 +196,9 @@ def check_channels(network: Network) -> None:
             assert member.ranks <= set(PREFIXES)
         assert channel.invited <= set(network.users)
         assert not channel.invited & set(channel.members)
-        assert len(channel.lists["b"]) <= LIMITS.list_entries
-        assert all(fold(ban.mask) == key for key, ban in channel.lists["b"].items())
+        assert sum(map(len, channel.lists.values())) <= LIMITS.list_entries
+        for entries in channel.lists.values():
+            assert all(fold(entry.mask) == key for key, entry in entries.items())
         assert set(channel.modes) <= set("kl" + CHANNEL_MODES.flag)
         assert all(bool(value) == (letter in "kl") for letter, value in channel.modes.items())
         assert bool(channel.topic) == bool(channel.topic_by) == bool(channel.topic_ms)

@@ -93,6 +93,8 @@ def show_effect(effect: Effect) -> str:
             return f"refused {show_refusal(refusal)}"
         case effects.ChannelMessage(channel=channel, author=author, kind=kind, text=text):
             return f"{kind.lower()} {channel.name} by {_nick(author)}: {text}"
+        case effects.StatusMessage(channel=channel, least=least, author=author, kind=kind):
+            return f"{kind.lower()} {channel.name} to +{least} by {_nick(author)}: {effect.text}"
         case effects.DirectMessage(recipient=recipient, author=author, kind=kind, text=text):
             return f"{kind.lower()} {recipient.nick} by {_nick(author)}: {text}"
         case effects.Joined(channel=channel, user=user):

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from securechat.irc import numerics
 from securechat.irc.casemapping import fold
 from securechat.irc.message import Message
-from securechat.irc.names import is_channel_name
+from securechat.irc.names import is_channel, is_channel_name
 from securechat.irc.text import cut_text
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
@@ -39,7 +39,8 @@ def join(context: Context, message: Message) -> None:
     for name, key in dict(zip_longest(names, keys[: len(names)], fillvalue="")).items():
         try:
             if not is_channel_name(name, limit):
-                raise Refusal(numerics.ERR_NOSUCHCHANNEL, name)
+                wrong = numerics.ERR_BADCHANMASK if is_channel(name) else numerics.ERR_NOSUCHCHANNEL
+                raise Refusal(wrong, name)
             context.propose(Join(context.stamp(), name, key))
         except Refusal as refusal:
             context.refuse(refusal)
@@ -103,16 +104,20 @@ def names(context: Context, message: Message) -> None:
 
 @command("KICK", least=2)
 def kick(context: Context, message: Message) -> None:
-    """KICK <channel> <nick>{,<nick>} [<reason>].
+    """KICK <channel>{,<channel>} <nick>{,<nick>} [<reason>].
 
-    Put people out of a channel; for its operators.
+    Put people out of a channel; or, with as many channels as nicks, each out of one.
     """
     services = context.services
     limits = services.config.limits
-    name, nicks = message.params[0], message.params[1]
+    names, nicks = message.params[0].split(","), message.params[1].split(",")
     reason = message.params[2] if len(message.params) > 2 else ""
     reason = cut_text(reason, limits.kick_length) or context.nick
-    for nick in nicks.split(",")[: limits.targets]:
+    if len(names) == 1:
+        names *= len(nicks)
+    if len(names) != len(nicks):
+        raise Refusal(numerics.ERR_NEEDMOREPARAMS, message.command)
+    for name, nick in list(zip(names, nicks, strict=True))[: limits.targets]:
         try:
             context.propose(Kick(context.stamp(), name, nick, reason))
         except Refusal as refusal:

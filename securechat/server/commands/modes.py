@@ -5,10 +5,11 @@ https://modern.ircdocs.horse/#mode-message
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from securechat.irc import numerics
-from securechat.irc.masks import normalise_mask
+from securechat.irc.extbans import normalise_list_mask
 from securechat.irc.message import Message
 from securechat.irc.modes import CHANNEL_MODES, USER_MODES, ModeChange, parse_modes
 from securechat.irc.names import is_channel
@@ -28,14 +29,19 @@ _MASK_BYTES: Final = 128
 
 _LIMIT_MOST: Final = 1_000_000
 
+_LISTS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "b": (numerics.RPL_BANLIST, numerics.RPL_ENDOFBANLIST, "ban"),
+    "e": (numerics.RPL_EXCEPTLIST, numerics.RPL_ENDOFEXCEPTLIST, "exception"),
+    "I": (numerics.RPL_INVEXLIST, numerics.RPL_ENDOFINVEXLIST, "invite exception"),
+}
+"""List mode → the numerics of an entry and of the end, and what the list is called."""
+
 
 @command("MODE", least=1)
 def mode(context: Context, message: Message) -> None:
     """MODE <channel> [<modes> [<parameters>]] | MODE <your nick> [<modes>].
 
-    See or change modes. Channel: +b <mask> ban, +i invited only, +k <key> key, +l <number> limit,
-    +m only ranked people speak, +n no messages from outside, +s secret, +t topic by operators,
-    +o <nick> operator, +v <nick> voice. Yours: +i invisible to strangers.
+    See or change modes; HELP MODES, HELP UMODES, HELP RANKS and HELP MASKS tell what there is.
     """
     target = message.params[0]
     if is_channel(target):
@@ -56,14 +62,14 @@ def _channel_mode(context: Context, name: str, params: tuple[str, ...]) -> None:
         return
     wanted: list[ModeChange] = []
     with_parameter = 0
-    listed = False
+    listed: set[str] = set()
     unknown: set[str] = set()
     for change in parse_modes(params[0], params[1:], CHANNEL_MODES):
         kind = CHANNEL_MODES.kind(change.letter)
         if kind == "list" and change.param is None:
-            if not listed:
-                _tell_bans(context, channel)
-            listed = True
+            if change.letter not in listed:
+                _tell_list(context, channel, change.letter)
+            listed.add(change.letter)
             continue
         if kind is None:
             if change.letter not in unknown:
@@ -113,7 +119,7 @@ def _checked(channel: Channel, change: ModeChange) -> ModeChange:
             )
         return ModeChange(True, letter, str(int(param[:9])))
     if kind == "list":
-        mask = normalise_mask(param)
+        mask = normalise_list_mask(param)
         if len(mask.encode()) > _MASK_BYTES:
             raise Refusal(
                 numerics.ERR_INVALIDMODEPARAM, channel.name, letter, "*", text="Mask too long"
@@ -135,10 +141,11 @@ def _tell_modes(context: Context, channel: Channel) -> None:
     context.reply(numerics.RPL_CREATIONTIME, channel.name, str(channel.created_ms // 1000))
 
 
-def _tell_bans(context: Context, channel: Channel) -> None:
-    for ban in channel.lists["b"].values():
-        context.reply(numerics.RPL_BANLIST, channel.name, ban.mask, ban.by, str(ban.at_ms // 1000))
-    context.reply(numerics.RPL_ENDOFBANLIST, channel.name, "End of channel ban list")
+def _tell_list(context: Context, channel: Channel, letter: str) -> None:
+    numeric, end, name = _LISTS[letter]
+    for entry in channel.lists[letter].values():
+        context.reply(numeric, channel.name, entry.mask, entry.by, str(entry.at_ms // 1000))
+    context.reply(end, channel.name, f"End of channel {name} list")
 
 
 def _user_mode(context: Context, nick: str, params: tuple[str, ...]) -> None:

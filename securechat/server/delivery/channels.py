@@ -13,6 +13,7 @@ from securechat.server.context import Context, end_line
 from securechat.server.delivery.lines import Line, to_origin
 from securechat.server.delivery.table import Deliverers
 from securechat.server.rooms import names_replies, topic_replies
+from securechat.server.rules.ranks import at_least
 from securechat.server.state import Channel, User
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _invited(delivery: Delivery, effect: effects.Invited, context: Context) -> N
     may_invite = (
         member.user
         for member in channel.members.values()
-        if "i" not in channel.modes or "o" in member.ranks
+        if "i" not in channel.modes or at_least(member.ranks, "h")
     )
     sessions = delivery.sessions(*may_invite)
     others = [session for session in sessions if session is not context.session]
@@ -114,9 +115,13 @@ def show_joined(channel: Channel, user: User, context: Context) -> None:
 
 
 def _room_replies(channel: Channel, user: User, mask: int) -> Iterator[tuple[str, ...]]:
-    """Yield the numerics that tell a member topic and names."""
+    """Yield the numerics that tell a member topic and names, the latter where they are wanted.
+
+    https://ircv3.net/specs/extensions/no-implicit-names
+    """
     yield from topic_replies(channel)
-    yield from names_replies(channel, user, mask)
+    if not mask & caps.NO_IMPLICIT_NAMES:
+        yield from names_replies(channel, user, mask)
 
 
 def _show_room(channel: Channel, user: User, context: Context) -> None:

@@ -10,16 +10,19 @@ from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event
 from securechat.server.refusals import Refusal
+from securechat.server.rules.ranks import at_least, check_outranks, check_rank
 from securechat.server.rules.rule import Rule
 from securechat.server.state import Channel, Membership, User
 
 if TYPE_CHECKING:
     from securechat.server.network import Network
 
-__all__ = ["RULES", "check_operator"]
+__all__ = ["RULES"]
 
 _NEW_CHANNEL_MODES: Final = ("n", "t")
 """What a new channel has: no messages from outside, topic by operators."""
+
+_LOG_IN: Final = "Cannot join channel (+R): log in to an account first"
 
 
 def join(network: Network, event: events.Join) -> list[Effect]:
@@ -58,12 +61,13 @@ def part(network: Network, event: events.Part) -> list[Effect]:
 def kick(network: Network, event: events.Kick) -> list[Effect]:
     """Put somebody out of a channel."""
     user, channel = network.member(event.stamp.session, event.channel)
-    check_operator(channel, user)
+    check_rank(channel, user, "h")
     target = network.find_user(event.nick)
     if target is None:
         raise Refusal(numerics.ERR_NOSUCHNICK, event.nick)
     if target.id not in channel.members:
         raise Refusal(numerics.ERR_USERNOTINCHANNEL, event.nick, channel.name)
+    check_outranks(channel, user, target)
     network.remove_member(channel, target)
     return [effects.Kicked(event.stamp, channel, target, user.author, event.reason)]
 
@@ -75,10 +79,11 @@ def invite(network: Network, event: events.Invite) -> list[Effect]:
         raise Refusal(numerics.ERR_NOSUCHNICK, event.nick)
     user, channel = network.member(event.stamp.session, event.channel)
     if "i" in channel.modes:
-        check_operator(channel, user)
+        check_rank(channel, user, "h")
     if target.id in channel.members:
         raise Refusal(numerics.ERR_USERONCHANNEL, target.nick, channel.name)
-    channel.invited.add(target.id)
+    if at_least(channel.ranks(user), "h"):  # else anybody inside could undo a ban or a key
+        channel.invited.add(target.id)
     return [effects.Invited(event.stamp, channel, target, user.author)]
 
 
@@ -86,7 +91,7 @@ def set_topic(network: Network, event: events.SetTopic) -> list[Effect]:
     """Give a channel a topic."""
     user, channel = network.member(event.stamp.session, event.channel)
     if "t" in channel.modes:
-        check_operator(channel, user)
+        check_rank(channel, user, "h")
     channel.topic = event.topic
     channel.topic_by = user.author.source if event.topic else ""
     channel.topic_ms = event.stamp.at_ms if event.topic else 0
@@ -94,22 +99,19 @@ def set_topic(network: Network, event: events.SetTopic) -> list[Effect]:
 
 
 def _check_may_join(channel: Channel, user: User, key: str) -> None:
-    # An invitation opens what is closed to all, but does not lift a ban.
-    invited = user.id in channel.invited
-    if channel.listed("b", user):
+    if user.id in channel.invited:
+        return  # by one who could open any of these locks
+    modes = channel.modes
+    if channel.banned(user):
         raise Refusal(numerics.ERR_BANNEDFROMCHAN, channel.name)
-    if "i" in channel.modes and not invited:
+    if "R" in modes and user.account is None:
+        raise Refusal(numerics.ERR_NEEDREGGEDNICK, channel.name, text=_LOG_IN)
+    if "i" in modes and not channel.listed("I", user):
         raise Refusal(numerics.ERR_INVITEONLYCHAN, channel.name)
-    if "k" in channel.modes and channel.modes["k"] != key and not invited:
+    if "k" in modes and modes["k"] != key:
         raise Refusal(numerics.ERR_BADCHANNELKEY, channel.name)
-    if "l" in channel.modes and len(channel.members) >= int(channel.modes["l"]) and not invited:
+    if "l" in modes and len(channel.members) >= int(modes["l"]):
         raise Refusal(numerics.ERR_CHANNELISFULL, channel.name)
-
-
-def check_operator(channel: Channel, user: User) -> None:
-    """Refuse unless ``user`` is an operator of ``channel``."""
-    if "o" not in channel.ranks(user):
-        raise Refusal(numerics.ERR_CHANOPRIVSNEEDED, channel.name)
 
 
 RULES: Final[Mapping[type[Event], Rule]] = {

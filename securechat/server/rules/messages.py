@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from securechat.irc import numerics
+from securechat.irc.modes import lowest_rank
 from securechat.irc.names import is_channel
 from securechat.server import effects, events
 from securechat.server.effects import Effect
@@ -28,7 +29,7 @@ def send_message(network: Network, event: events.SendMessage) -> list[Effect]:
         channel = network.channels.get(network.fold(target))
         if channel is None:
             raise Refusal(numerics.ERR_NOSUCHCHANNEL, target)
-        _check_may_speak(channel, user)
+        _check_may_speak(channel, user, event)
         user.active_ms = event.stamp.at_ms
         return [
             effects.ChannelMessage(
@@ -40,6 +41,9 @@ def send_message(network: Network, event: events.SendMessage) -> list[Effect]:
                 event.tags,
             )
         ]
+    least, name = lowest_rank(target)
+    if least and is_channel(name):
+        return _send_to_ranks(network, event, user, least, name)
     recipient = network.nicks.get(network.fold(target))
     if recipient is None:
         raise Refusal(numerics.ERR_NOSUCHNICK, target)
@@ -57,22 +61,45 @@ def send_message(network: Network, event: events.SendMessage) -> list[Effect]:
     ]
 
 
-def _check_may_speak(channel: Channel, user: User) -> None:
-    member = channel.members.get(user.id)
-    if member is None and "n" in channel.modes:
-        raise Refusal(
-            numerics.ERR_CANNOTSENDTOCHAN, channel.name, text="Cannot send to channel (+n)"
+def _send_to_ranks(
+    network: Network, event: events.SendMessage, user: User, least: str, name: str
+) -> list[Effect]:
+    channel = network.channels.get(network.fold(name))
+    if channel is None:
+        raise Refusal(numerics.ERR_NOSUCHCHANNEL, name)
+    _check_may_speak(channel, user, event)
+    user.active_ms = event.stamp.at_ms
+    return [
+        effects.StatusMessage(
+            event.stamp,
+            channel,
+            least,
+            user,
+            user.author,
+            event.kind,
+            event.text,
+            event.tags,
         )
+    ]
+
+
+def _check_may_speak(channel: Channel, user: User, event: events.SendMessage) -> None:
+    name, modes = channel.name, channel.modes
+    member = channel.members.get(user.id)
+    if member is None and "n" in modes:
+        raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+n)")
+    if "C" in modes and event.text.startswith("\x01") and not event.text.startswith("\x01ACTION"):
+        raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+C)")
     if member is not None and member.ranks:
         return
-    if "m" in channel.modes:
-        raise Refusal(
-            numerics.ERR_CANNOTSENDTOCHAN, channel.name, text="Cannot send to channel (+m)"
-        )
-    if channel.listed("b", user):
-        raise Refusal(
-            numerics.ERR_CANNOTSENDTOCHAN, channel.name, text="Cannot send to channel (+b)"
-        )
+    if "m" in modes:
+        raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+m)")
+    if "R" in modes and user.account is None:
+        raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+R)")
+    if "M" in modes and user.account is None:
+        raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+M)")
+    if channel.muted(user):
+        raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+b)")
 
 
 RULES: Final[Mapping[type[Event], Rule]] = {events.SendMessage: send_message}

@@ -11,7 +11,7 @@ from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event
 from securechat.server.refusals import Refusal
-from securechat.server.rules.channels import check_operator
+from securechat.server.rules.ranks import check_may_change, check_outranks
 from securechat.server.rules.rule import Rule
 from securechat.server.state import Channel, ListEntry, User
 
@@ -22,22 +22,25 @@ __all__ = ["RULES"]
 
 
 def set_channel_modes(network: Network, event: events.SetChannelModes) -> list[Effect]:
-    """Change modes of a channel; what is not possible is refused, the rest is done."""
+    """Change modes of a channel; what is not possible is refused, the rest is done.
+
+    Who may do none of it is refused once, however many changes they wanted.
+    """
     user = network.sessions[event.stamp.session]
     channel = network.find_channel(event.channel)
     if channel is None:
         raise Refusal(numerics.ERR_NOSUCHCHANNEL, event.channel)
-    check_operator(channel, user)
-    found: list[Effect] = []
+    refusals: dict[tuple[str, ...], Refusal] = {}
     done = []
     for change in event.changes:
         try:
             applied = _set_channel_mode(network, channel, change, user, event.stamp.at_ms)
         except Refusal as refusal:
-            found.append(effects.Refused(event.stamp, refusal))
+            refusals.setdefault((refusal.numeric, refusal.text, *refusal.params), refusal)
             continue
         if applied is not None:
             done.append(applied)
+    found: list[Effect] = [effects.Refused(event.stamp, each) for each in refusals.values()]
     if done:
         changed = effects.ChannelModesChanged(event.stamp, channel, user.author, tuple(done))
         found.insert(0, changed)
@@ -49,9 +52,12 @@ def _set_channel_mode(
 ) -> ModeChange | None:
     """Apply one change; return it as members should see it, ``None`` if it changed nothing."""
     letter, param = change.letter, change.param or ""
+    stepping_down = not change.adding and network.find_user(param) is user
+    if not (stepping_down and CHANNEL_MODES.kind(letter) == "prefix"):
+        check_may_change(channel, user, letter)
     match CHANNEL_MODES.kind(letter):
         case "prefix":
-            return _set_rank(network, channel, change.adding, letter, param)
+            return _set_rank(network, channel, change, user)
         case "list":
             entries, key = channel.lists[letter], network.fold(param)
             if not change.adding:
@@ -59,7 +65,7 @@ def _set_channel_mode(
                 return ModeChange(False, letter, gone.mask) if gone else None
             if key in entries:
                 return None
-            if len(entries) >= network.limits.list_entries:
+            if sum(map(len, channel.lists.values())) >= network.limits.list_entries:
                 raise Refusal(numerics.ERR_BANLISTFULL, channel.name, letter)
             entries[key] = ListEntry(param, user.author.source, at_ms)
             return change
@@ -76,18 +82,21 @@ def _set_channel_mode(
 
 
 def _set_rank(
-    network: Network, channel: Channel, adding: bool, letter: str, nick: str
+    network: Network, channel: Channel, change: ModeChange, user: User
 ) -> ModeChange | None:
+    nick = change.param or ""
     target = network.find_user(nick)
     if target is None:
         raise Refusal(numerics.ERR_NOSUCHNICK, nick)
     if target.id not in channel.members:
         raise Refusal(numerics.ERR_USERNOTINCHANNEL, nick, channel.name)
+    if not change.adding:
+        check_outranks(channel, user, target)
     ranks = channel.members[target.id].ranks
-    if adding == (letter in ranks):
+    if change.adding == (change.letter in ranks):
         return None
-    (ranks.add if adding else ranks.discard)(letter)
-    return ModeChange(adding, letter, target.nick)
+    (ranks.add if change.adding else ranks.discard)(change.letter)
+    return ModeChange(change.adding, change.letter, target.nick)
 
 
 RULES: Final[Mapping[type[Event], Rule]] = {events.SetChannelModes: set_channel_modes}

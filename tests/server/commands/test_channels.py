@@ -69,8 +69,11 @@ def test_join_several_with_keys(relay: RunningRelay) -> None:
     ["a", "&a", "#", "#a:b", "#a\x07b", "#" + "x" * 64, "#" + "é" * 32, "0x", "*", "#a\x9bb"],
 )
 def test_bad_channel_names(relay: RunningRelay, name: str) -> None:
-    """ERR_NOSUCHCHANNEL: "Indicates that no channel can be found for the supplied channel name" """
-    assert relay.join("ann").ask(f"JOIN {name}") == [f"403 ann {name} :No such channel"]
+    """ERR_NOSUCHCHANNEL: "Indicates that no channel can be found for the supplied channel name",
+    ERR_BADCHANMASK: "similar to, but stronger than, ERR_NOSUCHCHANNEL" """
+    wrong = f"476 ann {name} :Bad Channel Mask" if name[0] == "#" else ""
+    wanted = [wrong or f"403 ann {name} :No such channel"]
+    assert relay.join("ann").ask(f"JOIN {name}") == wanted
 
 
 @pytest.mark.parametrize("name", ["##", "#é", "#" + "x" * 63, "#a!b@c*", "#日本語"])
@@ -97,29 +100,48 @@ def test_too_many_channels(start_relay: StartRelay) -> None:
     assert ann.ask("JOIN #a", "PART #a", "JOIN #c")[-1].startswith("366 ann #c ")
 
 
-def test_invite_only_ban_limit(relay: RunningRelay) -> None:
-    """ERR_INVITEONLYCHAN, ERR_BANNEDFROMCHAN, ERR_CHANNELISFULL; an invitation opens what is closed
-    to all, but does not lift a ban."""
+def test_an_invitation_opens_every_lock_once(relay: RunningRelay) -> None:
+    """ERR_INVITEONLYCHAN, ERR_CHANNELISFULL, ERR_BADCHANNELKEY, ERR_BANNEDFROMCHAN,
+    ERR_NEEDREGGEDNICK."""
     ann, bob = together(relay, "ann")[0], relay.join("bob")
     for modes, undo, answer in (
         ("+i", "-i", "473 bob #a :Cannot join channel (+i)"),
         ("+l 1", "-l", "471 bob #a :Cannot join channel (+l)"),
         ("+k x", "-k x", "475 bob #a :Cannot join channel (+k)"),
-        ("+b b?b", "-b bob", ""),
+        ("+b b?b", "-b b?b", "474 bob #a :Cannot join channel (+b)"),
+        ("+R", "-R", "477 bob #a :Cannot join channel (+R): log in to an account first"),
     ):
         ann.ask(f"MODE #a {modes}")
-        answer = answer or "474 bob #a :Cannot join channel (+b)"
         assert bob.ask("JOIN #a") == [answer]
         ann.ask("INVITE bob #a")
         bob.sync()
-        found = bob.ask("JOIN #a")
-        if answer[:3] == "474":
-            assert found == [answer]
-        else:
-            assert found[0] == ":bob JOIN #a"
-            assert bob.ask("PART #a") == [":bob PART #a"]
-            assert bob.ask("JOIN #a") == [answer]  # an invitation is for one time
+        assert bob.ask("JOIN #a")[0] == ":bob JOIN #a"
+        assert bob.ask("PART #a") == [":bob PART #a"]
+        assert bob.ask("JOIN #a") == [answer]  # an invitation is for one time
         ann.ask(f"MODE #a {undo}")
+
+
+def test_an_invitation_by_a_member_without_a_rank_opens_nothing(relay: RunningRelay) -> None:
+    """Else anybody inside could undo a ban."""
+    ann, bob = together(relay, "ann", "bob")
+    carl = relay.join("carl")
+    ann.ask("MODE #a +b carl")
+    bob.sync()
+    assert bob.ask("INVITE carl #a") == ["341 bob carl #a"]
+    assert carl.seen() == [":bob INVITE carl #a"]
+    assert commands(carl.ask("JOIN #a")) == ["474"]
+    ann.ask("MODE #a +h bob")
+    bob.ask("INVITE carl #a")
+    carl.sync()
+    assert commands(carl.ask("JOIN #a"))[0] == "JOIN"
+
+
+def test_registered_only(relay: RunningRelay) -> None:
+    """ERR_NEEDREGGEDNICK"""
+    (ann,) = together(relay, "ann")
+    ann.ask("MODE #a +R")
+    assert commands(relay.join("bob").ask("JOIN #a")) == ["477"]
+    assert commands(relay.account("carl").ask("JOIN #a"))[0] == "JOIN"
 
 
 def test_bans_by_host_and_user(relay: RunningRelay) -> None:
@@ -302,6 +324,37 @@ def test_kick_errors(start_relay: StartRelay) -> None:
     assert ann.ask("KICK #none bob") == ["403 ann #none :No such channel"]
     assert ann.ask("KICK #a") == ["461 ann KICK :Not enough parameters"]
     assert len(ann.ask("KICK #a x,y,bob")) == 2
+    assert ann.ask("KICK #a,#b x,y,z") == ["461 ann KICK :Not enough parameters"]
+
+
+def test_kick_from_several_channels(relay: RunningRelay) -> None:
+    """RFC 2812: "there MUST be either one channel parameter and multiple user parameter, or as many
+    channel parameters as there are user parameters." """
+    ann, bob, carl = together(relay, "ann", "bob", "carl")
+    for client in (ann, bob, carl):
+        client.ask("JOIN #b")
+        client.sync()
+    ann.sync()
+    assert ann.ask("KICK #a,#b bob,carl :out") == [
+        ":ann KICK #a bob out",
+        ":ann KICK #b carl out",
+    ]
+
+
+def test_kick_and_ranks(relay: RunningRelay) -> None:
+    """Nobody puts out somebody of a higher rank, nor a half-op another."""
+    ann, bob, carl = together(relay, "ann", "bob", "carl")
+    ann.ask("MODE #a +hh bob carl")
+    bob.sync()
+    higher = "482 bob #a :Their rank is not below yours"
+    assert bob.ask("KICK #a ann", "KICK #a carl") == [higher, higher]
+    ann.ask("MODE #a -h+v carl carl")
+    bob.sync()
+    assert bob.ask("KICK #a carl") == [":bob KICK #a carl bob"]
+    carl.ask("JOIN #a")
+    ann.ask("MODE #a +o bob")
+    bob.sync()
+    assert bob.ask("KICK #a ann") == [":bob KICK #a ann bob"]
 
 
 # ---- INVITE ----

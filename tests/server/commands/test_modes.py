@@ -63,6 +63,32 @@ def test_ranks(relay: RunningRelay) -> None:
     assert bob.ask("MODE #a -o bob") == [":bob MODE #a -o bob"]
 
 
+def test_the_first_of_a_channel_may_not_make_founders(relay: RunningRelay) -> None:
+    """ "the first client who joins a normal channel is made a channel operator"; founder and admin
+    are for founders to give."""
+    ann, _bob = together(relay, "ann", "bob")
+    assert ann.ask("MODE #a +qa bob bob") == ["482 ann #a :You're not channel operator"]
+    assert ann.ask("MODE #a +ohv bob bob bob") == [":ann MODE #a +ohv bob bob bob"]
+    assert ann.ask("NAMES #a")[0] == "353 ann = #a :@ann @bob"
+
+
+def test_half_ops(relay: RunningRelay) -> None:
+    """Voice, lists and topic are theirs; flags and higher ranks are not. Anybody may step down."""
+    ann, bob, carl = together(relay, "ann", "bob", "carl")
+    ann.ask("MODE #a +h bob")
+    bob.sync()
+    assert bob.ask("MODE #a +vb carl evil") == [":bob MODE #a +vb carl evil!*@*"]
+    assert bob.ask("TOPIC #a :x") == [":bob TOPIC #a x"]
+    needed = "482 bob #a :You're not channel operator"
+    assert bob.ask("MODE #a +m-n+k x", "MODE #a +h carl", "MODE #a +o bob") == [needed] * 3
+    assert bob.ask("MODE #a -o ann") == [needed]
+    carl.sync()
+    assert carl.ask("MODE #a -v carl") == [":carl MODE #a -v carl"]
+    bob.sync()
+    assert bob.ask("MODE #a -h BOB") == [":bob MODE #a -h bob"]
+    assert bob.ask("MODE #a +v bob") == [needed]
+
+
 def test_unknown_letters(relay: RunningRelay) -> None:
     """ERR_UNKNOWNMODE: "a mode character used by a client is not recognized by the server"; the
     others are applied."""
@@ -138,14 +164,41 @@ def test_the_ban_list(relay: RunningRelay) -> None:
     assert len(ann.ask("MODE #a b")) == 3
 
 
-def test_a_full_ban_list(start_relay: StartRelay) -> None:
-    """ERR_BANLISTFULL: "the channel's list is full"; MAXLIST tells how many there may be."""
+@pytest.mark.parametrize(
+    ("letter", "entry", "end", "name"),
+    [
+        ("b", "367", "368", "ban"),
+        ("e", "348", "349", "exception"),
+        ("I", "346", "347", "invite exception"),
+    ],
+)
+def test_the_lists(relay: RunningRelay, letter: str, entry: str, end: str, name: str) -> None:
+    """RPL_EXCEPTLIST and RPL_INVEXLIST: "<client> <channel> <mask>" """
+    ann, bob = together(relay, "ann", "bob")
+    host = relay.session("ann").host
+    wanted = [f":ann MODE #a +{letter * 3} bob!*@* a:carl m:dora!*@*"]
+    assert ann.ask(f"MODE #a +{letter * 3} bob a:carl m:dora") == wanted
+    bob.sync()
+    by = f"ann!~ann@{host} 1700000000"
+    assert bob.ask(f"MODE #a +{letter}") == [
+        f"{entry} bob #a bob!*@* {by}",
+        f"{entry} bob #a a:carl {by}",
+        f"{entry} bob #a m:dora!*@* {by}",
+        f"{end} bob #a :End of channel {name} list",
+    ]
+    assert ann.ask(f"MODE #a -{letter} A:CARL") == [f":ann MODE #a -{letter} a:carl"]
+
+
+def test_a_full_list(start_relay: StartRelay) -> None:
+    """ERR_BANLISTFULL: "the channel's list is full"; MAXLIST tells how many there may be "in total"
+    "that all of the modes in <modes>, combined, may set on a channel"."""
     relay = start_relay(limits={"list_entries": 2})
     (ann,) = together(relay, "ann")
     assert ann.ask("MODE #a +bbb x y z") == [
         ":ann MODE #a +bb x!*@* y!*@*",
         "478 ann #a b :Channel list is full",
     ]
+    assert ann.ask("MODE #a +e x") == ["478 ann #a e :Channel list is full"]
     assert ann.ask("MODE #a +b x") == []
     assert ann.ask("MODE #a -b x", "MODE #a +b z") == [
         ":ann MODE #a -b x!*@*",

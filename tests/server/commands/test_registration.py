@@ -18,7 +18,7 @@ from tests.server.relay_harness import (
 )
 
 USER = "USER ann 0 * :Ann of Green Gables"
-WELCOME = ["001", "002", "003", "004", "005", "005"]
+WELCOME = ["001", "002", "003", "004", "005", "005", "005"]
 LUSERS = ["251", "252", "253", "254", "255", "265", "266"]
 
 
@@ -65,7 +65,7 @@ def test_the_welcome(relay: RunningRelay) -> None:
     assert created == ("This relay was started 2023-11-14 22:13:20 UTC",)
     assert info[0] == NAME
     assert info[1].startswith("securechat-")
-    assert info[2:] == ("BRiow", "biklmnostv", "bklov")
+    assert info[2:] == ("BRiow", "CIMRabehiklmnoqstv", "Ibeklqaohv")
 
 
 def test_the_isupport_tokens(relay: RunningRelay) -> None:
@@ -76,28 +76,33 @@ def test_the_isupport_tokens(relay: RunningRelay) -> None:
     assert all(len(params) <= 15 for params in found)
     tokens = dict(token.partition("=")[::2] for params in found for token in params[1:-1])
     assert tokens == {
+        "ACCOUNTEXTBAN": "a",
         "AWAYLEN": "200",
         "BOT": "B",
         "CASEMAPPING": "ascii",
         "CHANLIMIT": "#:100",
-        "CHANMODES": "b,k,l,imnst",
+        "CHANMODES": "beI,k,l,CMRimnst",
         "CHANNELLEN": "64",
         "CHANTYPES": "#",
         "ELIST": "CMNTU",
+        "EXCEPTS": "",
+        "EXTBAN": ",am",
         "HOSTLEN": "19",
+        "INVEX": "",
         "KICKLEN": "250",
         "LINELEN": "512",
-        "MAXLIST": "b:100",
+        "MAXLIST": "beI:100",
         "MAXTARGETS": "4",
         "MODES": "12",
         "MONITOR": "100",
         "NAMELEN": "150",
         "NETWORK": NETWORK,
         "NICKLEN": "30",
-        "PREFIX": "(ov)@+",
+        "PREFIX": "(qaohv)~&@%+",
         "SAFELIST": "",
+        "STATUSMSG": "~&@%+",
         "TARGMAX": (
-            "JOIN:,PART:,NAMES:4,LIST:,WHOIS:1,WHOWAS:1,KICK:4,PRIVMSG:4,NOTICE:4,TAGMSG:4,MONITOR:"
+            "JOIN:,PART:,NAMES:1,LIST:,WHOIS:1,WHOWAS:1,KICK:4,PRIVMSG:4,NOTICE:4,TAGMSG:4,MONITOR:"
         ),
         "TOPICLEN": "300",
         "USERLEN": "20",

@@ -60,7 +60,7 @@ def test_version(relay: RunningRelay) -> None:
     ann = relay.join("ann")
     for line in ("VERSION", f"VERSION {NAME}", "VERSION *.test", "VERSION ann"):
         found = ann.collect(line)
-        assert [message.command for message in found] == ["351", "005", "005"]
+        assert [message.command for message in found] == ["351", "005", "005", "005"]
         assert found[0].params[1].startswith("securechat-")
         assert found[0].params[2] == NAME
         assert len(found[1].params) <= TOKENS_PER_LINE + 2
