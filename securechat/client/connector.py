@@ -17,6 +17,7 @@ from typing import Final
 from securechat.client.event_queue import EVENTS_LIMIT, EventQueue
 from securechat.client.events import (
     AccountRequired,
+    ChannelRenamed,
     Disconnected,
     Event,
     Failure,
@@ -228,6 +229,9 @@ class Connector:
                 self.channels[name] = (event.channel, self.keys.pop(name, key))
             case Parted(own=True) | Kicked(own=True):
                 self.channels.pop(event.channel.lower(), None)
+            case ChannelRenamed():
+                _, key = self.channels.pop(event.old.lower(), ("", ""))
+                self.channels[event.new.lower()] = (event.new, key)
             case NickChanged(own=True):
                 self.identity = replace(self.identity, nick=event.new)
             case LoggedIn() | Registered() if self.proposed is not None:

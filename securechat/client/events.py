@@ -17,6 +17,7 @@ __all__ = [
     "AccountChanged",
     "AccountRequired",
     "AwayChanged",
+    "ChannelRenamed",
     "Connected",
     "Delivered",
     "Disconnected",
@@ -39,6 +40,7 @@ __all__ = [
     "Quit",
     "RawReceived",
     "RealnameChanged",
+    "Redacted",
     "Registered",
     "Reply",
     "TextKind",
@@ -164,6 +166,9 @@ class TextReceived:
     ``conversation`` is where it belongs: the channel, or (then it is ``direct``) the nick of the
     other person; empty for what the server itself says. ``own`` texts are reported once they are
     sent, or, where the server echoes, when the echo comes.
+
+    A text of several lines has a line feed between them. ``replayed``: it is history, and was said
+    at ``time``.
     """
 
     conversation: str
@@ -176,6 +181,17 @@ class TextReceived:
     direct: bool
     own: bool = False
     msgid: str | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """The text ``msgid`` of a conversation was deleted by ``by``: it should not be shown again."""
+
+    conversation: str
+    msgid: str
+    by: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +276,16 @@ class NickChanged:
     old: str
     new: str
     own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRenamed:
+    """A channel that we are in has another name."""
+
+    old: str
+    new: str
+    by: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,6 +406,7 @@ Event = (
     | Registered
     | VerificationRequired
     | TextReceived
+    | Redacted
     | Delivered
     | NotDelivered
     | Joined
@@ -387,6 +414,7 @@ Event = (
     | Kicked
     | Quit
     | NickChanged
+    | ChannelRenamed
     | TopicChanged
     | NamesReceived
     | ModeChanged

@@ -14,6 +14,7 @@ from typing import Final
 from securechat.client.events import (
     AccountChanged,
     AwayChanged,
+    ChannelRenamed,
     Failure,
     HostChanged,
     Invited,
@@ -28,6 +29,7 @@ from securechat.client.events import (
     Quit,
     RawReceived,
     RealnameChanged,
+    Redacted,
     Registered,
     Reply,
     TextKind,
@@ -105,7 +107,8 @@ def _text(session: Session, message: Message) -> None:
     own = session.is_me(sender)
     channel = channel_of(session, target)
     echoed = session.has("labeled-response", "echo-message")
-    if echoed and own and session.is_me(target) and "label" not in message.tags:
+    to_ourselves = echoed and own and session.is_me(target)
+    if to_ourselves and "label" not in message.tags and not session.replaying:
         return  # to ourselves: the echo, which has the label, has told it already
     if channel:
         conversation = channel
@@ -126,8 +129,17 @@ def _text(session: Session, message: Message) -> None:
             direct=not channel and conversation != "",
             own=own,
             msgid=message.tags.get("msgid"),
+            replayed=session.replaying,
         )
     )
+
+
+@_on("REDACT", 2)
+def _redact(session: Session, message: Message) -> None:
+    target, msgid, by = message.params[0], message.params[1], message.nick
+    other = target if session.is_me(by) else by
+    reason = message.params[2] if len(message.params) > 2 else ""
+    session.emit(Redacted(channel_of(session, target) or other, msgid, by, reason))
 
 
 def channel_of(session: Session, target: str) -> str:
@@ -242,6 +254,14 @@ def _nick(session: Session, message: Message) -> None:
         session.nick = new
     session.roster.rename(old, new)
     session.emit(NickChanged(old, new, own))
+
+
+@_on("RENAME", 2)
+def _channel_renamed(session: Session, message: Message) -> None:
+    old, new = message.params[0], message.params[1]
+    reason = message.params[2] if len(message.params) > 2 else ""
+    session.roster.rename_channel(old, new)
+    session.emit(ChannelRenamed(old, new, message.nick, reason))
 
 
 @_on("TOPIC", 2)

@@ -15,6 +15,7 @@ from securechat.client import commands
 from securechat.client.client import Client
 from securechat.client.events import (
     AccountRequired,
+    ChannelRenamed,
     Disconnected,
     Event,
     Failure,
@@ -262,6 +263,12 @@ class LineMode:
                 self.set_target(event.channel)
             case Parted(own=True) | Kicked(own=True):
                 self._left(event.channel)
+            case ChannelRenamed():
+                same = self.client.same_name
+                rooms = self._rooms
+                self._rooms = [event.new if same(room, event.old) else room for room in rooms]
+                if same(self.target, event.old):
+                    self.set_target(event.new)
             case NickChanged() if self.client.same_name(event.old, self.target):
                 self.target = event.new
             case _:

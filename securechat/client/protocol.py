@@ -26,6 +26,8 @@ from securechat.irc.batch import Batch, BatchCollector
 from securechat.irc.ctcp import format_ctcp
 from securechat.irc.framing import OVERLONG, SERVER_TAG_DATA_BYTES, LineBuffer
 from securechat.irc.message import BODY_BYTES, Message, split_source
+from securechat.irc.multiline import BATCH_TYPE as MULTILINE
+from securechat.irc.multiline import CONCAT_TAG, Piece, combined_text, join_pieces
 from securechat.irc.text import split_text
 
 __all__ = ["ClientProtocol", "SentKind", "check_command", "check_line", "check_text", "encode"]
@@ -41,6 +43,14 @@ _TEXT_BYTES: Final = 64
 
 _ALIVE: Final = "alive"
 """The token of a PING that asks whether the server is still there."""
+
+_HISTORY: Final = frozenset({"chathistory", "znc.in/playback"})
+"""The types of batches that hold what was said before we came."""
+
+_TEXTS: Final = frozenset({"PRIVMSG", "NOTICE"})
+
+_REPLAYED: Final = _TEXTS | {"REDACT"}
+"""What is taken from history. Who came and went then says nothing of who is there now."""
 
 _LINE_ENDS: Final = re.compile(r"\r\n|\r|\n")
 
@@ -171,9 +181,11 @@ class ClientProtocol:
 
     def _handle(self, item: Message | Batch, label: str | None) -> None:
         if isinstance(item, Batch):
-            label = item.opened_by.tags.get("label", label)
-            for inner in item.content:
-                self._handle(inner, label)
+            self._handle_batch(item, item.opened_by.tags.get("label", label))
+            return
+        if self.session.replaying:
+            if item.command in _REPLAYED:
+                interpret(self.session, item)
             return
         self._note_source(item)
         label = item.tags.get("label", label)
@@ -184,6 +196,18 @@ class ClientProtocol:
             if not self._handle_here(item):
                 interpret(self.session, replace(item, tags={**item.tags, "label": label}))
             self._deliveries.answered(label)
+
+    def _handle_batch(self, batch: Batch, label: str | None) -> None:
+        session = self.session
+        if batch.kind == MULTILINE:
+            whole = _whole(batch)
+            if whole is not None:
+                self._handle(whole, label)
+            return
+        outside, session.replaying = session.replaying, session.replaying or batch.kind in _HISTORY
+        for inner in batch.content:
+            self._handle(inner, label)
+        session.replaying = outside
 
     def _handle_here(self, message: Message) -> bool:
         params = message.params
@@ -225,6 +249,23 @@ class ClientProtocol:
                     own=True,
                 )
             )
+
+
+def _whole(batch: Batch) -> Message | None:
+    """Return the one message that a multiline batch is, with its line feeds."""
+    lines = [
+        item
+        for item in batch.content
+        if isinstance(item, Message) and item.command in _TEXTS and len(item.params) > 1
+    ]
+    if not lines:
+        return None
+    pieces = (Piece(line.params[1], CONCAT_TAG in line.tags) for line in lines)
+    text = combined_text(join_pieces(pieces))
+    first, opening = lines[0], batch.opened_by
+    return Message(
+        first.command, (first.params[0], text), first.source or opening.source, opening.tags
+    )
 
 
 # ---- what may be said ----

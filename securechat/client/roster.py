@@ -82,6 +82,13 @@ class Roster:
                 left.append((channel.name, len(channel.members)))
         return tuple(left)
 
+    def rename_channel(self, old: str, new: str) -> None:
+        """A channel has another name; its members stay."""
+        channel = self._channels.pop(self._isupport.fold(old), None)
+        if channel:
+            channel.name = new
+            self._channels[self._isupport.fold(new)] = channel
+
     def rename(self, old: str, new: str) -> None:
         """Somebody has another nick."""
         for channel in self._channels.values():

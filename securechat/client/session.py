@@ -57,6 +57,7 @@ class Session:
         self.account: str | None = None
         self.user_host = ""  # as others see us, once known
         self.registered = False
+        self.replaying = False  # what comes now is history
         self.closing = ""  # the server's ERROR, which says why it will close
         self.isupport = Isupport()
         self.roster = Roster(self.isupport)

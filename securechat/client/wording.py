@@ -11,6 +11,7 @@ from securechat.client.events import (
     AccountChanged,
     AccountRequired,
     AwayChanged,
+    ChannelRenamed,
     Connected,
     Disconnected,
     Event,
@@ -31,6 +32,7 @@ from securechat.client.events import (
     Quit,
     RawReceived,
     RealnameChanged,
+    Redacted,
     Registered,
     Reply,
     TextReceived,
@@ -73,6 +75,9 @@ _REPLIES: Final = {
 """How the answers read that are more than their text; an empty one is not shown. The numbers stand
 for the parameters behind our nick, ``text`` for the last, ``rest`` for all but the first."""
 
+_FURTHER_LINE: Final = "\n      | "
+"""What stands before the second and further lines of a text."""
+
 _BEFORE_WELCOME: Final = frozenset({"372", "NOTE", "WARN"})
 """The replies that are shown before the welcome: the rest is the small talk of servers."""
 
@@ -96,7 +101,7 @@ class Wording:
         if isinstance(event, Welcome | Disconnected):
             self._welcomed = isinstance(event, Welcome)
         if isinstance(event, TextReceived):
-            return f"{event.time.astimezone():%H:%M} {self._text(event, target)}"
+            return f"{self._when(event)} {self._text(event, target)}"
         words = self._connection(event) or self._people(event) or self._answer(event)
         return f"{self._clock():%H:%M} {words}" if words else ""
 
@@ -104,8 +109,16 @@ class Wording:
         """Return a line of our own, which is safe already."""
         return f"{self._clock():%H:%M} * {text}"
 
+    def _when(self, event: TextReceived) -> str:
+        """Return the time of a text; of history with the day, unless it is this one."""
+        local = event.time.astimezone()
+        other_day = event.replayed and local.date() != self._clock().astimezone().date()
+        return f"{local:%Y-%m-%d %H:%M}" if other_day else f"{local:%H:%M}"
+
     def _text(self, event: TextReceived, target: str) -> str:
-        sender, text = make_safe(event.sender), make_safe(event.text)
+        sender = make_safe(event.sender)
+        # Further lines are marked: none can pass for a message of somebody else.
+        text = _FURTHER_LINE.join(map(make_safe, event.text.split("\n")))
         mark = ""
         if event.direct:
             mark = f"[private to {make_safe(event.conversation)}] " if event.own else "[private] "
@@ -175,6 +188,10 @@ class Wording:
                 where = ", ".join(f"{name}: {people(count)}" for name, count in event.channels)
                 words = f"{event.nick} quit" + (f" ({where})" if where else "")
                 return self._left(words, None, event.reason)
+            case ChannelRenamed():
+                by, old, new = map(make_safe, (event.by, event.old, event.new))
+                because = f": {make_safe(event.reason)}" if event.reason else ""
+                return f"* {by} has renamed {old} to {new}{because}"
             case NickChanged():
                 who = "you are" if event.own else f"{make_safe(event.old)} is"
                 return f"* {who} now known as {make_safe(event.new)}"
@@ -203,6 +220,10 @@ class Wording:
 
     def _answer(self, event: Event) -> str:
         match event:
+            case Redacted():
+                by, where = make_safe(event.by), make_safe(event.conversation)
+                because = f": {make_safe(event.reason)}" if event.reason else ""
+                return f"* {by} has deleted a message in {where}{because}"
             case TopicChanged():
                 where, topic = make_safe(event.channel), make_safe(event.topic)
                 if event.by is None:

@@ -12,9 +12,11 @@ from securechat.client.events import (
     AccountChanged,
     AccountRequired,
     AwayChanged,
+    ChannelRenamed,
     Disconnected,
     Event,
     Failure,
+    HostChanged,
     Invited,
     Joined,
     Kicked,
@@ -28,6 +30,7 @@ from securechat.client.events import (
     Parted,
     Quit,
     RawReceived,
+    Redacted,
     Registered,
     Reply,
     TextReceived,
@@ -214,13 +217,17 @@ def test_the_target_follows(chat: Chat) -> None:
 
 
 def text(conversation: str, sender: str, words: str, **more: object) -> TextReceived:
-    fields: dict[str, object] = {"direct": False, "kind": "message", "target": conversation}
+    fields: dict[str, object] = {
+        "direct": False,
+        "kind": "message",
+        "target": conversation,
+        "time": datetime(2026, 1, 2, 12, 4).astimezone(UTC),
+    }
     return TextReceived(
         conversation=conversation,
         sender=sender,
         account=None,
         text=words,
-        time=datetime(2026, 1, 2, 12, 4).astimezone(UTC),
         **(fields | more),  # type: ignore[arg-type]
     )
 
@@ -241,6 +248,22 @@ SHOWN: list[tuple[Event, str]] = [
         "12:04 [private] * bob asks by CTCP, and is not answered: VERSION",
     ),
     (text("#room", f"b{EVIL}", f"h{EVIL}"), f"12:04 <b{MARK}]0;x{MARK}> h{MARK}]0;x{MARK}"),
+    (
+        text("#room", "bob", f"hi\n12:05 <eve> {EVIL}\n\nyou"),
+        f"12:04 <bob> hi\n      | 12:05 <eve> {MARK}]0;x{MARK}\n      | \n      | you",
+    ),
+    (text("#room", "bob", "hi", replayed=True), "12:04 <bob> hi"),
+    (
+        text("#room", "bob", "hi", replayed=True, time=datetime(2025, 12, 31, 9).astimezone(UTC)),
+        "2025-12-31 09:00 <bob> hi",
+    ),
+    (Redacted("#room", "id", "bob", ""), "12:00 * bob has deleted a message in #room"),
+    (Redacted("bob", "id", "bob", "oops"), "12:00 * bob has deleted a message in bob: oops"),
+    (
+        ChannelRenamed("#tea", "#coffee", "bob", "awake"),
+        "12:00 * bob has renamed #tea to #coffee: awake",
+    ),
+    (HostChanged("bob", "u", "h.example"), "12:00 * bob is now seen at u@h.example"),
     (Joined("carol", "#room", 3, False), "12:00 --> carol joined #room (3 people)"),
     (Parted("carol", "#room", 1, "", False), "12:00 <-- carol left #room (1 person)"),
     (Parted("carol", "#room", 2, "tea", False), "12:00 <-- carol left #room (2 people): tea"),
@@ -442,3 +465,11 @@ def test_the_end(chat: Chat) -> None:
     error = NetworkError("gone")
     assert chat.hear(Disconnected("gone", False, 0.0, error)) == []
     assert (chat.ui.finished, chat.ui.error) == (True, error)
+
+
+def test_a_room_with_another_name_stays_the_target(chat: Chat) -> None:
+    chat.hear(Joined("alice", "#room", 1, True))
+    chat.hear(ChannelRenamed("#Room", "#hall", "bob", ""))
+    assert chat.ui.target == "#hall"
+    chat.hear(Parted("alice", "#hall", 0, "", True))
+    assert chat.ui.target == ""

@@ -16,7 +16,7 @@ class FakeConnection:
 
     def __init__(self) -> None:
         self.thread = self
-        self.pipe = SimpleNamespace(version="TLSv1.3", cipher="X")
+        self.pipe = SimpleNamespace(version="TLSv1.3", cipher="X", peer_certificate=None)
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.sent = b""
         self.dropped: NetworkError | None = None

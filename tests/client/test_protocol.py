@@ -10,6 +10,7 @@ from securechat.client.deliveries import OPEN_DELIVERIES
 from securechat.client.events import (
     AccountChanged,
     AwayChanged,
+    ChannelRenamed,
     Delivered,
     Failure,
     HostChanged,
@@ -27,6 +28,7 @@ from securechat.client.events import (
     Quit,
     RawReceived,
     RealnameChanged,
+    Redacted,
     Reply,
     TextReceived,
     TopicChanged,
@@ -67,8 +69,54 @@ def send(text: str, target: str = "#room", delivery: int = 1, kind: str = "messa
 # ---- on the network ----
 
 BOB = ":bob!~b@host"
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 CONVERSATIONS: dict[str, list[Step]] = {
+    "a message of several lines": [
+        *NEW,
+        S(f"@msgid=m;time=2026-01-01T00:00:00.000Z {BOB} BATCH +1 draft/multiline #room"),
+        S(f"@batch=1 {BOB} PRIVMSG #room :hello"),
+        S(f"@batch=1 {BOB} PRIVMSG #room :"),
+        S(f"@batch=1 {BOB} PRIVMSG #room :how is "),
+        S(f"@batch=1;draft/multiline-concat {BOB} PRIVMSG #room :everyone?"),
+        S(f"{BOB} BATCH -1"),
+        said("#room", "bob", "hello\n\nhow is everyone?", msgid="m", time=LONG_AGO),
+        S(f"{BOB} BATCH +2 draft/multiline #room"),  # nothing is said
+        S(f"{BOB} BATCH -2"),
+    ],
+    "history": [
+        *NEW,
+        S(":alice!~a@host JOIN #room * :A"),
+        Joined("alice", "#room", 1, True, None, "A"),
+        S("BATCH +h chathistory #room"),
+        S(f"@batch=h;time=2026-01-01T00:00:00.000Z;msgid=1 {BOB} PRIVMSG #room :old"),
+        S("@batch=h :dora!~d@host JOIN #room"),  # who came and went then, is no news
+        S("@batch=h :alice!~a@host PART #room"),
+        S(f"@batch=h {BOB} REDACT #room 1"),
+        S(f"@batch=h;time=2026-01-01T00:00:00.000Z {BOB} BATCH +m draft/multiline #room"),
+        S(f"@batch=m {BOB} NOTICE #room :one"),
+        S(f"@batch=m {BOB} NOTICE #room :two"),
+        S("@batch=h BATCH -m"),
+        S("BATCH -h"),
+        said("#room", "bob", "old", msgid="1", time=LONG_AGO, replayed=True),
+        Redacted("#room", "1", "bob", ""),
+        said("#room", "bob", "one\ntwo", kind="notice", time=LONG_AGO, replayed=True),
+        S("BATCH +h chathistory alice"),
+        S("@batch=h;time=2026-01-01T00:00:00.000Z :alice!~a@host PRIVMSG alice :to myself"),
+        S("BATCH -h"),
+        said("alice", "alice", "to myself", own=True, time=LONG_AGO, replayed=True),
+        S(f"{BOB} PRIVMSG #room :new"),
+        said("#room", "bob", "new"),
+    ],
+    "a room is renamed": [
+        *NEW,
+        S(":alice!~a@host JOIN #room * :A"),
+        Joined("alice", "#room", 1, True, None, "A"),
+        S(f"{BOB} RENAME #Room #hall :more people"),
+        ChannelRenamed("#Room", "#hall", "bob", "more people"),
+        S(f"{BOB} PART #hall"),
+        Parted("bob", "#hall", 1, "", False),
+    ],
     "coming and going, as of today": [
         *NEW,
         S(":alice!~a@host JOIN #room * :Alice A."),
@@ -232,6 +280,12 @@ CONVERSATIONS: dict[str, list[Step]] = {
         RealnameChanged("bob", "Bob B."),
         S(f"{BOB} CHGHOST u h.example"),
         HostChanged("bob", "u", "h.example"),
+        S(f"{BOB} REDACT #room id1 :bad example"),
+        Redacted("#room", "id1", "bob", "bad example"),
+        S(f"{BOB} REDACT alice id2"),
+        Redacted("bob", "id2", "bob", ""),
+        S(":alice!~a@host REDACT bob id3"),
+        Redacted("bob", "id3", "alice", ""),
         S(f"{BOB} INVITE alice #room"),
         Invited("alice", "#room", "bob", True),
         S(f"{BOB} TOPIC #room :tea"),
