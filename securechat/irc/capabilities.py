@@ -21,6 +21,7 @@ BITS: Final[dict[str, int]] = {
             "away-notify",
             "batch",
             "cap-notify",
+            "chghost",
             "draft/account-registration",
             "draft/extended-isupport",
             "draft/multiline",
@@ -50,6 +51,7 @@ ACCOUNT_TAG: Final = BITS["account-tag"]
 AWAY_NOTIFY: Final = BITS["away-notify"]
 BATCH: Final = BITS["batch"]
 CAP_NOTIFY: Final = BITS["cap-notify"]
+CHGHOST: Final = BITS["chghost"]
 ECHO_MESSAGE: Final = BITS["echo-message"]
 EXTENDED_ISUPPORT: Final = BITS["draft/extended-isupport"]
 EXTENDED_JOIN: Final = BITS["extended-join"]

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["CHANNEL_TYPES", "clean_username", "is_channel", "is_channel_name", "is_nick"]
+__all__ = ["CHANNEL_TYPES", "clean_username", "is_channel", "is_channel_name", "is_host", "is_nick"]
 
 CHANNEL_TYPES: Final = "#"
 """CHANTYPES of the relay: all channels are of one kind."""
 
 _NICK: Final = re.compile(r"[A-Za-z\[\]\\`_^{|}][A-Za-z0-9\[\]\\`_^{|}-]*")
 _CHANNEL: Final = re.compile(r"#[^\x00-\x20,:\x7f-\x9f\ud800-\udfff]+")
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9:/_.-]*[A-Za-z0-9])?")
 _NOT_IN_USERNAME: Final = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -35,6 +36,11 @@ def is_channel_name(name: str, limit_bytes: int) -> bool:
     parameter, an item of comma lists, and seen on terminals.
     """
     return _CHANNEL.fullmatch(name) is not None and len(name.encode()) <= limit_bytes
+
+
+def is_host(name: str, limit: int) -> bool:
+    """Whether ``name`` can be shown as a host: at most ``limit`` characters, as in host names."""
+    return len(name) <= limit and _HOST.fullmatch(name) is not None
 
 
 def clean_username(name: str, limit: int) -> str:

@@ -17,6 +17,7 @@ each effect once for each capability set and posts it to the I/O threads.
 - ``rules/``          what each event does to it, one module for each group
 - ``delivery/``       effects to bytes, one module for each group
 - ``authentication``  logins and registrations; ``hash_workers``, ``store_thread`` do what is slow
+- ``settings_keeper``  what accounts have set, kept in the store
 
 Locks: the *network lock* (tier 3) is held for one command: its handler, ``apply`` and the posting
 of its output, so that all members of a room see one order. ``Network``, ``Delivery`` and the

@@ -11,13 +11,14 @@ import hmac
 import ipaddress
 from typing import Final
 
-__all__ = ["CLOAK_LENGTH", "cloak", "network_of"]
+__all__ = ["HOST_LENGTH", "cloak", "network_of"]
 
 _SUFFIX: Final = ".ip"
 _DIGEST_BYTES: Final = 10
 
-CLOAK_LENGTH: Final = _DIGEST_BYTES * 8 // 5 + len(_SUFFIX)
-"""Characters of a cloak."""
+HOST_LENGTH: Final = 63
+"""Most characters of a host that others see: of a cloak, which is shorter, or of one that an
+operator has given. HOSTLEN is 63 on most networks."""
 
 
 def network_of(address: str) -> str:

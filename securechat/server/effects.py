@@ -25,6 +25,7 @@ __all__ = [
     "ChannelModesChanged",
     "DirectMessage",
     "Effect",
+    "HostChanged",
     "Invited",
     "Joined",
     "Kicked",
@@ -34,6 +35,7 @@ __all__ = [
     "RealnameChanged",
     "Refused",
     "SessionsChanged",
+    "SettingChanged",
     "StatusMessage",
     "TopicChanged",
     "UserModesChanged",
@@ -203,6 +205,25 @@ class RealnameChanged(Effect):
     author: Author
     audience: tuple[User, ...]
     watchers: tuple[SessionId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HostChanged(Effect):
+    """For the user, ``audience`` and ``watchers``. ``author`` has the old host."""
+
+    user: User
+    author: Author
+    audience: tuple[User, ...]
+    watchers: tuple[SessionId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChanged(Effect):
+    """For nobody; it is kept. ``account`` is folded; ``value`` is empty when there is none."""
+
+    account: str
+    key: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)

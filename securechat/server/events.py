@@ -16,7 +16,9 @@ from securechat.irc.modes import ModeChange
 
 __all__ = [
     "Attach",
+    "ChangeHost",
     "ChangeNick",
+    "ChangeSetting",
     "CreateAccount",
     "Detach",
     "Event",
@@ -89,6 +91,23 @@ class ChangeNick(Event):
     """A user wants another nick."""
 
     nick: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeHost(Event):
+    """An operator gives ``nick`` a host for others to see, or their own back when it is empty."""
+
+    nick: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSetting(Event):
+    """A setting of an account has another value, or none when it is empty."""
+
+    account: str
+    key: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)

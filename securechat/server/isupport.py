@@ -7,7 +7,7 @@ from securechat.irc.isupport import format_tokens
 from securechat.irc.message import BODY_BYTES
 from securechat.irc.modes import CHANNEL_MODES, PREFIXES
 from securechat.irc.names import CHANNEL_TYPES
-from securechat.server.cloak import CLOAK_LENGTH
+from securechat.server.cloak import HOST_LENGTH
 from securechat.server.config import Config
 
 __all__ = ["isupport_tokens"]
@@ -29,7 +29,7 @@ def isupport_tokens(config: Config) -> list[str]:
         "ELIST": "CMNTU",
         "EXCEPTS": None,
         "EXTBAN": f",{EXTBANS}",
-        "HOSTLEN": str(CLOAK_LENGTH),
+        "HOSTLEN": str(HOST_LENGTH),
         "INVEX": None,
         "KICKLEN": str(limits.kick_length),
         "LINELEN": str(BODY_BYTES + 2),  # with CR LF

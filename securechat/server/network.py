@@ -49,6 +49,8 @@ class Network:
         """Session → folded nick → nick as it was given; no empty ones."""
         self.watchers: dict[str, dict[SessionId, None]] = {}
         """The same the other way: folded nick → sessions, in the order in which they asked."""
+        self.settings: dict[str, dict[str, str]] = {}
+        """Folded account → key → value; no empty ones."""
         self.most_users = 0
         self.mode_counts: Counter[str] = Counter()  # users with each user mode
         self.departed: deque[WhowasEntry] = deque(maxlen=limits.whowas_entries)  # oldest first
@@ -85,6 +87,12 @@ class Network:
         seen.pop(user.id, None)
         return tuple(seen.values())
 
+    def setting(self, account: str | None, key: str) -> str:
+        """Return what the account has set; empty if nothing."""
+        if account is None:
+            return ""
+        return self.settings.get(self.fold(account), {}).get(key, "")
+
     def watching(self, nick: str) -> tuple[SessionId, ...]:
         """Return the sessions that monitor ``nick``."""
         return tuple(self.watchers.get(self.fold(nick), ()))
@@ -97,6 +105,7 @@ class Network:
                     "id": user.id,
                     "source": user.author.source,
                     "realname": user.realname,
+                    "cloak": user.cloak,
                     "address": user.address,
                     "account": user.account,
                     "connected_ms": user.connected_ms,
@@ -125,6 +134,7 @@ class Network:
                 for channel in self.channels.values()
             ],
             "accounts": dict(self.accounts),
+            "settings": {key: dict(values) for key, values in self.settings.items()},
             "monitors": {key: list(nicks.values()) for key, nicks in self.monitors.items()},
             "most_users": self.most_users,
             "departed": [list(entry) for entry in self.departed],

@@ -33,6 +33,7 @@ from securechat.server.network import Network, NetworkLimits
 from securechat.server.services import Services
 from securechat.server.session import Session
 from securechat.server.sessions import SessionRegistry
+from securechat.server.settings_keeper import SettingsKeeper
 from securechat.server.store_thread import StoreThread
 from securechat.server.websocket import ALPN as WEB_ALPN
 from securechat.server.websocket import WebSocketHandler
@@ -144,6 +145,8 @@ class Relay:
         )
         network = Network(limits)
         network.accounts.update((fold(name), name) for name in authenticator.account_names())
+        settings = SettingsKeeper(self._store)
+        network.settings.update(settings.load())
         registry = SessionRegistry()
         delivery = Delivery(registry)
         shown = certificate_in(config.tls.certificate)
@@ -152,7 +155,7 @@ class Relay:
             lock=make_lock("network", tier=3),
             network=network,
             delivery=delivery,
-            event_log=EventLog(network, delivery),
+            event_log=EventLog(network, delivery, (settings.keep,)),
             registry=registry,
             authenticator=authenticator,
             commands=COMMANDS,

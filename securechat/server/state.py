@@ -34,6 +34,8 @@ class User:
     username: str
     realname: str
     host: str
+    """What others see; ``cloak``, unless an operator has given another."""
+    cloak: str
     address: str
     account: str | None
     connected_ms: int

@@ -11,6 +11,7 @@ from securechat.irc.names import (
     clean_username,
     is_channel,
     is_channel_name,
+    is_host,
     is_nick,
 )
 
@@ -28,6 +29,18 @@ def test_nick(name: str) -> None:
 )
 def test_not_a_nick(name: str) -> None:
     assert not is_nick(name, 30)
+
+
+@pytest.mark.parametrize("name", ["a", "example.org", "user/alice", "2001:db8::1", "x" * 63])
+def test_host(name: str) -> None:
+    assert is_host(name, 63)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ":a", "a b", "a!b", "a@b", "é", "a\n", "a*", "a?", "-", ".", "a.", "x" * 64]
+)
+def test_not_a_host(name: str) -> None:
+    assert not is_host(name, 63)
 
 
 @pytest.mark.parametrize("character", [*" ,*?!@.", *"$:"])

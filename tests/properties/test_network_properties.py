@@ -94,6 +94,8 @@ KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     lambda s, b, c: events.SetRealname(Stamp(s, 0, ""), _pick(WORDS, c)),
     lambda s, b, c: events.Watch(Stamp(s, 0, ""), (_pick(NICKS, b), _pick(NICKS, c))),
     lambda s, b, c: events.Unwatch(Stamp(s, 0, ""), (_pick(NICKS, b), _pick(NICKS, c))),
+    lambda s, b, c: events.ChangeHost(Stamp(s, 0, ""), _pick(NICKS, b), _pick(("", "v"), c)),
+    lambda s, b, c: events.ChangeSetting(Stamp(s, 0, ""), _pick(ACCOUNTS, b), "k", _pick(WORDS, c)),
     _user_modes,
     lambda s, b, c: events.CreateAccount(Stamp(s, 0, ""), _pick(ACCOUNTS, c), "guest"),
     lambda s, b, c: events.LogIn(Stamp(s, 0, ""), _pick(ACCOUNTS, c)),
@@ -261,6 +263,8 @@ def _people(effect: Effect) -> set[int]:
             return {user.id for user in audience}
         case effects.RealnameChanged(audience=audience) | effects.AwayChanged(audience=audience):
             return {user.id for user in audience}
+        case effects.HostChanged(audience=audience):
+            return {user.id for user in audience}
     return set()
 
 
@@ -279,7 +283,7 @@ def test_effects_tell_those_who_share_a_channel_and_name_what_exists(storm: list
         for effect in outcome:
             assert effect.stamp == fitted.stamp
             told = _people(effect)
-            if isinstance(effect, effects.NickChanged | effects.AwayChanged):
+            if isinstance(effect, effects.NickChanged | effects.AwayChanged | effects.HostChanged):
                 # Perhaps another's, who was displaced; or a session has just attached.
                 assert told == _sharing(effect.user, network)
             else:

@@ -64,6 +64,8 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "attach": _attach,
     "detach": lambda s, w: events.Detach(s, " ".join(w)),
     "nick": lambda s, w: events.ChangeNick(s, w[0]),
+    "host": lambda s, w: events.ChangeHost(s, w[0], w[1] if w[1:] else ""),
+    "set": lambda s, w: events.ChangeSetting(s, w[0], w[1], " ".join(w[2:])),
     "realname": lambda s, w: events.SetRealname(s, " ".join(w)),
     "away": lambda s, w: events.SetAway(s, " ".join(w)),
     "watch": lambda s, w: events.Watch(s, tuple(w)),
@@ -117,6 +119,10 @@ def show_effect(effect: Effect) -> str:
             return f"nick {_nick(author)} {nick} | to {_nicks(audience)}"
         case effects.RealnameChanged(user=user):
             return f"realname {user.nick}: {user.realname} | {_told(effect)}"
+        case effects.HostChanged(user=user, author=author):
+            return f"host {author.source} {user.host} | {_told(effect)}"
+        case effects.SettingChanged(account=account, key=key, value=value):
+            return f"setting {account} {key}: {value}"
         case effects.AwayChanged(user=user):
             return f"away {user.nick}: {user.away} | {_told(effect)}"
         case effects.AccountChanged(author=author):
@@ -197,7 +203,10 @@ def _ids(sessions: Iterable[events.SessionId]) -> str:
 
 
 def _told(
-    effect: effects.RealnameChanged | effects.AwayChanged | effects.AccountChanged,
+    effect: effects.RealnameChanged
+    | effects.AwayChanged
+    | effects.AccountChanged
+    | effects.HostChanged,
 ) -> str:
     watched = f" | watched by {_ids(effect.watchers)}" if effect.watchers else ""
     return f"to {_nicks(effect.audience)}{watched}"

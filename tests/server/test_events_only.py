@@ -257,6 +257,8 @@ LINES = [
     "MONITOR L",
     "MONITOR S",
     "AWAY :out",
+    "CHGHOST bob example.org",
+    "CHGHOST bob",
     "MONITOR - bob",
     "MONITOR C",
     "PRIVMSG bob,#den,nobody :hello",

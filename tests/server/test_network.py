@@ -182,6 +182,48 @@ TRANSCRIPTS = {
         << sessions alice: 1 3 4
         << away alice:  | to nobody | watched by 2
     """,
+    "a host that an operator gives is seen where the user is": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 2 watch alice
+        >> 2 host ALICE example.org
+        << host alice!~alice@h1.ip example.org | to bob | watched by 2
+        >> 2 host alice example.org
+        >> 2 host alice
+        << host alice!~alice@example.org h1.ip | to bob | watched by 2
+        >> 2 host carol example.org
+        !! ERR_NOSUCHNICK carol
+    """,
+    "an account keeps its host": """
+        >> 1 account Alice
+        >> 1 attach alice as Alice
+        >> 1 host alice example.org
+        << setting alice host: example.org
+        << host alice!~alice@h1.ip example.org | to nobody
+        >> 1 detach bye
+        << quit alice: bye | to nobody | from nowhere
+        >> 2 attach alice as Alice
+        >> 3 attach guest
+        >> 3 login Alice
+        << account guest: Alice | to nobody
+        << host guest!~guest@h3.ip example.org | to nobody
+        >> 3 host alice
+        << setting alice host:
+        << host alice!~alice@example.org h2.ip | to nobody
+    """,
+    "an account has settings": """
+        >> 1 attach alice
+        >> 1 set Alice colour green
+        << setting alice colour: green
+        >> 1 set alice colour green
+        >> 1 set alice colour
+        << setting alice colour:
+        >> 1 set alice colour
+    """,
     "a registered nick is for its account alone": f"""
         >> 1 account Alice
         >> 2 attach alice
@@ -968,6 +1010,8 @@ CHANGES = [
     "1 detach bye",
     "1 nick alison",
     "1 realname A",
+    "1 host bob other.host",
+    "1 set alice key value",
     "1 away out",
     "1 watch bob",
     "3 unwatch dave",

@@ -12,29 +12,43 @@ from securechat.server import effects
 from securechat.server.context import Context, end_line
 from securechat.server.delivery.lines import Line, to_origin
 from securechat.server.delivery.table import Deliverers
+from securechat.server.events import Stamp
 from securechat.server.rooms import names_replies, topic_replies
 from securechat.server.rules.ranks import at_least
 from securechat.server.state import Channel, User
 
 if TYPE_CHECKING:
     from securechat.server.delivery.delivery import Delivery
+    from securechat.server.session import Session
 
-__all__ = ["DELIVERERS", "show_joined"]
+__all__ = ["DELIVERERS", "show_joined", "tell_joined"]
 
 
 def _joined(delivery: Delivery, effect: effects.Joined, context: Context) -> None:
-    channel, user, author = effect.channel, effect.user, effect.author
+    channel, user = effect.channel, effect.user
     delivery.forget_members(channel)
-    members = delivery.members(channel)
+    tell_joined(delivery, effect.stamp, channel, user, delivery.members(channel), context)
+    _greet(delivery, channel, user, context)
+
+
+def tell_joined(
+    delivery: Delivery,
+    stamp: Stamp,
+    channel: Channel,
+    user: User,
+    sessions: Iterable[Session],
+    context: Context,
+) -> None:
+    """Tell ``sessions``, of members, that ``user`` is in ``channel`` now, and if they are away."""
+    author, told = user.author, list(sessions)
     for mask in (0, caps.EXTENDED_JOIN):
-        line = Line(effect.stamp, author, _join_body(channel, user, mask))
-        fitting = [session for session in members if session.caps & caps.EXTENDED_JOIN == mask]
+        line = Line(stamp, author, _join_body(channel, user, mask))
+        fitting = [session for session in told if session.caps & caps.EXTENDED_JOIN == mask]
         delivery.to_all(fitting, line, context)
     if user.away:
-        away = Line(effect.stamp, author, f":{author.source} AWAY :{user.away}")
-        others = [session for session in members if session.id not in user.sessions]
-        delivery.to_sessions(others, away, caps.AWAY_NOTIFY)
-    _greet(delivery, channel, user, context)
+        away = Line(stamp, author, f":{author.source} AWAY :{user.away}")
+        others = [session for session in told if session.id not in user.sessions]
+        delivery.to_all(others, away, context, caps.AWAY_NOTIFY)
 
 
 def _greet(delivery: Delivery, channel: Channel, user: User, context: Context) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from securechat.server.events import Event
-from securechat.server.rules import channels, messages, modes, monitors, presence, users
+from securechat.server.rules import channels, messages, modes, monitors, presence, settings, users
 from securechat.server.rules.rule import Rule
 
 __all__ = ["RULES"]
@@ -18,5 +18,6 @@ RULES: Final[Mapping[type[Event], Rule]] = {
     **messages.RULES,
     **monitors.RULES,
     **presence.RULES,
+    **settings.RULES,
 }
 """The rule of every event."""

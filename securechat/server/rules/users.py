@@ -14,6 +14,7 @@ from securechat.server.refusals import NickReserved, Refusal
 from securechat.server.rules.monitors import came_online, stop_watching, went_offline
 from securechat.server.rules.presence import say_away
 from securechat.server.rules.rule import Rule
+from securechat.server.rules.settings import HOST, show_host
 from securechat.server.state import User
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def attach(network: Network, event: events.Attach) -> list[Effect]:
             nick=event.nick,
             username=event.username,
             realname=event.realname,
-            host=event.host,
+            host=network.setting(event.account, HOST) or event.host,
+            cloak=event.host,
             address=event.address,
             account=event.account,
             connected_ms=event.stamp.at_ms,
@@ -164,7 +166,10 @@ def log_in(network: Network, event: events.LogIn) -> list[Effect]:
     user.account = event.account
     user.refresh_author()
     audience, watchers = network.audience(user), network.watching(user.nick)
-    return [effects.AccountChanged(event.stamp, user, user.author, audience, watchers)]
+    return [
+        effects.AccountChanged(event.stamp, user, user.author, audience, watchers),
+        *show_host(network, event.stamp, user, network.setting(event.account, HOST) or user.host),
+    ]
 
 
 def _check_reserved(network: Network, nick: str, account: str | None) -> None:

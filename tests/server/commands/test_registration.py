@@ -87,7 +87,7 @@ def test_the_isupport_tokens(relay: RunningRelay) -> None:
         "ELIST": "CMNTU",
         "EXCEPTS": "",
         "EXTBAN": ",am",
-        "HOSTLEN": "19",
+        "HOSTLEN": "63",
         "INVEX": "",
         "KICKLEN": "250",
         "LINELEN": "512",
