@@ -12,7 +12,7 @@ from tests.e2e.real_clients import Irssi, connect, readme_lines, register_accoun
 from tests.server.relay_harness import PASSWORD, Client
 
 ROOM = "#room"
-SYNCED = "Join to #room was synced"
+JOINED = "#room: Total of"
 SASL = ("-sasl_username alice", f'-sasl_password "{PASSWORD}"')
 
 
@@ -20,7 +20,7 @@ def in_the_room(irssi: Irssi, relay: RelayProcess) -> Irssi:
     irssi.add_server(relay, relay.ca, "alice")
     irssi.type("/channel add -auto #room securechat")
     irssi.connect()
-    irssi.wait_for(SYNCED, ROOM)
+    irssi.wait_for(JOINED, ROOM)
     return irssi
 
 
@@ -140,7 +140,7 @@ def test_the_room(alice: Irssi, bob: Client) -> None:
     bob.expect("JOIN", ROOM)
     alice.wait_for("Topic for #room: tea at five", ROOM)
     alice.wait_for("Topic set by bob", ROOM)
-    alice.wait_for(SYNCED, ROOM)
+    alice.wait_for(JOINED, ROOM)
     bob.send("MODE #room +b alice", "KICK #room alice")
     alice.wait_for("alice was kicked from #room by bob", ROOM)
     alice.type("/join #room")
@@ -197,13 +197,13 @@ def test_leave_and_come_back(alice: Irssi, bob: Client) -> None:
     bob.expect("PART", ROOM, "see you")
     alice.wait_for("has left #room [see you]", ROOM)
     alice.type("/join #room")
-    alice.wait_for(SYNCED, ROOM)
+    alice.wait_for(JOINED, ROOM)
     alice.type("/disconnect * good night")
     assert bob.expect("QUIT", "Quit: good night").nick == "alice"
     alice.wait_for("Connection lost to localhost")
     alice.connect()
     bob.expect("JOIN", ROOM)
-    alice.wait_for(SYNCED, ROOM)
+    alice.wait_for(JOINED, ROOM)
     bob.send("PRIVMSG #room :good morning")
     alice.wait_for("< bob> good morning", ROOM)
 
@@ -219,4 +219,4 @@ def test_the_relay_says_why_it_stops_and_is_found_again(
         irssi.wait_for("Connection lost to localhost")
     with run_relay(ca, tmp_path / "data", port=port):
         irssi.connect()
-        irssi.wait_for(SYNCED, ROOM)
+        irssi.wait_for(JOINED, ROOM)
