@@ -23,6 +23,8 @@ BITS: Final[dict[str, int]] = {
             "cap-notify",
             "chghost",
             "draft/account-registration",
+            "draft/chathistory",
+            "draft/event-playback",
             "draft/extended-isupport",
             "draft/multiline",
             "draft/oper-tag",
@@ -51,8 +53,10 @@ ACCOUNT_TAG: Final = BITS["account-tag"]
 AWAY_NOTIFY: Final = BITS["away-notify"]
 BATCH: Final = BITS["batch"]
 CAP_NOTIFY: Final = BITS["cap-notify"]
+CHATHISTORY: Final = BITS["draft/chathistory"]
 CHGHOST: Final = BITS["chghost"]
 ECHO_MESSAGE: Final = BITS["echo-message"]
+EVENT_PLAYBACK: Final = BITS["draft/event-playback"]
 EXTENDED_ISUPPORT: Final = BITS["draft/extended-isupport"]
 EXTENDED_JOIN: Final = BITS["extended-join"]
 EXTENDED_MONITOR: Final = BITS["extended-monitor"]

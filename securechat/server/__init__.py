@@ -16,6 +16,7 @@ each effect once for each capability set and posts it to the I/O threads.
 - ``events``, ``effects``, ``state``, ``network``   the chat as a deterministic state machine
 - ``rules/``          what each event does to it, one module for each group
 - ``delivery/``       effects to bytes, one module for each group
+- ``history/``        what is kept of it, and given back
 - ``authentication``  logins and registrations; ``hash_workers``, ``store_thread`` do what is slow
 - ``settings_keeper``  what accounts have set, kept in the store
 

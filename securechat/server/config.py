@@ -27,6 +27,7 @@ __all__ = [
     "AccountsConfig",
     "Config",
     "GatewayConfig",
+    "HistoryConfig",
     "LimitsConfig",
     "OperatorConfig",
     "ServerConfig",
@@ -365,6 +366,26 @@ _DENIED_TAGS: Final = re.compile(rf"(\*(,-{_TAG})*|{_TAG}(,{_TAG})*)?")
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryConfig:
+    """What is kept of what people say and do, and who may read it."""
+
+    enabled: bool = _setting(
+        True,
+        _flag,
+        "Whether messages are kept at all: those in rooms, and those to or from an account.",
+    )
+    before_joining: bool = _setting(
+        True,
+        _flag,
+        "Whether members may read what was said before they came, in rooms that anyone may enter "
+        "(neither +i nor +k).",
+    )
+    page: int = _setting(
+        100, _number(1, 1_000), "Messages that a client may ask for at once (CHATHISTORY)."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LimitsConfig:
     """The limits. Each protects the relay or other people from one client."""
 
@@ -546,6 +567,7 @@ class Config:
     websocket: WebSocketConfig = WebSocketConfig()
     accounts: AccountsConfig = AccountsConfig()
     store: StoreConfig = StoreConfig()
+    history: HistoryConfig = HistoryConfig()
     limits: LimitsConfig = LimitsConfig()
     operators: tuple[OperatorConfig, ...] = ()
     webirc: tuple[GatewayConfig, ...] = ()
@@ -557,6 +579,7 @@ _SECTIONS: Final[Mapping[str, type[Any]]] = {
     "websocket": WebSocketConfig,
     "accounts": AccountsConfig,
     "store": StoreConfig,
+    "history": HistoryConfig,
     "limits": LimitsConfig,
 }
 

@@ -33,6 +33,7 @@ class Context:
     """
 
     __slots__ = (
+        "_first_ticket",
         "_lines",
         "_notes",
         "_refusals",
@@ -41,6 +42,7 @@ class Context:
         "message",
         "services",
         "session",
+        "ticket",
     )
 
     def __init__(self, services: Services, session: Session, message: Message) -> None:
@@ -49,6 +51,9 @@ class Context:
         self.message = message
         self.held = False
         self.label = message.tags.get("label", "") if message.tags else ""
+        self.ticket = 0
+        """Of the last that must be stored before the answers are sent; 0 if nothing must."""
+        self._first_ticket = 0
         self._lines: list[tuple[str, str]] = []  # tags, rest
         self._notes: list[str] = []
         self._refusals = 0
@@ -102,6 +107,31 @@ class Context:
         """Write a line to the relay's log, once the lock is released."""
         self._notes.append(text)
 
+    # ---- the store ----
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether the client hears that a message of it was taken: by an echo, or by its label."""
+        return self.session.caps & caps.ECHO_MESSAGE != 0 or self._labelled
+
+    def wait_for_store(self, first: int, last: int) -> None:
+        """Send the answers when what has these tickets is stored; say so if it could not be."""
+        self._first_ticket = self._first_ticket or first
+        self.ticket = last
+
+    def waits_for(self, first: int, last: int) -> bool:
+        """Whether the answers wait for any of these tickets."""
+        return self.ticket >= first and self._first_ticket <= last
+
+    def not_stored(self) -> bytes:
+        """Return what is answered in place of the rest: what was said was not kept."""
+        text = "This was sent, but could not be kept in the history"
+        if self.session.caps & caps.STANDARD_REPLIES:
+            self.fail("NOT_KEPT", text=text)
+        else:
+            self.send("NOTICE", self.nick, f"{self.message.command}: {text}")
+        return self._take_answers()
+
     # ---- events ----
 
     def stamp(self) -> Stamp:
@@ -135,30 +165,35 @@ class Context:
 
     def finish(self) -> list[str]:
         """Send the answers; return the notes for the log."""
-        label = self.label
-        if label and self.session.caps & _LABELS == _LABELS and len(label.encode()) <= LABEL_BYTES:
-            self._apply_label(label)
-        lines, self._lines = self._lines, []
+        answers = self._take_answers()
         notes, self._notes = self._notes, []
         if self._refusals > 1:
             notes += [f"refused {self._known_command}: {self._refusals} times in all"]
         self._refusals = 0
-        if lines:
-            self.session.answer(b"".join(end_line(*line) for line in lines))
+        if answers:
+            self.session.answer(answers, self)
         return notes
 
-    def _apply_label(self, label: str) -> None:
-        tag = format_tags({"label": label})
-        name = self.services.name
-        if not self._lines:
+    @property
+    def _labelled(self) -> bool:
+        label = self.label
+        if not label or self.session.caps & _LABELS != _LABELS:
+            return False
+        return len(label.encode()) <= LABEL_BYTES
+
+    def _take_answers(self) -> bytes:
+        if self._labelled:
+            self._apply_label(format_tags({"label": self.label}))
+        lines, self._lines = self._lines, []
+        return b"".join(end_line(*line) for line in lines)
+
+    def _apply_label(self, tag: str) -> None:
+        name, lines = self.services.name, self._lines
+        if not lines:
             self._lines = [(tag, f":{name} ACK")]
-        elif len(self._lines) == 1:
-            tags, body = self._lines[0]
-            self._lines = [(f"{tag};{tags}" if tags else tag, body)]
-        elif _is_batch(self._lines):
-            # "An existing type applicable to the entire response"
-            tags, body = self._lines[0]
-            self._lines[0] = f"{tag};{tags}" if tags else tag, body
+        elif len(lines) == 1 or _is_batch(lines):
+            tags, body = lines[0]
+            self._lines = [(f"{tag};{tags}" if tags else tag, body), *lines[1:]]
         else:
             reference = self.session.new_batch_reference()
             self._lines = [

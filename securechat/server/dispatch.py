@@ -33,7 +33,9 @@ class Command:
     """An entry of the command table. Immutable.
 
     ``least`` parameters are needed. ``early`` commands may come before the registration is
-    complete; ``operator`` ones need OPER. ``syntax`` and ``help`` are what HELP prints.
+    complete; ``operator`` ones need OPER. ``overtakes``: it may be done before earlier messages are
+    acknowledged, since its answers tell nothing of the state. ``syntax`` and ``help`` are what HELP
+    prints.
     """
 
     name: str
@@ -41,12 +43,18 @@ class Command:
     least: int
     early: bool
     operator: bool
+    overtakes: bool
     syntax: str
     help: str
 
 
 def command(
-    name: str, *, least: int = 0, early: bool = False, operator: bool = False
+    name: str,
+    *,
+    least: int = 0,
+    early: bool = False,
+    operator: bool = False,
+    overtakes: bool = False,
 ) -> Callable[[Handler], Command]:
     """Make a handler the entry of ``name``. Records, and does nothing else.
 
@@ -57,7 +65,14 @@ def command(
         syntax, _, text = (handler.__doc__ or "").partition("\n")
         lines = [line.strip() for line in text.strip().splitlines()]
         return Command(
-            name, handler, least, early, operator, syntax.strip().rstrip("."), "\n".join(lines)
+            name,
+            handler,
+            least,
+            early,
+            operator,
+            overtakes,
+            syntax.strip().rstrip("."),
+            "\n".join(lines),
         )
 
     return record
@@ -142,6 +157,9 @@ def run(context: Context, work: Callable[[], None]) -> None:
 def _handle(services: Services, context: Context, message: Message) -> None:
     session = context.session
     entry = services.commands.get(message.command)
+    if session.must_wait(overtakes=entry is not None and entry.overtakes):
+        session.go_on_when_stored(context, lambda: _handle(services, context, message))
+        return
     registered = session.registration.complete
     if not registered:
         session.registration.commands += 1

@@ -56,6 +56,9 @@ def isupport_tokens(config: Config) -> list[str]:
     }
     if config.server.icon_url:
         tokens["draft/ICON"] = config.server.icon_url
+    if config.history.enabled:
+        tokens["CHATHISTORY"] = str(config.history.page)
+        tokens["MSGREFTYPES"] = "msgid,timestamp"
     if config.accounts.required:
         tokens["draft/ACCOUNTREQUIRED"] = None
     if limits.denied_client_tags:

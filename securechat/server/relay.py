@@ -28,6 +28,7 @@ from securechat.server.config import Config
 from securechat.server.delivery.delivery import Delivery
 from securechat.server.event_log import EventLog
 from securechat.server.hash_workers import HashWorkers
+from securechat.server.history.keeper import HistoryKeeper
 from securechat.server.isupport import isupport_tokens
 from securechat.server.network import Network, NetworkLimits
 from securechat.server.services import Services
@@ -149,13 +150,15 @@ class Relay:
         network.settings.update(settings.load())
         registry = SessionRegistry()
         delivery = Delivery(registry)
+        history = HistoryKeeper(self._store, enabled=config.history.enabled)
         shown = certificate_in(config.tls.certificate)
         return Services(
             config=config,
             lock=make_lock("network", tier=3),
             network=network,
             delivery=delivery,
-            event_log=EventLog(network, delivery, (settings.keep,)),
+            event_log=EventLog(network, delivery, (settings.keep, history.keep)),
+            history=history,
             registry=registry,
             authenticator=authenticator,
             commands=COMMANDS,

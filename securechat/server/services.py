@@ -16,6 +16,7 @@ from securechat.server.config import Config
 from securechat.server.delivery.delivery import Delivery
 from securechat.server.event_log import EventLog
 from securechat.server.events import SessionId, Stamp
+from securechat.server.history.keeper import HistoryKeeper
 from securechat.server.network import Network
 from securechat.server.sessions import SessionRegistry
 
@@ -34,6 +35,7 @@ class Services:
     network: Network
     delivery: Delivery
     event_log: EventLog
+    history: HistoryKeeper
     registry: SessionRegistry
     authenticator: Authenticator
     commands: Mapping[str, Command]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from securechat.errors import NetworkError
 from securechat.irc.framing import OVERLONG, LineBuffer, Overlong
@@ -37,6 +37,19 @@ ANSWER_BYTES: Final = 65_536
 forty lines can ask for megabytes, and what is not sent must count before more is made."""
 
 
+UNSTORED_ANSWERS: Final = 512
+"""Answers of one session that may wait for the store, after which its input waits too: half a
+megabyte at the worst, and thousands of messages a second on the slowest disk."""
+
+
+class _Answer(NamedTuple):
+    """The answers to a command, which wait until something is stored."""
+
+    ticket: int
+    data: bytes
+    context: Context
+
+
 class Session:
     """A device attached to the relay; the handler of its connection.
 
@@ -45,9 +58,15 @@ class Session:
 
     Lines wait in a queue while the session is *held* (a command of it waits for a login, say) or
     has used up its token bucket; a queue over its limit is a flood and ends the session.
+
+    *Acknowledgements* of messages wait for the store (see ``history``), and the session goes on
+    with its next messages meanwhile: their answers queue behind. Any other command waits until all
+    are out. Its answers tell of the state as it is then, and what others do next must not
+    overtake them.
     """
 
     __slots__ = (
+        "_after_stored",
         "_answered_bytes",
         "_batches",
         "_bucket",
@@ -63,6 +82,7 @@ class Session:
         "_services",
         "_throttle",
         "_timer",
+        "_unstored",
         "account",
         "batch",
         "cap_version",
@@ -127,6 +147,8 @@ class Session:
         self._timer: Timer | None = None
         self._throttle: Timer | None = None
         self._batches = 0
+        self._unstored: list[_Answer] = []
+        self._after_stored: tuple[Context, Callable[[], None]] | None = None
         services.registry.add(self)
 
     # ---- what the connection tells ----
@@ -242,10 +264,48 @@ class Session:
         run(context, work)
         self._handle_lines()
 
-    def answer(self, data: bytes) -> None:
-        """Send the answers to a command; counted, see ``ANSWER_BYTES``."""
+    def answer(self, data: bytes, context: Context) -> None:
+        """Send the answers to a command, when what they wait for is stored.
+
+        They are counted, see ``ANSWER_BYTES``.
+        """
         self._answered_bytes += len(data)
-        self.connection.send(data)
+        if context.ticket or self._unstored:
+            ticket = context.ticket or self._unstored[-1].ticket
+            self._unstored.append(_Answer(ticket, data, context))
+        else:
+            self.connection.send(data)
+
+    def must_wait(self, *, overtakes: bool) -> bool:
+        """Whether a command must wait for acknowledgements of earlier ones.
+
+        :param overtakes: it may come before these, up to ``UNSTORED_ANSWERS`` of them.
+        """
+        waiting = len(self._unstored)
+        return waiting >= UNSTORED_ANSWERS if overtakes else waiting > 0
+
+    def go_on_when_stored(self, context: Context, work: Callable[[], None]) -> None:
+        """Hold the command until all acknowledgements are out, then do ``work``."""
+        context.hold()
+        self._after_stored = context, work
+
+    def stored(self, first: int, last: int, *, kept: bool) -> None:
+        """Take note: what has these tickets is stored, or was lost. Send what waited for it."""
+        waiting = self._unstored
+        if not kept:
+            waiting[:] = [
+                answer._replace(data=answer.context.not_stored())
+                if answer.context.waits_for(first, last)
+                else answer
+                for answer in waiting
+            ]
+        done = sum(answer.ticket <= last for answer in waiting)
+        if done:
+            self.connection.send(b"".join(answer.data for answer in waiting[:done]))
+            del waiting[:done]
+        if self._after_stored is not None and not waiting:
+            (context, work), self._after_stored = self._after_stored, None
+            self.resume(context, work, anyway=False)
 
     def new_batch_reference(self) -> str:
         """Return a reference that no open batch of this session has."""
@@ -315,6 +375,8 @@ class Session:
         for timer in (self._timer, self._throttle, self.batch.timer if self.batch else None):
             if timer is not None:
                 timer.cancel()
+        self._unstored.clear()
+        self._after_stored = None
         self._input.clear()
         self._input_bytes = 0
         services = self._services

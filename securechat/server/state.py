@@ -75,6 +75,7 @@ class Membership:
 
     user: User
     ranks: set[str] = field(default_factory=set)
+    since_ms: int = 0
 
     @property
     def prefixes(self) -> str:

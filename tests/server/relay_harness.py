@@ -23,6 +23,7 @@ from securechat.server.config import (
     AccountsConfig,
     Config,
     GatewayConfig,
+    HistoryConfig,
     LimitsConfig,
     OperatorConfig,
     ServerConfig,
@@ -179,9 +180,10 @@ class Client:
         return self
 
     def request(self, *caps: str) -> None:
-        """Take capabilities."""
-        self.send(f"CAP REQ :{' '.join(caps)}")
-        assert self.expect("CAP").params[1] == "ACK"
+        """Take capabilities, as many at once as one answer has room for."""
+        for start in range(0, len(caps), 10):
+            self.send(f"CAP REQ :{' '.join(caps[start : start + 10])}")
+            assert self.expect("CAP").params[1] == "ACK"
 
     def authenticate_plain(self, account: str, password: str = PASSWORD) -> list[str]:
         """Try to log in with PLAIN; return what was answered."""
@@ -379,6 +381,7 @@ def make_config(
     server: dict[str, Any] | None = None,
     tls: dict[str, Any] | None = None,
     accounts: dict[str, Any] | None = None,
+    history: dict[str, Any] | None = None,
     limits: dict[str, Any] | None = None,
     websocket: dict[str, Any] | None = None,
     operators: tuple[OperatorConfig, ...] = (),
@@ -398,6 +401,7 @@ def make_config(
             **{"argon2_memory_kib": 8_192, "argon2_iterations": 1} | (accounts or {})
         ),
         store=StoreConfig(path=database),
+        history=HistoryConfig(**(history or {})),
         limits=LimitsConfig(**{"commands_per_s": 0.0} | (limits or {})),
         operators=operators,
         webirc=webirc,

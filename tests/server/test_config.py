@@ -30,6 +30,7 @@ SECTIONS = {field.name: type(field.default) for field in dataclasses.fields(Conf
 NO_STRING = ("1", "true", "[]", "{}", "1979-05-27")
 NO_WHOLE_NUMBER = ('"1"', "true", "1.5", "[1]", "nan", "inf", "-1")
 NO_NUMBER = ('"1"', "false", "[1]", "nan", "inf", "-1")
+NO_FLAG = ("0", "1", '"true"', '""', "[]")
 NO_PATH = (*NO_STRING, '""', r'"a\u0000b"', '"~no-such-user-here/x"')
 
 NO_NAMES = (
@@ -76,7 +77,7 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "accounts": {
         "registration": (*NO_STRING, '""', '"Open"', '"free"'),
-        "required": ("0", "1", '"true"', '""', "[]"),
+        "required": NO_FLAG,
         "argon2_memory_kib": (*NO_WHOLE_NUMBER, "8191", "4194305"),
         "argon2_iterations": (*NO_WHOLE_NUMBER, "0", "65"),
         "password_length": (*NO_WHOLE_NUMBER, "0", "65"),
@@ -84,6 +85,11 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "failures_per_minute": (*NO_WHOLE_NUMBER, "100001"),
     },
     "store": {"path": NO_PATH},
+    "history": {
+        "enabled": NO_FLAG,
+        "before_joining": NO_FLAG,
+        "page": (*NO_WHOLE_NUMBER, "0", "1001"),
+    },
     "limits": {
         "connections": (*NO_WHOLE_NUMBER, "0", "1000001"),
         "connections_per_address": (*NO_WHOLE_NUMBER, "1000001"),
@@ -318,7 +324,7 @@ def test_all_mistakes_are_named_at_once(write):
 
 def test_an_unknown_setting_names_those_that_exist(write):
     assert problems(write("[store]\nfile = 1")) == ["[store] file: no such setting; there are path"]
-    known = "server, tls, websocket, accounts, store, limits and operators, webirc"
+    known = f"{', '.join(SECTIONS)} and operators, webirc"
     assert problems(write("[stores]")) == [f"[stores]: no such section; there are {known}"]
 
 

@@ -26,7 +26,7 @@ _REFERENCE: Final = re.compile("[A-Za-z0-9-]+")
 """ "Reference tag MUST contain only ASCII letters, numbers, and/or hyphen" """
 
 
-@command("BATCH", least=1)
+@command("BATCH", least=1, overtakes=True)
 def batch(context: Context, message: Message) -> None:
     """BATCH +<reference> <type> [<parameter>…] | -<reference>.
 

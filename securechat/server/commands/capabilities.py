@@ -52,6 +52,9 @@ def cap(context: Context, message: Message) -> None:
             raise Refusal(numerics.ERR_INVALIDCAPCMD, message.params[0])
 
 
+_OF_HISTORY = frozenset({"draft/chathistory", "draft/event-playback"})
+"""What is there only if messages are kept."""
+
 _ECHO_BYTES = 360
 """Longest request that is granted, in bytes: "Clients SHOULD ensure that their list of requested
 capabilities is not too long to be replied to with a single ACK or NAK message"."""
@@ -106,8 +109,12 @@ def _sts(context: Context) -> str:
 
 
 def _offered(context: Context, name: str) -> bool:
-    closed = context.services.config.accounts.registration == "closed"
-    return name in caps.BITS and not (name == "draft/account-registration" and closed)
+    config = context.services.config
+    if name == "draft/account-registration":
+        return config.accounts.registration != "closed"
+    if name in _OF_HISTORY:
+        return config.history.enabled
+    return name in caps.BITS
 
 
 def _request(context: Context, argument: str) -> None:

@@ -12,15 +12,15 @@ from securechat.irc import numerics
 from securechat.irc.message import NO_TAGS, Message
 from securechat.irc.names import is_channel
 from securechat.irc.tags import client_only
-from securechat.server.context import Context
+from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
 from securechat.server.events import MessageKind, SendMessage
-from securechat.server.refusals import Refusal
+from securechat.server.refusals import Fail, Refusal
 
 __all__ = ["relayed_tags", "say"]
 
 
-@command("PRIVMSG")
+@command("PRIVMSG", overtakes=True)
 def privmsg(context: Context, message: Message) -> None:
     """PRIVMSG <channel or nick>{,<channel or nick>} <text>.
 
@@ -30,7 +30,7 @@ def privmsg(context: Context, message: Message) -> None:
     say(context, "PRIVMSG", targets, text, relayed_tags(context, message))
 
 
-@command("NOTICE")
+@command("NOTICE", overtakes=True)
 def notice(context: Context, message: Message) -> None:
     """NOTICE <channel or nick>{,<channel or nick>} <text>.
 
@@ -43,7 +43,7 @@ def notice(context: Context, message: Message) -> None:
     say(context, "NOTICE", targets, text, relayed_tags(context, message))
 
 
-@command("TAGMSG")
+@command("TAGMSG", overtakes=True)
 def tagmsg(context: Context, message: Message) -> None:
     """TAGMSG <channel or nick>{,<channel or nick>}.
 
@@ -110,6 +110,9 @@ def _targets_and_text(context: Context, message: Message) -> tuple[list[str], st
 def _send(
     context: Context, kind: MessageKind, target: str, text: str, tags: Mapping[str, str]
 ) -> None:
+    if context.services.history.full:
+        text = "Messages cannot be kept in the history at the moment; try again"
+        raise Fail(kind, "TEMPORARILY_UNAVAILABLE", as_middle(target), text=text)
     context.propose(SendMessage(context.stamp(), target, kind, text, tags))
     if kind == "PRIVMSG" and not is_channel(target):
         recipient = context.services.network.find_user(target)

@@ -63,7 +63,7 @@ def user(context: Context, message: Message) -> None:
     complete_registration(context)
 
 
-@command("PING", least=1, early=True)
+@command("PING", least=1, early=True, overtakes=True)
 def ping(context: Context, message: Message) -> None:
     """PING <token>.
 
@@ -74,7 +74,7 @@ def ping(context: Context, message: Message) -> None:
     context.send("PONG", context.services.name, message.params[0])
 
 
-@command("PONG", early=True)
+@command("PONG", early=True, overtakes=True)
 def pong(context: Context, message: Message) -> None:
     """PONG <token>.
 

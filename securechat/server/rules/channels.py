@@ -46,7 +46,7 @@ def join(network: Network, event: events.Join) -> list[Effect]:
         _check_may_join(channel, user, event.key)
         ranks = set()
     channel.invited.discard(user.id)
-    channel.members[user.id] = Membership(user, ranks)
+    channel.members[user.id] = Membership(user, ranks, event.stamp.at_ms)
     user.channels[network.fold(channel.name)] = channel
     return [effects.Joined(event.stamp, channel, user, user.author)]
 

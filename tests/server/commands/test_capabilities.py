@@ -36,7 +36,10 @@ def test_ls_lists_all_without_values(relay: RunningRelay) -> None:
     """ "If a client has not indicated support for CAP LS 302 features, the server MUST NOT send
     these new features to the client." """
     for line in ("CAP LS", "CAP LS 301", "CAP LS x", "cap ls"):
-        assert relay.connect().ask(line) == [f"CAP * LS :{' '.join(BITS)}"]
+        start = "CAP * LS :"
+        found = relay.connect().ask(line)
+        assert all(answer.startswith(start) for answer in found)
+        assert " ".join(answer.removeprefix(start) for answer in found) == " ".join(BITS)
 
 
 @pytest.mark.parametrize("version", ["302", "303", "307", "00302", "9" * 300])
@@ -123,7 +126,8 @@ def test_req_again_and_away(relay: RunningRelay) -> None:
 def test_req_all(relay: RunningRelay) -> None:
     client = relay.connect()
     client.request(*BITS)
-    assert client.ask("CAP LIST") == [f"CAP * LIST :{' '.join(BITS)}"]
+    found = client.ask("CAP LIST")
+    assert " ".join(answer.removeprefix("CAP * LIST :") for answer in found) == " ".join(BITS)
 
 
 @pytest.mark.parametrize("subcommand", ["FOO", "ACK", "NAK", "NEW", "DEL", "CLEAR", "*"])

@@ -179,7 +179,7 @@ def test_what_the_gateway_shows_is_not_the_clients(start: Any, relay_certificate
     client = gateway(relay, certificate=relay_certificates.of_person("kiwi"))
     client.ask(line(options="secure"))
     found = " ".join(client.ask("CAP LS 302"))
-    assert " sasl=SCRAM-SHA-256,PLAIN " in found
+    assert "sasl=SCRAM-SHA-256,PLAIN " in found
 
 
 def test_limits_follow_the_client(start: Any) -> None:

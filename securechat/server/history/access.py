@@ -1,0 +1,104 @@
+"""Who may read what.
+
+**Rooms.** One must be a member now, or be invited; operators of the relay have no special right.
+Who may read at all may read
+
+- everything since the room was made, if anyone may enter it (neither ``+i`` nor ``+k``) and
+  ``[history] before_joining`` allows it;
+- else what was said since one is a member;
+- what one has said oneself, as an account, in any case.
+
+**Direct conversations.** Only one's own, by account. A guest reads none: somebody else may have had
+the nick before. What an account and a guest have said to each other the account may read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from securechat.irc.names import is_channel, is_nick
+from securechat.server.history.entries import direct_conversation, is_guest, person
+from securechat.store.history import Readable
+
+if TYPE_CHECKING:
+    from securechat.server.network import Network
+    from securechat.server.services import Services
+    from securechat.server.state import Channel, User
+
+__all__ = ["Source", "find_source", "other_party", "readable_rooms", "shown_person"]
+
+_CLOSING_MODES: Final = frozenset("ik")
+"""Modes of a room that keep people out."""
+
+_NEVER_MS: Final = 1 << 46
+"""Later than anything that was said."""
+
+
+class Source(NamedTuple):
+    """A conversation that somebody may read."""
+
+    name: str
+    """Of the channel; of a person as the asker has written it."""
+    readable: Readable | None
+    """``None``: there is nothing to read, and never was."""
+    room: bool
+
+
+def find_source(services: Services, user: User, target: str) -> Source | None:
+    """Return what ``user`` may read of ``target``; ``None`` if that cannot be read."""
+    network = services.network
+    if is_channel(target):
+        channel = network.find_channel(target)
+        if channel is None:
+            return None
+        readable = _of_room(channel, user, services.config.history.before_joining)
+        return None if readable is None else Source(channel.name, readable, room=True)
+    if not is_nick(target, services.config.limits.nick_length):
+        return None
+    readable = None
+    if user.account is not None:
+        conversation = direct_conversation(
+            person(user.nick, user.account), _find_person(network, target)
+        )
+        readable = Readable(conversation.key, own_account=user.account)
+    return Source(target, readable, room=False)
+
+
+def readable_rooms(services: Services, user: User) -> Iterator[Source]:
+    """Yield the rooms in which ``user`` is, as far as they may read them."""
+    for channel in user.channels.values():
+        readable = _of_room(channel, user, services.config.history.before_joining)
+        assert readable is not None
+        yield Source(channel.name, readable, room=True)
+
+
+def other_party(own: str, parties: tuple[str, str]) -> str:
+    """Return with whom the person ``own`` has a direct conversation: maybe with themselves."""
+    return parties[1] if parties[0] == own else parties[0]
+
+
+def shown_person(network: Network, who: str) -> str:
+    """Return the name by which clients know a ``person``."""
+    if is_guest(who):
+        user = network.find_user(who[1:])
+        return user.nick if user is not None else who[1:]
+    return network.accounts.get(who, who)
+
+
+def _of_room(channel: Channel, user: User, before_joining: bool) -> Readable | None:
+    member = channel.members.get(user.id)
+    if member is None and user.id not in channel.invited:
+        return None
+    floor_ms = 0
+    if not before_joining or _CLOSING_MODES & channel.modes.keys():
+        floor_ms = member.since_ms if member is not None else _NEVER_MS
+    return Readable(channel.uid, floor_ms, user.account)
+
+
+def _find_person(network: Network, nick: str) -> str:
+    user = network.find_user(nick)
+    if user is not None:
+        return person(user.nick, user.account)
+    account = network.accounts.get(network.fold(nick))
+    return person(nick, account)

@@ -1,0 +1,241 @@
+"""What an effect is in the history.
+
+Under the network lock only what may change later is read (``collect``); the entries are made on the
+store thread (``make_entry``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from securechat.irc.casemapping import fold
+from securechat.irc.message import split_source
+from securechat.irc.modes import format_modes
+from securechat.irc.tags import format_tags
+from securechat.server import effects
+from securechat.server.effects import Effect
+from securechat.server.events import Stamp
+from securechat.server.state import Author, Channel
+from securechat.store.history import Conversation, Entry
+
+__all__ = [
+    "MESSAGE_EFFECTS",
+    "Item",
+    "RoomEnded",
+    "collect",
+    "direct_conversation",
+    "is_guest",
+    "item_bytes",
+    "make_entry",
+    "person",
+]
+
+MESSAGE_EFFECTS: Final[frozenset[type[Effect]]] = frozenset(
+    {effects.ChannelMessage, effects.DirectMessage}
+)
+"""The effects whose acknowledgement waits until they are kept."""
+
+_PASSING_TAGS: Final = frozenset({"+typing", "+draft/typing"})
+"""A message of nothing but these is old when it has been seen."""
+
+_ITEM_BYTES: Final = 1_000
+"""About what an item takes in memory beside its text, in bytes."""
+
+_TAGS_BYTES: Final = 4_096
+"""What its client-only tags may take."""
+
+
+class _Direct(NamedTuple):
+    """A direct message, and who the recipient was then."""
+
+    effect: effects.DirectMessage
+    nick: str
+    account: str | None
+
+
+class _Event(NamedTuple):
+    """What happened in a room."""
+
+    room: str
+    stamp: Stamp
+    author: Author
+    kind: str
+    detail: str
+    text: str
+
+
+class RoomEnded(NamedTuple):
+    """A room is no more, and its history with it."""
+
+    room: str
+
+
+Item: TypeAlias = "effects.ChannelMessage | _Direct | _Event | RoomEnded"
+"""What waits to be kept. Immutable, as far as ``make_entry`` looks at it."""
+
+
+# ---- people and conversations ----
+
+
+def person(nick: str, account: str | None) -> str:
+    """Return who somebody is in direct conversations: the account, or that they are a guest.
+
+    What a guest is called can be no account (no nick has a ``~``): who comes to own the nick is
+    somebody else.
+    """
+    return fold(account) if account is not None else f"~{fold(nick)}"
+
+
+def is_guest(who: str) -> bool:
+    """Whether a ``person`` has no account."""
+    return who.startswith("~")
+
+
+def direct_conversation(one: str, other: str) -> Conversation:
+    """Return the conversation of two persons, whichever is named first."""
+    parties = (one, other) if one <= other else (other, one)
+    return Conversation(" ".join(parties), parties)
+
+
+# ---- under the network lock ----
+
+
+def collect(effect: Effect) -> list[Item]:
+    """Return what is to be kept of ``effect``. Guarded by the network lock."""
+    collector = _COLLECTORS.get(type(effect))
+    return [] if collector is None else collector(effect)
+
+
+def _channel_message(effect: effects.ChannelMessage) -> list[Item]:
+    if effect.kind == "TAGMSG" and effect.tags.keys() <= _PASSING_TAGS:
+        return []
+    return [effect]
+
+
+def _direct_message(effect: effects.DirectMessage) -> list[Item]:
+    recipient = effect.recipient
+    if effect.author.account is None and recipient.account is None:
+        return []
+    if effect.kind == "TAGMSG" and effect.tags.keys() <= _PASSING_TAGS:
+        return []
+    return [_Direct(effect, recipient.nick, recipient.account)]
+
+
+def _joined(effect: effects.Joined) -> list[Item]:
+    return [_in(effect.channel, effect, effect.author, "JOIN", effect.user.realname)]
+
+
+def _parted(effect: effects.Parted) -> list[Item]:
+    return _left(effect.channel, effect, effect.author, "PART", text=effect.reason)
+
+
+def _kicked(effect: effects.Kicked) -> list[Item]:
+    nick = effect.user.nick
+    return _left(effect.channel, effect, effect.author, "KICK", nick, effect.reason)
+
+
+def _quit(effect: effects.Quit) -> list[Item]:
+    return [
+        item
+        for channel in effect.channels
+        for item in _left(channel, effect, effect.author, "QUIT", text=effect.reason)
+    ]
+
+
+def _topic_changed(effect: effects.TopicChanged) -> list[Item]:
+    return [_in(effect.channel, effect, effect.author, "TOPIC", text=effect.topic)]
+
+
+def _modes_changed(effect: effects.ChannelModesChanged) -> list[Item]:
+    modes = " ".join(format_modes(effect.changes))
+    return [_in(effect.channel, effect, effect.author, "MODE", text=modes)]
+
+
+def _nick_changed(effect: effects.NickChanged) -> list[Item]:
+    return [
+        _in(channel, effect, effect.author, "NICK", effect.nick)
+        for channel in effect.user.channels.values()
+    ]
+
+
+def _in(
+    channel: Channel, effect: Effect, author: Author, kind: str, detail: str = "", text: str = ""
+) -> Item:
+    return _Event(channel.uid, effect.stamp, author, kind, detail, text)
+
+
+def _left(
+    channel: Channel, effect: Effect, author: Author, kind: str, detail: str = "", text: str = ""
+) -> list[Item]:
+    """Return what is kept of somebody's leaving; of a room that ended with it nothing stays."""
+    if not channel.members:
+        return [RoomEnded(channel.uid)]
+    return [_in(channel, effect, author, kind, detail, text)]
+
+
+_COLLECTORS: Final[Mapping[type[Effect], Callable[[Any], list[Item]]]] = {
+    effects.ChannelMessage: _channel_message,
+    effects.DirectMessage: _direct_message,
+    effects.Joined: _joined,
+    effects.Parted: _parted,
+    effects.Kicked: _kicked,
+    effects.Quit: _quit,
+    effects.TopicChanged: _topic_changed,
+    effects.ChannelModesChanged: _modes_changed,
+    effects.NickChanged: _nick_changed,
+}
+
+
+def item_bytes(item: Item) -> int:
+    """Return about how much memory an item takes."""
+    if isinstance(item, RoomEnded):
+        return _ITEM_BYTES
+    if isinstance(item, _Event):
+        return _ITEM_BYTES + len(item.text)
+    message = item.effect if isinstance(item, _Direct) else item
+    return _ITEM_BYTES + len(message.text) + (_TAGS_BYTES if message.tags else 0)
+
+
+# ---- on the store thread ----
+
+
+def make_entry(item: effects.ChannelMessage | _Direct | _Event) -> Entry:
+    """Return the entry of an item. Safe from any thread."""
+    if isinstance(item, _Event):
+        nick = split_source(item.author.source)[0]
+        return Entry(
+            Conversation(item.room),
+            item.stamp.msgid,
+            item.stamp.at_ms,
+            item.kind,
+            item.author.source,
+            fold(nick),
+            item.author.account,
+            item.detail,
+            item.text,
+            "",
+        )
+    message = item.effect if isinstance(item, _Direct) else item
+    author = message.author
+    nick = split_source(author.source)[0]
+    if isinstance(item, _Direct):
+        conversation = direct_conversation(
+            person(nick, author.account), person(item.nick, item.account)
+        )
+        detail = item.nick
+    else:
+        conversation = Conversation(item.channel.uid)
+        detail = ""
+    return Entry(
+        conversation,
+        message.stamp.msgid,
+        message.stamp.at_ms,
+        message.kind,
+        author.source,
+        fold(nick),
+        author.account,
+        detail,
+        message.text,
+        format_tags(message.tags) if message.tags else "",
+    )

@@ -1,0 +1,175 @@
+"""From effects to the store: what waits to be kept, and who waits for it.
+
+Under the network lock an effect is only put into a list. One piece of work for the store takes the
+whole list; while the store is at it the next list grows. So a message costs the relay's hot path
+about a microsecond, and the slower the disk, the larger the groups.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from securechat.errors import StoreBusy
+from securechat.net.io_thread import IoThread
+from securechat.net.locks import make_lock
+from securechat.server.effects import Effect
+from securechat.server.history.entries import (
+    MESSAGE_EFFECTS,
+    Item,
+    RoomEnded,
+    collect,
+    item_bytes,
+    make_entry,
+)
+from securechat.server.store_thread import Outcome, StoreThread
+from securechat.store.history import Entry, History
+
+if TYPE_CHECKING:
+    from securechat.server.context import Context
+    from securechat.server.session import Session
+
+__all__ = ["WAITING_BYTES", "HistoryKeeper"]
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+WAITING_BYTES: Final = 33_554_432
+"""How much may wait for the store, in bytes of memory: two seconds of a stalling disk at 10,000
+messages a second. Written at once it takes the store about a second."""
+
+_RETRY_S: Final = 0.1
+"""When the store is asked again after it was too busy to be asked, in seconds."""
+
+
+class _Group(NamedTuple):
+    """What is written at once, and who is told."""
+
+    items: list[Item]
+    waiting: dict[Session, None]
+
+
+class HistoryKeeper:
+    """Keeps what is said and done. ``keep`` and ``read`` are guarded by the network lock.
+
+    :param enabled: without it nothing is kept, and nobody waits for anything.
+    """
+
+    def __init__(
+        self, store: StoreThread, *, enabled: bool, limit_bytes: int = WAITING_BYTES
+    ) -> None:
+        self.enabled = enabled
+        self._store = store
+        self._limit_bytes = limit_bytes
+        self._lock = make_lock("history", tier=1)  # guards the next five
+        self._items: list[Item] = []
+        self._bytes = 0
+        self._count = 0  # items that ever came; the number of an item is its *ticket*
+        self._waiting: dict[Session, None] = {}  # whom to tell when these items are kept
+        self._submitted = False
+        # Owned by the store thread.
+        self._kept = 0  # the ticket of the last item that was written, or lost
+        self._group: _Group | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits for the store that nothing more is taken."""
+        return self._bytes >= self._limit_bytes
+
+    def keep(self, found: Sequence[Effect], context: Context) -> None:
+        """Take what must last of ``found``. What is too much is dropped: see ``full``."""
+        if not self.enabled:
+            return
+        for effect in found:
+            items = collect(effect)
+            if not items or self.full:
+                continue
+            waits = type(effect) in MESSAGE_EFFECTS and context.acknowledges
+            with self._lock:
+                first = self._count + 1
+                self._items += items
+                self._count += len(items)
+                for item in items:
+                    self._bytes += item_bytes(item)
+                if waits:
+                    self._waiting[context.session] = None
+                submit = not self._submitted
+                self._submitted = True
+            if waits:
+                context.wait_for_store(first, self._count)
+            if submit:
+                self._submit(context)
+
+    def read(
+        self,
+        context: Context,
+        work: Callable[[History], T],
+        done: Callable[[Outcome[T]], None],
+    ) -> None:
+        """Have ``work`` read what was kept, all that came before included; then tell ``done``.
+
+        As ``StoreThread.submit``, of which it is a use.
+        """
+        self._flush(context)
+        self._store.submit(lambda connection: work(History(connection)), done)
+
+    def _flush(self, context: Context) -> None:
+        with self._lock:
+            submit = not self._submitted and bool(self._items)
+            self._submitted = self._submitted or submit
+        if submit:
+            self._submit(context)
+
+    def _submit(self, context: Context) -> None:
+        try:
+            self._store.submit(self._write, self._written)
+        except StoreBusy as error:
+            context.note(f"the history must wait: {error}")
+            with self._lock:
+                self._submitted = False
+            context.session.connection.thread.call_later(_RETRY_S, partial(self._flush, context))
+
+    # ---- on the store thread ----
+
+    def _take(self) -> _Group:
+        with self._lock:
+            group = _Group(self._items, self._waiting)
+            self._items, self._waiting = [], {}
+            self._bytes = 0
+            self._submitted = False
+        return group
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        self._group = self._take()
+        history = History(connection)
+        entries: list[Entry] = []
+        for item in self._group.items:
+            if isinstance(item, RoomEnded):
+                history.add(entries)
+                entries.clear()
+                history.delete_conversation(item.room)
+            else:
+                entries.append(make_entry(item))
+        history.add(entries)
+
+    def _written(self, outcome: Outcome[None]) -> None:
+        group = self._group or self._take()  # the store may fail before it comes to us
+        self._group = None
+        first = self._kept + 1
+        self._kept += len(group.items)
+        if outcome.error is not None:
+            _log.error("%d entries of the history were lost: %s", len(group.items), outcome.error)
+        threads: dict[IoThread, list[Session]] = {}
+        for session in group.waiting:
+            threads.setdefault(session.connection.thread, []).append(session)
+        for thread, sessions in threads.items():
+            thread.post(partial(_tell, sessions, first, self._kept, outcome.error is None))
+
+
+def _tell(sessions: Sequence[Session], first: int, last: int, kept: bool) -> None:
+    for session in sessions:
+        session.stored(first, last, kept=kept)
