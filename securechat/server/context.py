@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from securechat.irc import capabilities as caps
@@ -73,7 +74,11 @@ class Context:
 
     def reply(self, numeric: str, *params: str) -> None:
         """Answer with a numeric; the client's nick is put before ``params``."""
-        self.send(numeric, self.nick, *params)
+        user = self.services.network.sessions.get(self.session.id)
+        # "The tag SHOULD also be added (…) to all numerics directly caused by the bot."
+        tags = user.author.marks(self.session.caps) if user is not None else ()
+        line = Message(numeric, (self.nick, *params), source=self.services.name).to_line()
+        self.line(line, ";".join(tags))
 
     def send(self, command: str, *params: str) -> None:
         """Answer with a message from the relay."""
@@ -82,6 +87,16 @@ class Context:
     def line(self, body: str, tags: str = "") -> None:
         """Answer with a line, complete but for its end; ``tags`` without ``@``."""
         self._lines.append((tags, body))
+
+    @contextmanager
+    def batch(self, kind: str) -> Iterator[None]:
+        """Put the answers that are made inside into a batch of their own."""
+        name, reference = self.services.name, self.session.new_batch_reference()
+        self.line(f":{name} BATCH +{reference} {kind}")
+        start = len(self._lines)
+        yield
+        self._lines[start:] = in_batch(reference, self._lines[start:])
+        self.line(f":{name} BATCH -{reference}")
 
     def fail(self, code: str, *context: str, text: str) -> None:
         """Answer ``FAIL <this command> <code> [<context>…] <text>``."""

@@ -29,6 +29,7 @@ __all__ = [
     "Invited",
     "Joined",
     "Kicked",
+    "Killed",
     "NickChanged",
     "Parted",
     "Quit",
@@ -39,6 +40,7 @@ __all__ = [
     "StatusMessage",
     "TopicChanged",
     "UserModesChanged",
+    "WallopsSent",
     "WentOffline",
 ]
 
@@ -161,6 +163,24 @@ class Quit(Effect):
     reason: str
     audience: tuple[User, ...]
     channels: tuple[Channel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Killed(Effect):
+    """For the user, whose sessions end. ``author`` is the operator."""
+
+    user: User
+    author: Author
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WallopsSent(Effect):
+    """For ``audience``."""
+
+    author: Author
+    text: str
+    audience: tuple[User, ...]
 
 
 @dataclass(frozen=True, slots=True)

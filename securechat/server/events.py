@@ -15,6 +15,7 @@ from securechat.irc.message import NO_TAGS
 from securechat.irc.modes import ModeChange
 
 __all__ = [
+    "Accept",
     "Attach",
     "ChangeHost",
     "ChangeNick",
@@ -26,6 +27,7 @@ __all__ = [
     "Invite",
     "Join",
     "Kick",
+    "Kill",
     "LogIn",
     "MessageKind",
     "Part",
@@ -38,6 +40,7 @@ __all__ = [
     "SetUserModes",
     "Stamp",
     "Unwatch",
+    "Wallops",
     "Watch",
 ]
 
@@ -166,6 +169,29 @@ class LogIn(Event):
 @dataclass(frozen=True, slots=True)
 class GrantOperator(Event):
     """A user has shown to be an operator of the relay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill(Event):
+    """An operator puts ``nick`` off the network, with all their sessions."""
+
+    nick: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wallops(Event):
+    """An operator says something to all who want to hear it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accept(Event):
+    """A user lets ``nick`` write to them although they have +R, or no longer."""
+
+    nick: str
+    adding: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ def describe(found: Iterable[Effect]) -> Iterator[str]:
             case effects.Kicked(channel=channel, user=user, author=author):
                 by = author.source.partition("!")[0]
                 yield f"kick {user.nick} {channel.name} by {by}: {len(channel.members)} remain"
+            case effects.Killed(user=user, author=author):
+                yield f"kill {user.nick} by {author.source.partition('!')[0]}"
             case effects.Quit(user=user, channels=channels):
                 for channel in channels:
                     yield f"leave {user.nick} {channel.name}: {len(channel.members)} remain"

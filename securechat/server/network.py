@@ -112,6 +112,7 @@ class Network:
                     "active_ms": user.active_ms,
                     "away": [user.away, *user.away_texts.items()],
                     "modes": sorted(user.modes),
+                    "accepted": list(user.accepted),
                     "sessions": list(user.sessions),
                     "channels": sorted(user.channels),
                 }

@@ -252,16 +252,21 @@ class Session:
 
     @property
     def ended(self) -> bool:
-        """Whether the session is over: it is not on the network, and hears nothing."""
-        return self._closed
+        """Whether the session is over, or about to be: it is or will be not on the network."""
+        return self._closed or self._leaving is not None
 
     def resume(self, context: Context, work: Callable[[], None], *, anyway: bool) -> None:
         """Go on with a held command, then with the lines that have come meanwhile."""
         if self._closed and not anyway:
             return
+
+        def go_on() -> None:
+            if anyway or not self.ended:  # another's command may have ended it
+                work()
+
         context.held = False
-        self.held = self._closed
-        run(context, work)
+        self.held = self.ended
+        run(context, go_on)
         self._handle_lines()
 
     def answer(self, data: bytes, context: Context) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from securechat.irc import capabilities as caps
 from securechat.irc.extbans import covers, is_mute
 from securechat.irc.modes import CHANNEL_MODES, prefixes
 from securechat.server.events import SessionId
@@ -19,10 +20,24 @@ UserId = int
 
 
 class Author(NamedTuple):
-    """Who did something, as it was then: the ``nick!user@host`` source and the account."""
+    """Who did something, as it was then: the ``nick!user@host`` source, the account, the marks."""
 
     source: str
     account: str | None
+    bot: bool = False
+    operator: bool = False
+
+    def marks(self, mask: int) -> list[str]:
+        """Return the tags that mark a bot and an operator, to a session with these capabilities.
+
+        https://ircv3.net/specs/extensions/bot-mode, https://ircv3.net/specs/extensions/oper-tag
+        """
+        tags = []
+        if self.bot and mask & caps.MESSAGE_TAGS:
+            tags.append("bot")
+        if self.operator and mask & caps.OPER_TAG:
+            tags.append("draft/oper")
+        return tags
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +60,8 @@ class User:
     away_texts: dict[SessionId, str] = field(default_factory=dict)
     """Of the sessions that are away, in the order in which they left."""
     modes: set[str] = field(default_factory=set)
+    accepted: dict[UserId, None] = field(default_factory=dict)
+    """Who may write to them without being logged in, although they have +R; the oldest first."""
     sessions: list[SessionId] = field(default_factory=list)
     channels: dict[str, Channel] = field(default_factory=dict)  # by folded name
     author: Author = field(init=False)
@@ -53,8 +70,13 @@ class User:
         self.refresh_author()
 
     def refresh_author(self) -> None:
-        """Make ``author`` anew after a change of nick or account."""
-        self.author = Author(f"{self.nick}!{self.username}@{self.host}", self.account)
+        """Make ``author`` anew after a change of nick, account or modes."""
+        self.author = Author(
+            f"{self.nick}!{self.username}@{self.host}",
+            self.account,
+            "B" in self.modes,
+            "o" in self.modes,
+        )
 
 
 class WhowasEntry(NamedTuple):
@@ -120,7 +142,7 @@ class Channel:
         """Whether a mask of the list ``letter`` covers ``user``; mutes do not count."""
         entries = self.lists[letter]
         return bool(entries) and any(
-            covers(entry.mask, *user.author)
+            covers(entry.mask, user.author.source, user.author.account)
             for entry in entries.values()
             if not is_mute(entry.mask)
         )
@@ -137,7 +159,7 @@ class Channel:
 
     def _mutes(self, letter: str, user: User) -> bool:
         return any(
-            covers(entry.mask, *user.author)
+            covers(entry.mask, user.author.source, user.author.account)
             for entry in self.lists[letter].values()
             if is_mute(entry.mask)
         )

@@ -100,6 +100,9 @@ KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     lambda s, b, c: events.CreateAccount(Stamp(s, 0, ""), _pick(ACCOUNTS, c), "guest"),
     lambda s, b, c: events.LogIn(Stamp(s, 0, ""), _pick(ACCOUNTS, c)),
     lambda s, b, c: events.GrantOperator(Stamp(s, 0, "")),
+    lambda s, b, c: events.Kill(Stamp(s, 0, ""), _pick(NICKS, b), "x"),
+    lambda s, b, c: events.Wallops(Stamp(s, 0, ""), _pick(WORDS, c)),
+    lambda s, b, c: events.Accept(Stamp(s, 0, ""), _pick(NICKS, b), c % 2 == 0),
 )
 
 
@@ -276,6 +279,8 @@ def test_effects_tell_those_who_share_a_channel_and_name_what_exists(storm: list
     for wanted in storm:
         fitted = world.fit(wanted)
         user = network.sessions.get(fitted.stamp.session)
+        if isinstance(fitted, events.Kill):  # it is the other who leaves
+            user = network.find_user(fitted.nick)
         sharing = _sharing(user, network) if user is not None else set()
         outcome = world.apply(fitted)
         if isinstance(outcome, Refusal):
@@ -286,6 +291,8 @@ def test_effects_tell_those_who_share_a_channel_and_name_what_exists(storm: list
             if isinstance(effect, effects.NickChanged | effects.AwayChanged | effects.HostChanged):
                 # Perhaps another's, who was displaced; or a session has just attached.
                 assert told == _sharing(effect.user, network)
+            elif isinstance(effect, effects.WallopsSent):
+                assert told == {key for key, other in network.users.items() if "w" in other.modes}
             else:
                 assert told in (set(), sharing)
             if isinstance(effect, effects.Joined):

@@ -74,6 +74,9 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "account": lambda s, w: events.CreateAccount(s, w[0], "guest7"),
     "login": lambda s, w: events.LogIn(s, w[0]),
     "oper": lambda s, w: events.GrantOperator(s),
+    "kill": lambda s, w: events.Kill(s, w[0], " ".join(w[1:])),
+    "wallops": lambda s, w: events.Wallops(s, " ".join(w)),
+    "accept": lambda s, w: events.Accept(s, w[0].removeprefix("-"), not w[0].startswith("-")),
     "join": lambda s, w: events.Join(s, *w),
     "part": lambda s, w: events.Part(s, w[0], " ".join(w[1:])),
     "kick": lambda s, w: events.Kick(s, w[0], w[1], " ".join(w[2:])),
@@ -113,6 +116,10 @@ def show_effect(effect: Effect) -> str:
             return f"invited {channel.name} {user.nick} by {_nick(author)}"
         case effects.Quit(user=user, reason=reason, audience=audience, channels=channels):
             return f"quit {user.nick}: {reason} | to {_nicks(audience)} | from {_names(channels)}"
+        case effects.Killed(user=user, author=author, reason=reason):
+            return f"killed {user.nick} by {_nick(author)}: {reason}"
+        case effects.WallopsSent(author=author, text=text, audience=audience):
+            return f"wallops {_nick(author)}: {text} | to {_nicks(audience)}"
         case effects.SessionsChanged(user=user):
             return f"sessions {user.nick}: {' '.join(map(str, user.sessions))}"
         case effects.NickChanged(author=author, nick=nick, audience=audience):

@@ -154,6 +154,8 @@ def oper(context: Context, message: Message) -> None:
     name, password = message.params[:2]
     services, session = context.services, context.session
     hashes = {person.name: person.password_hash for person in services.config.operators}
+    if not hashes:
+        raise Refusal(numerics.ERR_NOOPERHOST)
     key = f"operator {name}"
     if not services.authenticator.throttle.take(key, session.address):
         raise Refusal(numerics.ERR_PASSWDMISMATCH, text=_TRY_LATER)

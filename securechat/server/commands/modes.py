@@ -11,11 +11,12 @@ from typing import Final
 from securechat.irc import numerics
 from securechat.irc.extbans import normalise_list_mask
 from securechat.irc.message import Message
-from securechat.irc.modes import CHANNEL_MODES, USER_MODES, ModeChange, parse_modes
+from securechat.irc.modes import CHANNEL_MODES, ModeChange, parse_modes
 from securechat.irc.names import is_channel
+from securechat.server.commands.user_modes import user_mode
 from securechat.server.context import Context
 from securechat.server.dispatch import command
-from securechat.server.events import SetChannelModes, SetUserModes
+from securechat.server.events import SetChannelModes
 from securechat.server.refusals import Refusal
 from securechat.server.state import Channel
 
@@ -47,7 +48,7 @@ def mode(context: Context, message: Message) -> None:
     if is_channel(target):
         _channel_mode(context, target, message.params[1:])
     else:
-        _user_mode(context, target, message.params[1:])
+        user_mode(context, target, message.params[1:])
 
 
 def _channel_mode(context: Context, name: str, params: tuple[str, ...]) -> None:
@@ -146,21 +147,3 @@ def _tell_list(context: Context, channel: Channel, letter: str) -> None:
     for entry in channel.lists[letter].values():
         context.reply(numeric, channel.name, entry.mask, entry.by, str(entry.at_ms // 1000))
     context.reply(end, channel.name, f"End of channel {name} list")
-
-
-def _user_mode(context: Context, nick: str, params: tuple[str, ...]) -> None:
-    services, user = context.services, context.user
-    target = services.network.find_user(nick)
-    if target is None:
-        raise Refusal(numerics.ERR_NOSUCHNICK, nick)
-    if target is not user:
-        raise Refusal(numerics.ERR_USERSDONTMATCH)
-    if not params:
-        context.reply(numerics.RPL_UMODEIS, "+" + "".join(sorted(user.modes)))
-        return
-    changes = parse_modes(params[0], params[1:], USER_MODES)
-    known = [change for change in changes if USER_MODES.kind(change.letter) is not None]
-    if known:
-        context.propose(SetUserModes(context.stamp(), tuple(known)))
-    if len(known) < len(changes):
-        raise Refusal(numerics.ERR_UMODEUNKNOWNFLAG)

@@ -7,6 +7,7 @@ https://ircv3.net/specs/extensions/extended-isupport
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 
 from securechat import __version__
 from securechat.irc import capabilities as caps
@@ -76,17 +77,10 @@ def send_isupport(context: Context) -> None:
     "The server MUST NOT send any unbatched RPL_ISUPPORT message while both of these capabilities
     are enabled."
     """
-    name, tags = context.services.name, ""
     batched = context.session.caps & _ISUPPORT_CAPS == _ISUPPORT_CAPS
-    if batched:
-        reference = context.session.new_batch_reference()
-        tags = f"batch={reference}"
-        context.line(f":{name} BATCH +{reference} draft/isupport")
-    for tokens in token_lines(context.services.isupport):
-        params = (context.nick, *tokens, "are supported by this server")
-        context.line(Message(numerics.RPL_ISUPPORT, params, source=name).to_line(), tags)
-    if batched:
-        context.line(f":{name} BATCH -{reference}")
+    with context.batch("draft/isupport") if batched else nullcontext():
+        for tokens in token_lines(context.services.isupport):
+            context.reply(numerics.RPL_ISUPPORT, *tokens, "are supported by this server")
 
 
 @command("LUSERS")

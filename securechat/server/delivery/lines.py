@@ -31,7 +31,7 @@ __all__ = [
 _MULTILINE: Final = caps.BATCH | caps.MULTILINE
 """What a client needs to be sent a multiline message as one: "depends on the batch capability"."""
 
-LOOKS: Final = caps.SERVER_TIME | caps.ACCOUNT_TAG | caps.MESSAGE_TAGS | _MULTILINE
+LOOKS: Final = caps.SERVER_TIME | caps.ACCOUNT_TAG | caps.MESSAGE_TAGS | caps.OPER_TAG | _MULTILINE
 """The capabilities that change how what comes from a user looks."""
 
 _NOT_IN_REFERENCE: Final = re.compile("[^A-Za-z0-9-]")
@@ -148,4 +148,6 @@ def _tags(stamp: Stamp, author: Author, client_tags: Mapping[str, str], mask: in
             tags.append(f"msgid={stamp.msgid}")
         if client_tags:
             tags.append(format_tags(client_tags))
+    if author.bot or author.operator:
+        tags += author.marks(mask)
     return ";".join(tags)

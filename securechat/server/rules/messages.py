@@ -13,6 +13,7 @@ from securechat.server.effects import Effect
 from securechat.server.events import Event
 from securechat.server.refusals import Refusal
 from securechat.server.rules.rule import Rule
+from securechat.server.rules.user_modes import check_may_write
 from securechat.server.state import Channel, User
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def send_message(network: Network, event: events.SendMessage) -> list[Effect]:
     recipient = network.nicks.get(network.fold(target))
     if recipient is None:
         raise Refusal(numerics.ERR_NOSUCHNICK, target)
+    check_may_write(user, recipient)
     user.active_ms = event.stamp.at_ms
     return [
         effects.DirectMessage(

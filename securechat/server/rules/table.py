@@ -6,13 +6,25 @@ from collections.abc import Mapping
 from typing import Final
 
 from securechat.server.events import Event
-from securechat.server.rules import channels, messages, modes, monitors, presence, settings, users
+from securechat.server.rules import (
+    channels,
+    messages,
+    modes,
+    monitors,
+    operators,
+    presence,
+    settings,
+    user_modes,
+    users,
+)
 from securechat.server.rules.rule import Rule
 
 __all__ = ["RULES"]
 
 RULES: Final[Mapping[type[Event], Rule]] = {
     **users.RULES,
+    **user_modes.RULES,
+    **operators.RULES,
     **channels.RULES,
     **modes.RULES,
     **messages.RULES,

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from securechat.irc import numerics
-from securechat.irc.modes import ModeChange
 from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
@@ -20,7 +19,7 @@ from securechat.server.state import User
 if TYPE_CHECKING:
     from securechat.server.network import Network
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "leave_network"]
 
 
 def attach(network: Network, event: events.Attach) -> list[Effect]:
@@ -63,7 +62,12 @@ def detach(network: Network, event: events.Detach) -> list[Effect]:
     if user.sessions:
         changed = effects.SessionsChanged(event.stamp, user)
         return [changed, *say_away(network, event.stamp, user, "")]
-    network.remember_departed(user, event.stamp.at_ms)
+    return leave_network(network, event.stamp, user, event.reason)
+
+
+def leave_network(network: Network, stamp: Stamp, user: User, reason: str) -> list[Effect]:
+    """Take a user off the network who has no session any more."""
+    network.remember_departed(user, stamp.at_ms)
     audience = network.audience(user)
     channels = tuple(user.channels.values())
     for channel in channels:
@@ -74,8 +78,8 @@ def detach(network: Network, event: events.Detach) -> list[Effect]:
     del network.users[user.id]
     del network.nicks[network.fold(user.nick)]
     return [
-        effects.Quit(event.stamp, user, user.author, event.reason, audience, channels),
-        *went_offline(network, event.stamp, user.nick),
+        effects.Quit(stamp, user, user.author, reason, audience, channels),
+        *went_offline(network, stamp, user.nick),
     ]
 
 
@@ -112,37 +116,6 @@ def set_realname(network: Network, event: events.SetRealname) -> list[Effect]:
     user.realname = event.realname
     audience, watchers = network.audience(user), network.watching(user.nick)
     return [effects.RealnameChanged(event.stamp, user, user.author, audience, watchers)]
-
-
-def set_user_modes(network: Network, event: events.SetUserModes) -> list[Effect]:
-    """Change flags of a user; only OPER makes an operator."""
-    user = network.sessions[event.stamp.session]
-    done = []
-    for change in event.changes:
-        if change.adding == (change.letter in user.modes):
-            continue
-        if change.letter == "o" and change.adding:
-            continue  # only OPER makes an operator
-        _set_user_mode(network, user, change)
-        done.append(change)
-    if not done:
-        return []
-    return [effects.UserModesChanged(event.stamp, user, user.author, tuple(done))]
-
-
-def _set_user_mode(network: Network, user: User, change: ModeChange) -> None:
-    (user.modes.add if change.adding else user.modes.remove)(change.letter)
-    network.mode_counts[change.letter] += 1 if change.adding else -1
-
-
-def grant_operator(network: Network, event: events.GrantOperator) -> list[Effect]:
-    """Make a user an operator."""
-    user = network.sessions[event.stamp.session]
-    if "o" in user.modes:
-        return []
-    changes = (ModeChange(True, "o"),)
-    _set_user_mode(network, user, *changes)
-    return [effects.UserModesChanged(event.stamp, user, user.author, changes)]
 
 
 def create_account(network: Network, event: events.CreateAccount) -> list[Effect]:
@@ -183,8 +156,6 @@ RULES: Final[Mapping[type[Event], Rule]] = {
     events.Detach: detach,
     events.ChangeNick: change_nick,
     events.SetRealname: set_realname,
-    events.SetUserModes: set_user_modes,
-    events.GrantOperator: grant_operator,
     events.CreateAccount: create_account,
     events.LogIn: log_in,
 }
