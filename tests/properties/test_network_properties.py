@@ -266,7 +266,7 @@ def _people(effect: Effect) -> set[int]:
             return {user.id for user in audience}
         case effects.RealnameChanged(audience=audience) | effects.AwayChanged(audience=audience):
             return {user.id for user in audience}
-        case effects.HostChanged(audience=audience):
+        case effects.HostChanged(audience=audience) | effects.WallopsSent(audience=audience):
             return {user.id for user in audience}
     return set()
 
