@@ -32,14 +32,16 @@ from securechat.store.certificates import AccountCertificates
 from securechat.store.invites import Invites
 from securechat.store.passwords import hash_password, needs_upgrade, verify_password
 from securechat.store.secrets import RelaySecrets
-from securechat.store.settings import AccountSettings
 
-__all__ = ["SECOND_FACTOR", "Authenticator", "InviteRefused", "Reply", "certificate_account"]
+__all__ = [
+    "Authenticator",
+    "CertificateRefused",
+    "InviteRefused",
+    "Reply",
+    "certificate_account",
+]
 
 _log = logging.getLogger(__name__)
-
-SECOND_FACTOR: Final = "second-factor"
-"""The setting of an account by which a password is not enough: "on" or not."""
 
 _SALT_BYTES: Final = 16
 _SECRET_BYTES: Final = 32
@@ -50,6 +52,10 @@ Reply = Callable[[Outcome[str]], None]
 
 class InviteRefused(SecureChatError):
     """The invitation code is unknown, used up or expired."""
+
+
+class CertificateRefused(SecureChatError):
+    """The certificate does not open the account."""
 
 
 class _WrongPassword(SecureChatError):
@@ -94,12 +100,12 @@ class Authenticator:
     # ---- logins ----
 
     def check_password(
-        self, account: str, password: str, reply: Reply, *, fingerprint: str = ""
+        self, account: str, password: str, reply: Reply, *, factor: str | None = None
     ) -> None:
         """Check a password (prepared) against the account's hash, upgrading the hash if it is old.
 
-        :param fingerprint: of the client's certificate, which the account may demand besides;
-            empty for none.
+        :param factor: the fingerprint of the client's certificate (empty: it has none) where the
+            account demands one of its own besides; ``None`` where it does not.
         :raises StoreBusy: nothing was begun.
         """
 
@@ -110,36 +116,36 @@ class Authenticator:
             except SecureChatError as error:
                 reply(Outcome(error=error))
 
-        self._store.submit(lambda connection: _find(connection, account, fingerprint), check)
+        self._store.submit(lambda connection: _find(connection, account, factor), check)
 
     def find_verifier(
         self,
         account: str,
         reply: Callable[[Outcome[tuple[str | None, ScramVerifier]]], None],
         *,
-        fingerprint: str = "",
+        factor: str | None = None,
     ) -> None:
         """Find the SCRAM verifier of an account, and its name if it may be logged in to.
 
         There is no name for an unknown account, whose verifier is a decoy, nor without the
         certificate that the account demands: no proof will do then, and what is said is the same.
 
-        :param fingerprint: of the client's certificate, empty for none.
+        :param factor: as for ``check_password``.
         :raises StoreBusy: nothing was begun.
         """
 
         def find(outcome: Outcome[_Found]) -> None:
             try:
-                account_found, factor = outcome.result()
+                account_found, complete = outcome.result()
                 if account_found is None or not account_found.scram:
                     reply(Outcome((None, self._decoy_verifier(account))))
                     return
-                name = account_found.name if factor else None
+                name = account_found.name if complete else None
                 reply(Outcome((name, ScramVerifier.from_text(account_found.scram))))
             except SecureChatError as error:
                 reply(Outcome(error=error))
 
-        self._store.submit(lambda connection: _find(connection, account, fingerprint), find)
+        self._store.submit(lambda connection: _find(connection, account, factor), find)
 
     def logged_in(self, account: str) -> None:
         """Note the time of a login; a failure to do so is logged and no more."""
@@ -174,21 +180,40 @@ class Authenticator:
 
         self._hashers.submit(hash_it)
 
-    def adopt_certificate(self, account: str, reply: Callable[[Outcome[Account]], None]) -> None:
-        """Find the account of a certificate's holder, creating it if there is none.
+    def adopt_certificate(
+        self,
+        account: str,
+        reply: Callable[[Outcome[Account]], None],
+        *,
+        fingerprint: str = "",
+        wanted: str = "",
+    ) -> None:
+        """Find the account that a certificate opens, creating that which it is made out to.
 
-        One that is created has no password: only the certificate opens it.
+        One that is created has no password: only the certificate opens it. The reply's error is
+        ``CertificateRefused``, or that of a failing store.
 
+        :param account: whom the certificate names; empty if that cannot be an account.
+        :param fingerprint: its own, by which other accounts may know it.
+        :param wanted: the account that the client asks for; empty for whichever it is. Without
+            being asked for, an account that knows the certificate is found only if the certificate
+            names none: nobody shall be led into another's account by what that one has added.
         :raises StoreBusy: nothing was begun.
         """
         now = self._wall_clock()
 
-        def find_or_create(accounts: Accounts) -> Account:
-            return accounts.get(fold(account)) or accounts.create(
-                account, fold(account), "", "", now
-            )
+        def find_or_create(connection: sqlite3.Connection) -> Account:
+            accounts = Accounts(connection)
+            key = fold(wanted or account)
+            if account and key == fold(account):
+                return accounts.get(key) or accounts.create(account, key, "", "", now)
+            owner = AccountCertificates(connection).find(fingerprint)
+            found = accounts.get(owner) if owner is not None and key in ("", owner) else None
+            if found is None:
+                raise CertificateRefused("the certificate is for no account, or for another")
+            return found
 
-        self._store.submit(lambda connection: find_or_create(Accounts(connection)), reply)
+        self._store.submit(find_or_create, reply)
 
     def check_secret(
         self, hashes: Sequence[str], password: str, reply: Callable[[bool], None]
@@ -211,7 +236,7 @@ class Authenticator:
         self._hashers.submit(check)
 
     def _verify(self, found: _Found, password: str) -> Outcome[str]:
-        account, factor = found
+        account, complete = found
         usable = account is not None and account.password_hash != ""
         stored = account.password_hash if account is not None and usable else self._decoy
         try:
@@ -220,7 +245,7 @@ class Authenticator:
             return Outcome(error=error)
         if account is None or not usable or not right:
             return Outcome(error=_WrongPassword("wrong account or password"))
-        if not factor:
+        if not complete:
             return Outcome(error=_WrongPassword("the certificate is missing that is demanded"))
         if needs_upgrade(stored, self._config.argon2):
             self._upgrade(account, password)
@@ -271,13 +296,13 @@ _Found = tuple[Account | None, bool]
 """An account, and whether the client has shown the certificate that it demands, if it does."""
 
 
-def _find(connection: sqlite3.Connection, account: str, fingerprint: str) -> _Found:
+def _find(connection: sqlite3.Connection, account: str, factor: str | None) -> _Found:
     key = fold(account)
     found = Accounts(connection).get(key)
-    if found is None or AccountSettings(connection).get_all(key).get(SECOND_FACTOR) != "on":
+    if factor is None:
         return found, True
-    shown = AccountCertificates(connection).list(key)
-    return found, fingerprint in {certificate.fingerprint for certificate in shown}
+    held = AccountCertificates(connection).list(key)
+    return found, factor in {certificate.fingerprint for certificate in held}
 
 
 def certificate_account(certificate: bytes) -> str | None:

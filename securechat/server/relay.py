@@ -160,6 +160,7 @@ class Relay:
             event_log=EventLog(network, delivery, (settings.keep, history.keep)),
             history=history,
             registry=registry,
+            store=self._store,
             authenticator=authenticator,
             commands=COMMANDS,
             cloak_secret=authenticator.relay_secret("cloak"),

@@ -19,6 +19,7 @@ from securechat.server.events import SessionId, Stamp
 from securechat.server.history.keeper import HistoryKeeper
 from securechat.server.network import Network
 from securechat.server.sessions import SessionRegistry
+from securechat.server.store_thread import StoreThread
 
 if TYPE_CHECKING:
     from securechat.server.dispatch import Command
@@ -37,6 +38,7 @@ class Services:
     event_log: EventLog
     history: HistoryKeeper
     registry: SessionRegistry
+    store: StoreThread
     authenticator: Authenticator
     commands: Mapping[str, Command]
     cloak_secret: bytes = field(repr=False)

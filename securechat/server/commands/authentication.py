@@ -33,7 +33,11 @@ from securechat.irc.sasl import (
     parse_plain,
     prepare_password,
 )
-from securechat.server.authentication import InviteRefused, certificate_account
+from securechat.server.authentication import (
+    CertificateRefused,
+    InviteRefused,
+    certificate_account,
+)
 from securechat.server.commands.capabilities import sasl_mechanisms
 from securechat.server.commands.registration import complete_registration, is_admitted
 from securechat.server.context import Context, as_middle
@@ -45,7 +49,10 @@ from securechat.server.registration import SaslExchange
 from securechat.server.store_thread import Outcome
 from securechat.store.accounts import Account
 
-__all__ = ["log_in"]
+__all__ = ["SECOND_FACTOR", "log_in", "second_factor"]
+
+SECOND_FACTOR: Final = "second-factor"
+"""The setting of an account by which a password is not enough: "on" or not."""
 
 _INVITE_PREFIX: Final = "invite:"
 
@@ -221,9 +228,8 @@ def _plain(context: Context, exchange: SaslExchange, response: bytes) -> None:
         context.resume(lambda: _finish_login(context, exchange, outcome))
 
     try:
-        fingerprint = context.session.fingerprint
         context.services.authenticator.check_password(
-            account, prepared, finish, fingerprint=fingerprint
+            account, prepared, finish, factor=second_factor(context, account)
         )
     except StoreBusy as error:
         _unavailable(context, error)
@@ -232,20 +238,20 @@ def _plain(context: Context, exchange: SaslExchange, response: bytes) -> None:
 
 
 def _external(context: Context, exchange: SaslExchange, response: bytes) -> None:
-    certificate = context.session.certificate
-    name = certificate_account(certificate) if certificate is not None else None
+    session = context.session
+    named = certificate_account(session.certificate) if session.certificate is not None else None
+    if named is None or not is_nick(named, context.services.config.limits.nick_length):
+        named = ""
     wanted = parse_external(response)
-    if name is None or not is_nick(name, context.services.config.limits.nick_length):
-        raise RemoteProtocolError("the certificate names no account")
-    exchange.account = name
-    if wanted and fold(wanted) != fold(name):
-        raise RemoteProtocolError("the certificate is for another account")
+    exchange.account = wanted or named
 
     def finish(outcome: Outcome[Account]) -> None:
-        context.resume(lambda: _finish_external(context, exchange, outcome), anyway=True)
+        context.resume(lambda: _finish_external(context, exchange, named, outcome), anyway=True)
 
     try:
-        context.services.authenticator.adopt_certificate(name, finish)
+        context.services.authenticator.adopt_certificate(
+            named, finish, fingerprint=session.fingerprint, wanted=wanted
+        )
     except StoreBusy as error:
         _unavailable(context, error)
         return
@@ -265,9 +271,8 @@ def _scram_begin(context: Context, exchange: SaslExchange, response: bytes) -> N
         context.resume(lambda: _scram_challenge(context, exchange, scram, outcome))
 
     try:
-        fingerprint = context.session.fingerprint
         context.services.authenticator.find_verifier(
-            exchange.account, finish, fingerprint=fingerprint
+            exchange.account, finish, factor=second_factor(context, exchange.account)
         )
     except StoreBusy as error:
         _unavailable(context, error)
@@ -314,9 +319,14 @@ def _finish_login(context: Context, exchange: SaslExchange, outcome: Outcome[str
         _logged_in(context, account)
 
 
-def _finish_external(context: Context, exchange: SaslExchange, outcome: Outcome[Account]) -> None:
+def _finish_external(
+    context: Context, exchange: SaslExchange, named: str, outcome: Outcome[Account]
+) -> None:
     try:
         account = outcome.result()
+    except CertificateRefused as error:
+        _fail(context, exchange, str(error))
+        return
     except SecureChatError as error:
         _unavailable(context, error)
         return
@@ -325,7 +335,7 @@ def _finish_external(context: Context, exchange: SaslExchange, outcome: Outcome[
     if context.session.ended:
         return
     _logged_in(context, account.name)
-    if account.password_hash:
+    if account.password_hash and fold(named) == fold(account.name):
         # Whoever made it first might not be whom the certificate means.
         created = time.strftime("%Y-%m-%d", time.gmtime(account.created_at))
         context.send(
@@ -369,6 +379,12 @@ def log_in(context: Context, account: str) -> None:
     """Make the session one of ``account``, which has been proved otherwise than by SASL."""
     _enter(context, account)
     _apply_login(context, account)
+
+
+def second_factor(context: Context, account: str) -> str | None:
+    """Return the fingerprint that the client shows, if the account demands one of its own."""
+    demanded = context.services.network.setting(account, SECOND_FACTOR) == "on"
+    return context.session.fingerprint if demanded else None
 
 
 def _enter(context: Context, account: str) -> None:

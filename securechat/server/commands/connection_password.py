@@ -15,7 +15,7 @@ from securechat.errors import LocalProtocolError, SecureChatError, StoreBusy
 from securechat.irc import numerics
 from securechat.irc.message import Message
 from securechat.irc.sasl import prepare_password
-from securechat.server.commands.authentication import log_in
+from securechat.server.commands.authentication import log_in, second_factor
 from securechat.server.context import Context
 from securechat.server.dispatch import command
 from securechat.server.hash_workers import HashersBusy
@@ -76,15 +76,13 @@ def _checked(context: Context, given: str, throttled: str, *, right: bool) -> No
 
 
 def _try_login(context: Context, account: str, own: str) -> None:
-    session = context.session
-
     def finish(outcome: Outcome[str]) -> None:
         context.resume(lambda: _logged_in(context, account, outcome))
 
     try:
         prepared = prepare_password(own)
         context.services.authenticator.check_password(
-            account, prepared, finish, fingerprint=session.fingerprint
+            account, prepared, finish, factor=second_factor(context, account)
         )
     except LocalProtocolError as error:
         _refuse(context, numerics.ERROR_TEXTS[numerics.ERR_PASSWDMISMATCH], str(error))

@@ -115,7 +115,9 @@ def _tell_person(context: Context, user: User) -> None:
         context.reply(numerics.RPL_WHOISACCOUNT, nick, user.account, "is logged in as")
     if user.away:
         context.reply(numerics.RPL_AWAY, nick, user.away)
-    context.reply(numerics.RPL_WHOISSECURE, nick, "is using a secure connection")
+    # Not of a web gateway's client that has no TLS.
+    if all(session.secure for session in services.registry.find(user.sessions)):
+        context.reply(numerics.RPL_WHOISSECURE, nick, "is using a secure connection")
     idle_s = max(0, services.now_ms() - user.active_ms) // 1000
     context.reply(
         numerics.RPL_WHOISIDLE,

@@ -230,3 +230,14 @@ def test_the_password_is_in_no_log(web: RunningRelay, caplog: pytest.LogCaptureF
     web.join("bob")
     assert f"WEBIRC refused from {GATEWAY}: wrong password" in caplog.text
     assert "very-secret-word" not in caplog.text
+
+
+def test_whois_tells_who_is_secure(web: RunningRelay) -> None:
+    """ "Servers MUST ONLY treat the connection as secure if this flag is sent" """
+    for nick, options in (("ann", "secure"), ("bob", None)):
+        client = gateway(web)
+        client.ask(line(options=options))
+        client.register(nick)
+    carl = web.join("carl")
+    told = {nick: "671" in commands(carl.ask(f"WHOIS {nick}")) for nick in ("ann", "bob", "carl")}
+    assert told == {"ann": True, "bob": False, "carl": True}
