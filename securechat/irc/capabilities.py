@@ -29,6 +29,7 @@ BITS: Final[dict[str, int]] = {
             "draft/multiline",
             "draft/oper-tag",
             "draft/pre-away",
+            "draft/read-marker",
             "echo-message",
             "extended-join",
             "extended-monitor",
@@ -68,6 +69,7 @@ MULTI_PREFIX: Final = BITS["multi-prefix"]
 NO_IMPLICIT_NAMES: Final = BITS["no-implicit-names"]
 PRE_AWAY: Final = BITS["draft/pre-away"]
 OPER_TAG: Final = BITS["draft/oper-tag"]
+READ_MARKER: Final = BITS["draft/read-marker"]
 SASL: Final = BITS["sasl"]
 SERVER_TIME: Final = BITS["server-time"]
 SETNAME: Final = BITS["setname"]

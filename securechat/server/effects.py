@@ -30,6 +30,7 @@ __all__ = [
     "Joined",
     "Kicked",
     "Killed",
+    "MarkedRead",
     "NickChanged",
     "Parted",
     "Quit",
@@ -273,3 +274,13 @@ class UserModesChanged(Effect):
     user: User
     author: Author
     changes: tuple[ModeChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedRead(Effect):
+    """For the users of an account, or for one guest (``account`` is ``None`` then)."""
+
+    users: tuple[User, ...]
+    account: str | None
+    target: str
+    read_ms: int

@@ -29,6 +29,7 @@ __all__ = [
     "Kick",
     "Kill",
     "LogIn",
+    "MarkRead",
     "MessageKind",
     "Part",
     "SendMessage",
@@ -251,3 +252,11 @@ class SendMessage(Event):
     kind: MessageKind
     text: str
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRead(Event):
+    """A user has read a channel, or what they and a nick said, up to a time; never back."""
+
+    target: str
+    read_ms: int

@@ -8,7 +8,7 @@ form of a command, ``apply`` checks it against the state, for good. The rules ar
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,8 @@ class Network:
         """The same the other way: folded nick → sessions, in the order in which they asked."""
         self.settings: dict[str, dict[str, str]] = {}
         """Folded account → key → value; no empty ones."""
+        self.read_markers: dict[str, dict[str, int]] = {}
+        """Folded account → folded target → time, in milliseconds since 1970 UTC."""
         self.most_users = 0
         self.mode_counts: Counter[str] = Counter()  # users with each user mode
         self.departed: deque[WhowasEntry] = deque(maxlen=limits.whowas_entries)  # oldest first
@@ -97,6 +99,12 @@ class Network:
         """Return the sessions that monitor ``nick``."""
         return tuple(self.watchers.get(self.fold(nick), ()))
 
+    def markers(self, user: User) -> Mapping[str, int]:
+        """Return how far ``user`` has read each (folded) target."""
+        if user.account is None:
+            return user.read_markers
+        return self.read_markers.get(self.fold(user.account), {})
+
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state as plain values: equal states give equal snapshots."""
         return {
@@ -115,6 +123,7 @@ class Network:
                     "accepted": list(user.accepted),
                     "sessions": list(user.sessions),
                     "channels": sorted(user.channels),
+                    "read_markers": dict(user.read_markers),
                 }
                 for user in self.users.values()
             ],
@@ -136,6 +145,7 @@ class Network:
             ],
             "accounts": dict(self.accounts),
             "settings": {key: dict(values) for key, values in self.settings.items()},
+            "read_markers": {key: dict(values) for key, values in self.read_markers.items()},
             "monitors": {key: list(nicks.values()) for key, nicks in self.monitors.items()},
             "most_users": self.most_users,
             "departed": [list(entry) for entry in self.departed],

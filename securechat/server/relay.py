@@ -29,6 +29,7 @@ from securechat.server.delivery.delivery import Delivery
 from securechat.server.event_log import EventLog
 from securechat.server.hash_workers import HashWorkers
 from securechat.server.history.keeper import HistoryKeeper
+from securechat.server.history.read_markers import ReadMarkerKeeper
 from securechat.server.isupport import isupport_tokens
 from securechat.server.network import Network, NetworkLimits
 from securechat.server.services import Services
@@ -148,6 +149,8 @@ class Relay:
         network.accounts.update((fold(name), name) for name in authenticator.account_names())
         settings = SettingsKeeper(self._store)
         network.settings.update(settings.load())
+        markers = ReadMarkerKeeper(self._store)
+        network.read_markers.update(markers.load())
         registry = SessionRegistry()
         delivery = Delivery(registry)
         history = HistoryKeeper(self._store, enabled=config.history.enabled)
@@ -157,7 +160,7 @@ class Relay:
             lock=make_lock("network", tier=3),
             network=network,
             delivery=delivery,
-            event_log=EventLog(network, delivery, (settings.keep, history.keep)),
+            event_log=EventLog(network, delivery, (settings.keep, markers.keep, history.keep)),
             history=history,
             registry=registry,
             store=self._store,

@@ -64,6 +64,8 @@ class User:
     """Who may write to them without being logged in, although they have +R; the oldest first."""
     sessions: list[SessionId] = field(default_factory=list)
     channels: dict[str, Channel] = field(default_factory=dict)  # by folded name
+    read_markers: dict[str, int] = field(default_factory=dict)
+    """Of a guest, by folded target; those of an account are the network's."""
     author: Author = field(init=False)
 
     def __post_init__(self) -> None:

@@ -96,6 +96,7 @@ KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     lambda s, b, c: events.Unwatch(Stamp(s, 0, ""), (_pick(NICKS, b), _pick(NICKS, c))),
     lambda s, b, c: events.ChangeHost(Stamp(s, 0, ""), _pick(NICKS, b), _pick(("", "v"), c)),
     lambda s, b, c: events.ChangeSetting(Stamp(s, 0, ""), _pick(ACCOUNTS, b), "k", _pick(WORDS, c)),
+    lambda s, b, c: events.MarkRead(Stamp(s, 0, ""), _pick(NICKS, b), c),
     _user_modes,
     lambda s, b, c: events.CreateAccount(Stamp(s, 0, ""), _pick(ACCOUNTS, c), "guest"),
     lambda s, b, c: events.LogIn(Stamp(s, 0, ""), _pick(ACCOUNTS, c)),

@@ -65,6 +65,7 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "detach": lambda s, w: events.Detach(s, " ".join(w)),
     "nick": lambda s, w: events.ChangeNick(s, w[0]),
     "host": lambda s, w: events.ChangeHost(s, w[0], w[1] if w[1:] else ""),
+    "read": lambda s, w: events.MarkRead(s, w[0], START_MS + int(w[1])),
     "set": lambda s, w: events.ChangeSetting(s, w[0], w[1], " ".join(w[2:])),
     "realname": lambda s, w: events.SetRealname(s, " ".join(w)),
     "away": lambda s, w: events.SetAway(s, " ".join(w)),
@@ -130,6 +131,8 @@ def show_effect(effect: Effect) -> str:
             return f"host {author.source} {user.host} | {_told(effect)}"
         case effects.SettingChanged(account=account, key=key, value=value):
             return f"setting {account} {key}: {value}"
+        case effects.MarkedRead(users=users, target=target, read_ms=read_ms):
+            return f"read {target} {read_ms - START_MS} | to {_nicks(users)}"
         case effects.AwayChanged(user=user):
             return f"away {user.nick}: {user.away} | {_told(effect)}"
         case effects.AccountChanged(author=author):

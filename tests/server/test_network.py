@@ -303,6 +303,23 @@ TRANSCRIPTS = {
         << setting alice host:
         << host alice!~alice@example.org h2.ip | to nobody
     """,
+    "a read marker only moves forward, and not into the future": """
+        >> 1 attach alice as Alice
+        >> 2 attach alice as Alice
+        << sessions alice: 1 2
+        >> 3 attach alison as Alice
+        >> 4 attach bob
+        >> 1 read #Den 20
+        << read #Den 20 | to alice alison
+        >> 3 read #den 19
+        >> 3 read #den 20
+        >> 3 read #den 21
+        << read #den 21 | to alice alison
+        >> 2 read Bob 99999999
+        << read Bob 8000 | to alice alison
+        >> 4 read #den 5
+        << read #den 5 | to bob
+    """,
     "an account has settings": """
         >> 1 attach alice
         >> 1 set Alice colour green
@@ -1100,6 +1117,7 @@ CHANGES = [
     "1 realname A",
     "1 host bob other.host",
     "1 set alice key value",
+    "1 read #den 5",
     "1 away out",
     "1 watch bob",
     "3 unwatch dave",

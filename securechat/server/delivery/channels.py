@@ -11,6 +11,7 @@ from securechat.irc.modes import ModeChange, format_modes
 from securechat.server import effects
 from securechat.server.context import Context, end_line
 from securechat.server.delivery.lines import Line, to_origin
+from securechat.server.delivery.read_markers import marker_params
 from securechat.server.delivery.table import Deliverers
 from securechat.server.events import Stamp
 from securechat.server.rooms import names_replies, topic_replies
@@ -52,17 +53,14 @@ def tell_joined(
 
 
 def _greet(delivery: Delivery, channel: Channel, user: User, context: Context) -> None:
-    """Send topic and names to all sessions of a new member."""
+    """Send read marker, topic and names to all sessions of a new member."""
     for session in delivery.sessions(user):
+        lines = _greeting(channel, user, session.caps, context)
         if session is context.session:
-            _show_room(channel, user, context)
-            continue
-        name = context.services.name
-        lines = [
-            Message(numeric, (user.nick, *params), source=name).to_line()
-            for numeric, *params in _room_replies(channel, user, session.caps)
-        ]
-        session.connection.send(b"".join(end_line("", line) for line in lines))
+            for line in lines:
+                context.line(line)
+        else:
+            session.connection.send(b"".join(end_line("", line) for line in lines))
 
 
 def _parted(delivery: Delivery, effect: effects.Parted, context: Context) -> None:
@@ -125,22 +123,22 @@ def show_joined(channel: Channel, user: User, context: Context) -> None:
     mask = context.session.caps
     stamp = context.stamp()._replace(msgid="")  # nothing has happened
     to_origin(Line(stamp, user.author, _join_body(channel, user, mask)), context)
-    _show_room(channel, user, context)
+    for line in _greeting(channel, user, mask, context):
+        context.line(line)
 
 
-def _room_replies(channel: Channel, user: User, mask: int) -> Iterator[tuple[str, ...]]:
-    """Yield the numerics that tell a member topic and names, the latter where they are wanted.
-
-    https://ircv3.net/specs/extensions/no-implicit-names
-    """
-    yield from topic_replies(channel)
-    if not mask & caps.NO_IMPLICIT_NAMES:
-        yield from names_replies(channel, user, mask)
-
-
-def _show_room(channel: Channel, user: User, context: Context) -> None:
-    for numeric, *params in _room_replies(channel, user, context.session.caps):
-        context.reply(numeric, *params)
+def _greeting(channel: Channel, user: User, mask: int, context: Context) -> Iterator[str]:
+    """Yield the lines that follow the JOIN of ``user`` on a session with these capabilities."""
+    services = context.services
+    if mask & caps.READ_MARKER:
+        # "MUST be sent before the RPL_ENDOFNAMES reply", and there need not be one
+        marker = marker_params(services.network, user, channel.name)
+        yield Message("MARKREAD", marker, source=services.name).to_line()
+    replies = [*topic_replies(channel)]
+    if not mask & caps.NO_IMPLICIT_NAMES:  # https://ircv3.net/specs/extensions/no-implicit-names
+        replies += names_replies(channel, user, mask)
+    for numeric, *params in replies:
+        yield Message(numeric, (user.nick, *params), source=services.name).to_line()
 
 
 def _join_body(channel: Channel, user: User, mask: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from securechat.net.connection import Connection
 from securechat.net.io_thread import IoThread
 from securechat.server.context import Context
-from securechat.server.delivery import channels, messages, monitors, operators, users
+from securechat.server.delivery import channels, messages, monitors, operators, read_markers, users
 from securechat.server.delivery.lines import LOOKS, Lines, to_origin
 from securechat.server.delivery.table import Deliverers
 from securechat.server.effects import Effect
@@ -26,6 +26,7 @@ _DELIVERERS: Final[Deliverers] = {
     **channels.DELIVERERS,
     **users.DELIVERERS,
     **monitors.DELIVERERS,
+    **read_markers.DELIVERERS,
     **operators.DELIVERERS,
 }
 """What delivers every effect."""

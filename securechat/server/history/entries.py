@@ -26,7 +26,6 @@ __all__ = [
     "collect",
     "direct_conversation",
     "is_guest",
-    "item_bytes",
     "make_entry",
     "person",
 ]
@@ -38,12 +37,6 @@ MESSAGE_EFFECTS: Final[frozenset[type[Effect]]] = frozenset(
 
 _PASSING_TAGS: Final = frozenset({"+typing", "+draft/typing"})
 """A message of nothing but these is old when it has been seen."""
-
-_ITEM_BYTES: Final = 1_000
-"""About what an item takes in memory beside its text, in bytes."""
-
-_TAGS_BYTES: Final = 4_096
-"""What its client-only tags may take."""
 
 
 class _Direct(NamedTuple):
@@ -185,16 +178,6 @@ _COLLECTORS: Final[Mapping[type[Effect], Callable[[Any], list[Item]]]] = {
     effects.ChannelModesChanged: _modes_changed,
     effects.NickChanged: _nick_changed,
 }
-
-
-def item_bytes(item: Item) -> int:
-    """Return about how much memory an item takes."""
-    if isinstance(item, RoomEnded):
-        return _ITEM_BYTES
-    if isinstance(item, _Event):
-        return _ITEM_BYTES + len(item.text)
-    message = item.effect if isinstance(item, _Direct) else item
-    return _ITEM_BYTES + len(message.text) + (_TAGS_BYTES if message.tags else 0)
 
 
 # ---- on the store thread ----

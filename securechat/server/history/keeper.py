@@ -22,7 +22,6 @@ from securechat.server.history.entries import (
     Item,
     RoomEnded,
     collect,
-    item_bytes,
     make_entry,
 )
 from securechat.server.store_thread import Outcome, StoreThread
@@ -32,15 +31,15 @@ if TYPE_CHECKING:
     from securechat.server.context import Context
     from securechat.server.session import Session
 
-__all__ = ["WAITING_BYTES", "HistoryKeeper"]
+__all__ = ["WAITING_ITEMS", "HistoryKeeper"]
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-WAITING_BYTES: Final = 33_554_432
-"""How much may wait for the store, in bytes of memory: two seconds of a stalling disk at 10,000
-messages a second. Written at once it takes the store about a second."""
+WAITING_ITEMS: Final = 16_384
+"""How much may wait for the store: a second or two of a stalling disk at 10,000 messages a second.
+About 1 KB each, ten times that where tags and lines are as long as they may be."""
 
 _RETRY_S: Final = 0.1
 """When the store is asked again after it was too busy to be asked, in seconds."""
@@ -59,15 +58,12 @@ class HistoryKeeper:
     :param enabled: without it nothing is kept, and nobody waits for anything.
     """
 
-    def __init__(
-        self, store: StoreThread, *, enabled: bool, limit_bytes: int = WAITING_BYTES
-    ) -> None:
+    def __init__(self, store: StoreThread, *, enabled: bool, limit: int = WAITING_ITEMS) -> None:
         self.enabled = enabled
         self._store = store
-        self._limit_bytes = limit_bytes
-        self._lock = make_lock("history", tier=1)  # guards the next five
+        self._limit = limit
+        self._lock = make_lock("history", tier=1)  # guards the next four
         self._items: list[Item] = []
-        self._bytes = 0
         self._count = 0  # items that ever came; the number of an item is its *ticket*
         self._waiting: dict[Session, None] = {}  # whom to tell when these items are kept
         self._submitted = False
@@ -78,7 +74,7 @@ class HistoryKeeper:
     @property
     def full(self) -> bool:
         """Whether so much waits for the store that nothing more is taken."""
-        return self._bytes >= self._limit_bytes
+        return len(self._items) >= self._limit
 
     def keep(self, found: Sequence[Effect], context: Context) -> None:
         """Take what must last of ``found``. What is too much is dropped: see ``full``."""
@@ -86,15 +82,13 @@ class HistoryKeeper:
             return
         for effect in found:
             items = collect(effect)
-            if not items or self.full:
+            if not items or len(self._items) >= self._limit:
                 continue
             waits = type(effect) in MESSAGE_EFFECTS and context.acknowledges
             with self._lock:
                 first = self._count + 1
                 self._items += items
                 self._count += len(items)
-                for item in items:
-                    self._bytes += item_bytes(item)
                 if waits:
                     self._waiting[context.session] = None
                 submit = not self._submitted
@@ -139,7 +133,6 @@ class HistoryKeeper:
         with self._lock:
             group = _Group(self._items, self._waiting)
             self._items, self._waiting = [], {}
-            self._bytes = 0
             self._submitted = False
         return group
 

@@ -13,6 +13,7 @@ from securechat.server.rules import (
     monitors,
     operators,
     presence,
+    read_markers,
     settings,
     user_modes,
     users,
@@ -31,5 +32,6 @@ RULES: Final[Mapping[type[Event], Rule]] = {
     **monitors.RULES,
     **presence.RULES,
     **settings.RULES,
+    **read_markers.RULES,
 }
 """The rule of every event."""

@@ -223,7 +223,7 @@ def test_a_full_store_refuses(relay: RunningRelay) -> None:
     ann, bob = together(relay, ("ann", *ECHO), ("bob",))
     keeper = relay.relay.services.history
     with stuck_store(relay) as store:
-        keeper._limit_bytes = 1_500
+        keeper._limit = 2
         ann.send("PRIVMSG #a :1", "PRIVMSG #a :2", "PRIVMSG #a :3")
         assert [short(bob.read()) for _ in range(2)] == [":ann PRIVMSG #a 1", ":ann PRIVMSG #a 2"]
         text = "Messages cannot be kept in the history at the moment; try again"
