@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from securechat.irc import capabilities as caps
 from securechat.irc import numerics
-from securechat.irc.message import Message
+from securechat.irc.message import BODY_BYTES, Message
 from securechat.irc.sasl import EXTERNAL, PLAIN, SCRAM_SHA_256, SCRAM_SHA_256_PLUS
 from securechat.irc.text import cut_text
 from securechat.server.commands.registration import complete_registration
@@ -38,9 +38,10 @@ def cap(context: Context, message: Message) -> None:
             session.cap_version = max(session.cap_version, min(version, _VALUES_VERSION))
             if session.cap_version >= _VALUES_VERSION:
                 _change(context, session.caps | caps.CAP_NOTIFY)
-            _send_list(context, "LS", _offer(context, version))
+            _send_list(context, "LS", _offer(context, version), version)
         case "LIST":
-            _send_list(context, "LIST", caps.capability_names(session.caps))
+            names = caps.capability_names(session.caps)
+            _send_list(context, "LIST", names, session.cap_version)
         case "REQ":
             _pause_registration(context)
             _request(context, argument)
@@ -54,10 +55,6 @@ def cap(context: Context, message: Message) -> None:
 
 _OF_HISTORY = frozenset({"draft/chathistory", "draft/event-playback"})
 """What is there only if messages are kept."""
-
-_ECHO_BYTES = 360
-"""Longest request that is granted, in bytes: "Clients SHOULD ensure that their list of requested
-capabilities is not too long to be replied to with a single ACK or NAK message"."""
 
 
 def sasl_mechanisms(context: Context) -> list[str]:
@@ -121,8 +118,11 @@ def _request(context: Context, argument: str) -> None:
     """Accept all of the request, or nothing."""
     session = context.session
     wanted = session.caps
-    if len(argument.encode()) > _ECHO_BYTES:
-        context.send("CAP", context.nick, "NAK", cut_text(argument, _ECHO_BYTES))
+    # "Clients SHOULD ensure that their list of requested capabilities is not too long to be replied
+    # to with a single ACK or NAK message."
+    limit = BODY_BYTES - len(f":{context.services.name} CAP {context.nick} ACK :".encode())
+    if len(argument.encode()) > limit:
+        context.send("CAP", context.nick, "NAK", cut_text(argument, limit))
         return
     for item in argument.split():
         name = item.removeprefix("-")
@@ -147,10 +147,14 @@ def _change(context: Context, wanted: int) -> None:
         context.services.delivery.forget(context.user)
 
 
-def _send_list(context: Context, subcommand: str, words: list[str]) -> None:
-    lines = list(words_lines(words, 0)) or [""]
-    several = context.session.cap_version >= _VALUES_VERSION
-    for line in lines[:-1]:
-        more = ("*",) if several else ()
-        context.send("CAP", context.nick, subcommand, *more, line)
-    context.send("CAP", context.nick, subcommand, lines[-1])
+def _send_list(context: Context, subcommand: str, words: list[str], version: int) -> None:
+    """Send a list: in several lines to clients that understand it, else what fits in one."""
+    if version < _VALUES_VERSION:
+        # A client that knows no version 302 knows no drafts, so these are what may be left out.
+        line = next(words_lines(sorted(words, key=lambda word: "/" in word), 0), "")
+        context.send("CAP", context.nick, subcommand, line)
+        return
+    *most, last = list(words_lines(words, 0)) or [""]
+    for line in most:
+        context.send("CAP", context.nick, subcommand, "*", line)
+    context.send("CAP", context.nick, subcommand, last)

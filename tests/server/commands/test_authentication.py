@@ -264,7 +264,9 @@ def test_unknown_mechanism(with_ann: RunningRelay) -> None:
 
 def test_twice(with_ann: RunningRelay) -> None:
     """ "If the client attempts to issue the AUTHENTICATE command after already authenticating
-    successfully, the server MUST reject it with a 907 numeric." """
+    successfully, the server MUST reject it with a 907 numeric." In 3.2: "ERR_SASLALREADY is
+    appropriate if changing accounts is not supported": a nick, its rooms and devices are one
+    account's here, so another account means another connection."""
     client = sasl(with_ann)
     client.authenticate_plain("ann")
     already = "You have already authenticated using SASL"
