@@ -21,6 +21,7 @@ from typing import Any, Final, TypeVar
 from securechat.errors import ConfigError
 from securechat.net.listener import format_address, parse_address
 from securechat.net.tls import TlsVersion
+from securechat.server.state import AlwaysOn
 from securechat.store.passwords import Argon2Parameters, needs_upgrade
 
 __all__ = [
@@ -323,6 +324,18 @@ class AccountsConfig:
     required: bool = _setting(
         False, _flag, "Whether one must be logged in to chat at all; false lets guests in."
     )
+    always_on: AlwaysOn = _setting(
+        "opt-in",
+        _choice("off", "opt-in", "opt-out"),
+        "Who stays in the chat, shown as away, while no device of theirs is connected: nobody "
+        '("off"), whoever asks for it by SET always-on on ("opt-in"), all accounts but those that '
+        'SET always-on off ("opt-out"). Being seen when one has left is a choice of one\'s own.',
+    )
+    always_on_days: int = _setting(
+        90,
+        _number(0, 36_500),
+        "Days after which somebody who is always on, and has not come back, is gone; 0 for never.",
+    )
     argon2_memory_kib: int = _setting(
         19_456,
         _number(8_192, 4_194_304),
@@ -342,6 +355,10 @@ class AccountsConfig:
         "Failed logins in a minute from each address, and five times as many to each account; "
         "0 for no limit.",
     )
+
+    def oldest_presence_ms(self, now_ms: int) -> int:
+        """Return since when somebody may be without a device, to be there still at ``now_ms``."""
+        return now_ms - self.always_on_days * 86_400_000 if self.always_on_days else 0
 
     @property
     def argon2(self) -> Argon2Parameters:

@@ -23,6 +23,7 @@ __all__ = [
     "CreateAccount",
     "Detach",
     "Event",
+    "Expire",
     "GrantOperator",
     "Invite",
     "Join",
@@ -32,6 +33,7 @@ __all__ = [
     "MarkRead",
     "MessageKind",
     "Part",
+    "Restore",
     "SendMessage",
     "SessionId",
     "SetAway",
@@ -88,6 +90,25 @@ class Detach(Event):
     """A session has ended. The user goes with the last one."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restore(Event):
+    """After a restart: the user of an account that is always on is there, with no device."""
+
+    account: str
+    username: str
+    realname: str
+    cloak: str
+    gone_ms: int
+    """When the last device left; 0 if one was there at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expire(Event):
+    """Users whose last device left before ``before_ms`` are there no more."""
+
+    before_ms: int
 
 
 @dataclass(frozen=True, slots=True)

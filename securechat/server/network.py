@@ -18,7 +18,7 @@ from securechat.server.effects import Effect
 from securechat.server.events import Event, SessionId
 from securechat.server.refusals import Refusal
 from securechat.server.rules.table import RULES
-from securechat.server.state import Channel, User, UserId, WhowasEntry
+from securechat.server.state import AlwaysOn, Channel, User, UserId, WhowasEntry
 
 __all__ = ["Network", "NetworkLimits"]
 
@@ -31,6 +31,7 @@ class NetworkLimits:
     list_entries: int
     monitored_nicks: int
     whowas_entries: int
+    always_on: AlwaysOn = "opt-in"
 
 
 class Network:
@@ -49,6 +50,8 @@ class Network:
         """Session → folded nick → nick as it was given; no empty ones."""
         self.watchers: dict[str, dict[SessionId, None]] = {}
         """The same the other way: folded nick → sessions, in the order in which they asked."""
+        self.gone: dict[UserId, User] = {}
+        """Those whom no session is attached to, in the order in which they were left."""
         self.settings: dict[str, dict[str, str]] = {}
         """Folded account → key → value; no empty ones."""
         self.read_markers: dict[str, dict[str, int]] = {}
@@ -119,6 +122,7 @@ class Network:
                     "connected_ms": user.connected_ms,
                     "active_ms": user.active_ms,
                     "away": [user.away, *user.away_texts.items()],
+                    "gone_ms": user.gone_ms,
                     "modes": sorted(user.modes),
                     "accepted": list(user.accepted),
                     "sessions": list(user.sessions),

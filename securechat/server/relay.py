@@ -27,6 +27,7 @@ from securechat.server.commands import COMMANDS
 from securechat.server.config import Config
 from securechat.server.delivery.delivery import Delivery
 from securechat.server.event_log import EventLog
+from securechat.server.events import Stamp
 from securechat.server.hash_workers import HashWorkers
 from securechat.server.history.keeper import HistoryKeeper
 from securechat.server.history.read_markers import ReadMarkerKeeper
@@ -143,12 +144,14 @@ class Relay:
             channels_per_user=config.limits.channels_per_user,
             list_entries=config.limits.list_entries,
             monitored_nicks=config.limits.monitored_nicks,
+            always_on=config.accounts.always_on,
             whowas_entries=config.limits.whowas_entries,
         )
         network = Network(limits)
         network.accounts.update((fold(name), name) for name in authenticator.account_names())
         settings = SettingsKeeper(self._store)
-        network.settings.update(settings.load())
+        now_ms = int(wall_clock() * 1000)
+        settings.load(network, Stamp(0, now_ms, ""), config.accounts.oldest_presence_ms(now_ms))
         markers = ReadMarkerKeeper(self._store)
         network.read_markers.update(markers.load())
         registry = SessionRegistry()

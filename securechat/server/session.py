@@ -99,6 +99,7 @@ class Session:
         "sasl",
         "secure",
         "server_name",
+        "since_ms",
         "tls",
     )
 
@@ -117,6 +118,7 @@ class Session:
         self.connection = connection
         self.host = cloak(services.cloak_secret, seat.address)
         self.id = services.registry.new_id()
+        self.since_ms = services.now_ms()
         self.registration = Registration()
         self.caps = 0
         self.cap_version = 301

@@ -1,15 +1,20 @@
-"""Keeps what accounts have set over a restart."""
+"""Keeps over a restart what is set for accounts, and who is always on."""
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from functools import partial
 from sqlite3 import Connection
+from typing import Any
 
 from securechat.errors import StoreBusy
 from securechat.server.context import Context
 from securechat.server.effects import Effect, SettingChanged
+from securechat.server.events import Expire, Restore, Stamp
+from securechat.server.network import Network
+from securechat.server.rules.presence import PRESENCE
 from securechat.server.store_thread import Outcome, StoreThread
 from securechat.store.settings import AccountSettings
 
@@ -24,18 +29,44 @@ class SettingsKeeper:
     def __init__(self, store: StoreThread) -> None:
         self._store = store
 
-    def load(self) -> dict[str, dict[str, str]]:
-        """Return the settings of all accounts. Blocks: for start-up."""
-        return self._store.call(lambda connection: AccountSettings(connection).load())
+    def load(self, network: Network, stamp: Stamp, oldest_ms: int) -> None:
+        """Give ``network``, which knows its accounts, their settings and those who are always on.
+
+        Whose last device left before ``oldest_ms`` is not put back. Blocks: for start-up.
+        """
+        settings = self._store.call(lambda connection: AccountSettings(connection).load())
+        for account, values in settings.items():
+            network.settings[account] = values
+        for account in settings:
+            fields = _presence(network.setting(account, PRESENCE))
+            if fields is not None:
+                name = network.accounts.get(account, account)
+                self._keep(network.apply(Restore(stamp, name, **fields)))
+        self._keep(network.apply(Expire(stamp, oldest_ms)))
 
     def keep(self, found: Sequence[Effect], context: Context) -> None:
         """Have the settings among ``found`` kept. Does not block."""
+        try:
+            self._keep(found)
+        except StoreBusy as error:
+            context.note(f"a setting is not kept: {error}")
+
+    def _keep(self, found: Sequence[Effect]) -> None:
         for effect in found:
             if isinstance(effect, SettingChanged):
-                try:
-                    self._store.submit(partial(_save, effect), _saved)
-                except StoreBusy as error:
-                    context.note(f"a setting of {effect.account} is not kept: {error}")
+                self._store.submit(partial(_save, effect), _saved)
+
+
+def _presence(value: str) -> dict[str, Any] | None:
+    """Return the fields of ``Restore``, ``None`` if ``value`` does not hold them."""
+    try:
+        fields = json.loads(value)
+    except ValueError:
+        return None
+    kinds = {"username": str, "realname": str, "cloak": str, "gone_ms": int}
+    if not isinstance(fields, dict) or {key: type(fields[key]) for key in fields} != kinds:
+        return None
+    return fields
 
 
 def _save(effect: SettingChanged, connection: Connection) -> None:

@@ -6,17 +6,31 @@ Only ``Network`` changes them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from securechat.irc import capabilities as caps
 from securechat.irc.extbans import covers, is_mute
 from securechat.irc.modes import CHANNEL_MODES, prefixes
 from securechat.server.events import SessionId
 
-__all__ = ["Author", "Channel", "ListEntry", "Membership", "User", "UserId", "WhowasEntry"]
+__all__ = [
+    "AlwaysOn",
+    "Author",
+    "Channel",
+    "ListEntry",
+    "Membership",
+    "User",
+    "UserId",
+    "WhowasEntry",
+]
+
+AlwaysOn = Literal["off", "opt-in", "opt-out"]
+"""Which accounts stay while no device is attached: none, those that wish it, all but those that do
+not."""
 
 UserId = int
-"""A user for as long as they are connected, whatever their nick: the id of their first session."""
+"""A user for as long as they are there, whatever their nick: the id of their first session, or a
+negative number after a restart."""
 
 
 class Author(NamedTuple):
@@ -42,7 +56,7 @@ class Author(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class User:
-    """A nick on the network, attached by one session or more."""
+    """A nick on the network, attached by any number of sessions; by none if it is always on."""
 
     id: UserId
     nick: str
@@ -59,6 +73,8 @@ class User:
     """What is told to others; empty while one of the sessions is there."""
     away_texts: dict[SessionId, str] = field(default_factory=dict)
     """Of the sessions that are away, in the order in which they left."""
+    gone_ms: int = 0
+    """When the last session left; 0 while one is there."""
     modes: set[str] = field(default_factory=set)
     accepted: dict[UserId, None] = field(default_factory=dict)
     """Who may write to them without being logged in, although they have +R; the oldest first."""

@@ -18,6 +18,7 @@ from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
 from securechat.server.network import Network, NetworkLimits
 from securechat.server.refusals import Refusal
+from securechat.server.rules.presence import ALWAYS_ON, stays
 from securechat.server.state import Channel, User
 from tests.server.network_transcripts import show_effect, show_refusal
 
@@ -97,6 +98,14 @@ KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     lambda s, b, c: events.ChangeHost(Stamp(s, 0, ""), _pick(NICKS, b), _pick(("", "v"), c)),
     lambda s, b, c: events.ChangeSetting(Stamp(s, 0, ""), _pick(ACCOUNTS, b), "k", _pick(WORDS, c)),
     lambda s, b, c: events.MarkRead(Stamp(s, 0, ""), _pick(NICKS, b), c),
+    *[
+        lambda s, b, c: events.ChangeSetting(
+            Stamp(s, 0, ""), _pick(ACCOUNTS, b), ALWAYS_ON, _pick(("", "on", "on", "off"), c)
+        )
+    ]
+    * 2,
+    lambda s, b, c: events.Restore(Stamp(s, 0, ""), _pick(ACCOUNTS, b), "~u", "Real", "h3.ip", c),
+    lambda s, b, c: events.Expire(Stamp(s, 0, ""), b),
     _user_modes,
     lambda s, b, c: events.CreateAccount(Stamp(s, 0, ""), _pick(ACCOUNTS, c), "guest"),
     lambda s, b, c: events.LogIn(Stamp(s, 0, ""), _pick(ACCOUNTS, c)),
@@ -162,7 +171,8 @@ def check_users(network: Network) -> None:
         assert user.author.source == f"{user.nick}!{user.username}@{user.host}"
         assert user.author.account == user.account
         assert user.modes <= set(USER_MODES.flag)
-        assert user.sessions, "a user without a session"
+        assert bool(user.sessions) == (user_id not in network.gone) == (user.gone_ms == 0)
+        assert user.sessions or stays(network, user), "a user without a session"
         assert len(set(user.sessions)) == len(user.sessions)
         assert set(user.away_texts) <= set(user.sessions)
         assert bool(user.away) == (len(user.away_texts) == len(user.sessions))
@@ -283,6 +293,7 @@ def test_effects_tell_those_who_share_a_channel_and_name_what_exists(storm: list
         if isinstance(fitted, events.Kill):  # it is the other who leaves
             user = network.find_user(fitted.nick)
         sharing = _sharing(user, network) if user is not None else set()
+        shared = {key: _sharing(user, network) for key, user in network.gone.items()}
         outcome = world.apply(fitted)
         if isinstance(outcome, Refusal):
             continue
@@ -294,7 +305,7 @@ def test_effects_tell_those_who_share_a_channel_and_name_what_exists(storm: list
                 assert told == _sharing(effect.user, network)
             elif isinstance(effect, effects.WallopsSent):
                 assert told == {key for key, other in network.users.items() if "w" in other.modes}
-            else:
+            elif not isinstance(effect, effects.Quit):
                 assert told in (set(), sharing)
             if isinstance(effect, effects.Joined):
                 assert effect.user.id in effect.channel.members
@@ -302,7 +313,8 @@ def test_effects_tell_those_who_share_a_channel_and_name_what_exists(storm: list
                 assert effect.user.id not in effect.channel.members
             elif isinstance(effect, effects.Quit):
                 assert effect.user.id not in network.users
-                assert told == sharing
+                # When several are gone for too long, the first to leave are told no more.
+                assert told == shared.get(effect.user.id, sharing) & {*network.users, *told}
                 assert all(effect.user.id not in c.members for c in effect.channels)
 
 

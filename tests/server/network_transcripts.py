@@ -20,6 +20,7 @@ from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
 from securechat.server.network import Network, NetworkLimits
 from securechat.server.refusals import Refusal
+from securechat.server.rules.presence import PRESENCE
 from securechat.server.state import Author, Channel, User
 
 START_MS = 1_700_000_000_000
@@ -67,6 +68,8 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "host": lambda s, w: events.ChangeHost(s, w[0], w[1] if w[1:] else ""),
     "read": lambda s, w: events.MarkRead(s, w[0], START_MS + int(w[1])),
     "set": lambda s, w: events.ChangeSetting(s, w[0], w[1], " ".join(w[2:])),
+    "restore": lambda s, w: events.Restore(s, w[0], "~u", "Real", "h0.ip", int(w[1])),
+    "expire": lambda s, w: events.Expire(s, int(w[0])),
     "realname": lambda s, w: events.SetRealname(s, " ".join(w)),
     "away": lambda s, w: events.SetAway(s, " ".join(w)),
     "watch": lambda s, w: events.Watch(s, tuple(w)),
@@ -130,7 +133,7 @@ def show_effect(effect: Effect) -> str:
         case effects.HostChanged(user=user, author=author):
             return f"host {author.source} {user.host} | {_told(effect)}"
         case effects.SettingChanged(account=account, key=key, value=value):
-            return f"setting {account} {key}: {value}"
+            return f"setting {account} {key}: {'…' if key == PRESENCE and value else value}"
         case effects.MarkedRead(users=users, target=target, read_ms=read_ms):
             return f"read {target} {read_ms - START_MS} | to {_nicks(users)}"
         case effects.AwayChanged(user=user):

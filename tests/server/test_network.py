@@ -329,6 +329,119 @@ TRANSCRIPTS = {
         << setting alice colour:
         >> 1 set alice colour
     """,
+    "who is always on stays in the rooms when the last device leaves": """
+        >> 1 account alice
+        >> 1 attach alice as alice
+        >> 2 attach bob
+        >> 2 watch alice
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 1 set alice always-on on
+        << setting alice always-on: on
+        << setting alice presence: …
+        >> 1 oper
+        << umode alice: +o
+        >> 1 detach bye
+        << sessions alice:
+        << away alice: Not here at the moment | to bob | watched by 2
+        << setting alice presence: …
+        >> 2 privmsg alice are you there
+        << privmsg alice by bob: are you there
+        >> 3 attach alice as alice
+        << sessions alice: 3
+        << away alice:  | to bob | watched by 2
+        << setting alice presence: …
+        >> 3 umode -o
+        >> 3 topic #den hello
+        << topic #den by alice: hello
+        >> 4 attach alice as alice
+        << sessions alice: 3 4
+        >> 3 set alice always-on off
+        << setting alice always-on: off
+        << setting alice presence:
+        >> 3 detach bye
+        << sessions alice: 4
+        >> 4 detach bye
+        << quit alice: bye | to bob | from #den
+        << offline alice | watched by 2
+    """,
+    "only the nick of the account stays": """
+        >> 1 account alice
+        >> 1 attach alice_ as alice
+        >> 1 set alice always-on on
+        << setting alice always-on: on
+        >> 1 nick alice
+        << nick alice_ alice | to nobody
+        << setting alice presence: …
+        >> 1 nick alison
+        << nick alice alison | to nobody
+        << setting alice presence:
+        >> 1 detach bye
+        << quit alison: bye | to nobody | from nowhere
+    """,
+    "a guest who logs in under the nick is always on from then": """
+        >> 1 set alice always-on on
+        << setting alice always-on: on
+        >> 1 attach alice
+        >> 1 login alice
+        << account alice: alice | to nobody
+        << setting alice presence: …
+    """,
+    "somebody without a device can be kicked, and the wish be withdrawn": """
+        >> 1 account alice
+        >> 1 attach alice as alice
+        >> 1 set alice always-on on
+        << setting alice always-on: on
+        << setting alice presence: …
+        >> 2 attach bob
+        >> 2 join #den
+        << joined #den bob
+        >> 1 join #den
+        << joined #den alice
+        >> 1 detach bye
+        << sessions alice:
+        << away alice: Not here at the moment | to bob
+        << setting alice presence: …
+        >> 2 kick #den alice out
+        << kicked #den alice by bob: out
+        >> 2 set alice always-on
+        << setting alice always-on:
+        << quit alice: No longer always on | to nobody | from nowhere
+        << setting alice presence:
+    """,
+    "after a restart they are there again, until it has been too long": f"""
+        >> 0 account Alice
+        >> 0 account Bob
+        >> 0 account Carol
+        >> 0 set alice always-on on
+        << setting alice always-on: on
+        >> 0 set bob always-on on
+        << setting bob always-on: on
+        >> 1 attach dave
+        >> 1 watch alice
+        >> 0 restore Alice {START_MS - STEP_MS}
+        << online Alice | watched by 1
+        << away Alice: Not here at the moment | to nobody | watched by 1
+        << setting alice presence: …
+        >> 0 restore Bob 0
+        << away Bob: Not here at the moment | to nobody
+        << setting bob presence: …
+        >> 0 restore Bob 0
+        >> 0 restore Carol 0
+        >> 2 attach alice as Carol
+        !! ERR_NICKNAMEINUSE alice: {NickReserved("").text}
+        >> 0 expire {START_MS}
+        << quit Alice: Gone for too long | to nobody | from nowhere
+        << offline Alice | watched by 1
+        << setting alice presence:
+        >> 3 attach bob as Bob
+        << sessions Bob: 3
+        << away Bob:  | to nobody
+        << setting bob presence: …
+        >> 0 expire {START_MS + 100 * STEP_MS}
+    """,
     "a registered nick is for its account alone": f"""
         >> 1 account Alice
         >> 2 attach alice
@@ -1116,6 +1229,8 @@ CHANGES = [
     "1 nick alison",
     "1 realname A",
     "1 host bob other.host",
+    "0 restore erin 0",
+    f"0 expire {START_MS + 50 * STEP_MS}",
     "1 set alice key value",
     "1 read #den 5",
     "1 away out",
@@ -1152,6 +1267,13 @@ def test_a_snapshot_tells_every_change(change: str) -> None:
         >> 4 attach root
         >> 4 oper
         << umode root: +o
+        >> 0 set frank always-on on
+        << setting frank always-on: on
+        >> 0 set erin always-on on
+        << setting erin always-on: on
+        >> 0 restore frank 0
+        << away frank: Not here at the moment | to nobody
+        << setting frank presence: …
         >> 1 join #den
         << joined #den alice
         >> 2 join #den

@@ -16,7 +16,7 @@ from securechat.server.commands.server_queries import lusers, motd, send_isuppor
 from securechat.server.context import Context
 from securechat.server.delivery.channels import show_joined
 from securechat.server.dispatch import command
-from securechat.server.events import Attach, ChangeNick
+from securechat.server.events import Attach, ChangeNick, Expire
 from securechat.server.refusals import NickReserved, Refusal
 
 __all__ = ["complete_registration", "is_admitted"]
@@ -175,5 +175,15 @@ def _welcome(context: Context) -> None:
         context.reply(numerics.RPL_UMODEIS, "+" + "".join(sorted(user.modes)))
     for channel in user.channels.values():  # an account's further device is where the others are
         show_joined(channel, user, context)
+    _expire(context)
     account = f" account {session.account}" if session.account else " as a guest"
     context.note(f"registered {user.nick}{account}")
+
+
+def _expire(context: Context) -> None:
+    """Have those leave who are always on and have not come back for too long."""
+    services = context.services
+    oldest_ms = services.config.accounts.oldest_presence_ms(services.now_ms())
+    longest_gone = next(iter(services.network.gone.values()), None)
+    if longest_gone is not None and longest_gone.gone_ms < oldest_ms:
+        context.propose(Expire(context.stamp(), oldest_ms))

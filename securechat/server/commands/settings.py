@@ -19,6 +19,7 @@ from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
 from securechat.server.events import ChangeSetting
 from securechat.server.refusals import Fail
+from securechat.server.rules.presence import ALWAYS_ON
 from securechat.server.store_thread import Outcome
 from securechat.store.certificates import AccountCertificates
 
@@ -64,6 +65,11 @@ SETTINGS: Final = {
             ("off", "on"),
             "whether a password opens your account only with one of your certificates (CERT)",
             check=_has_factor,
+        ),
+        Setting(
+            ALWAYS_ON,
+            ("default", "on", "off"),
+            "whether you stay in the chat, shown as away, while no device of yours is connected",
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""What accounts have set, and hosts that operators give.
+"""What is set for accounts, and hosts that operators give.
 
 https://ircv3.net/specs/extensions/chghost
 """
@@ -19,15 +19,10 @@ from securechat.server.state import User
 if TYPE_CHECKING:
     from securechat.server.network import Network
 
-__all__ = ["HOST", "RULES", "show_host"]
+__all__ = ["HOST", "RULES", "change_value", "show_host"]
 
 HOST: Final = "host"
 """The setting that holds what an operator has given an account for a host."""
-
-
-def change_setting(network: Network, event: events.ChangeSetting) -> list[Effect]:
-    """Set something for an account."""
-    return _change(network, event.stamp, network.fold(event.account), event.key, event.value)
 
 
 def change_host(network: Network, event: events.ChangeHost) -> list[Effect]:
@@ -37,7 +32,7 @@ def change_host(network: Network, event: events.ChangeHost) -> list[Effect]:
         raise Refusal(numerics.ERR_NOSUCHNICK, event.nick)
     found: list[Effect] = []
     if user.account is not None:
-        found = _change(network, event.stamp, network.fold(user.account), HOST, event.host)
+        found = change_value(network, event.stamp, user.account, HOST, event.host)
     return found + show_host(network, event.stamp, user, event.host or user.cloak)
 
 
@@ -51,7 +46,11 @@ def show_host(network: Network, stamp: Stamp, user: User, host: str) -> list[Eff
     return [effects.HostChanged(stamp, user, author, audience, watchers)]
 
 
-def _change(network: Network, stamp: Stamp, account: str, key: str, value: str) -> list[Effect]:
+def change_value(
+    network: Network, stamp: Stamp, account: str, key: str, value: str
+) -> list[Effect]:
+    """Set something for an account, or take it away with an empty value."""
+    account = network.fold(account)
     values = network.settings.get(account, {})
     if values.get(key, "") == value:
         return []
@@ -64,8 +63,5 @@ def _change(network: Network, stamp: Stamp, account: str, key: str, value: str) 
     return [effects.SettingChanged(stamp, account, key, value)]
 
 
-RULES: Final[Mapping[type[Event], Rule]] = {
-    events.ChangeSetting: change_setting,
-    events.ChangeHost: change_host,
-}
+RULES: Final[Mapping[type[Event], Rule]] = {events.ChangeHost: change_host}
 """The rule of each event."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from securechat.server.events import Event
 from securechat.server.rules import (
+    always_on,
     channels,
     messages,
     modes,
@@ -23,6 +24,7 @@ from securechat.server.rules.rule import Rule
 __all__ = ["RULES"]
 
 RULES: Final[Mapping[type[Event], Rule]] = {
+    **always_on.RULES,
     **users.RULES,
     **user_modes.RULES,
     **operators.RULES,

@@ -20,7 +20,7 @@ from securechat.server.state import User
 if TYPE_CHECKING:
     from securechat.server.network import Network
 
-__all__ = ["ACCEPTED_MOST", "RULES", "accept", "check_may_write"]
+__all__ = ["ACCEPTED_MOST", "RULES", "accept", "check_may_write", "set_user_mode"]
 
 ACCEPTED_MOST: Final = 256
 """Most people whom a user accepts; the oldest goes. More have hardly a talk going on."""
@@ -35,7 +35,7 @@ def set_user_modes(network: Network, event: events.SetUserModes) -> list[Effect]
             continue
         if change.letter == "o" and change.adding:
             continue  # only OPER makes an operator
-        _set(network, user, change)
+        set_user_mode(network, user, change)
         done.append(change)
     if not done:
         return []
@@ -48,7 +48,7 @@ def grant_operator(network: Network, event: events.GrantOperator) -> list[Effect
     if "o" in user.modes:
         return []
     changes = (ModeChange(True, "o"),)
-    _set(network, user, *changes)
+    set_user_mode(network, user, *changes)
     return [effects.UserModesChanged(event.stamp, user, user.author, changes)]
 
 
@@ -85,7 +85,8 @@ def check_may_write(user: User, recipient: User) -> None:
         accept(user, recipient)
 
 
-def _set(network: Network, user: User, change: ModeChange) -> None:
+def set_user_mode(network: Network, user: User, change: ModeChange) -> None:
+    """Change a flag of a user who has it otherwise."""
     (user.modes.add if change.adding else user.modes.remove)(change.letter)
     network.mode_counts[change.letter] += 1 if change.adding else -1
     user.refresh_author()

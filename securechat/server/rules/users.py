@@ -6,29 +6,37 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from securechat.irc import numerics
+from securechat.irc.modes import ModeChange
 from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
 from securechat.server.refusals import NickReserved, Refusal
 from securechat.server.rules.monitors import came_online, stop_watching, went_offline
-from securechat.server.rules.presence import say_away
+from securechat.server.rules.presence import (
+    forget_presence,
+    keep_presence,
+    say_away,
+    stays,
+)
 from securechat.server.rules.rule import Rule
 from securechat.server.rules.settings import HOST, show_host
+from securechat.server.rules.user_modes import set_user_mode
 from securechat.server.state import User
 
 if TYPE_CHECKING:
     from securechat.server.network import Network
 
-__all__ = ["RULES", "leave_network"]
+__all__ = ["RULES", "enter_network", "leave_network"]
 
 
 def attach(network: Network, event: events.Attach) -> list[Effect]:
     """A session is on the network: as a new user, or attached to that of its account."""
     _check_reserved(network, event.nick, event.account)
+    stamp = event.stamp
     user = network.find_user(event.nick)
     if user is None:
         user = User(
-            id=event.stamp.session,
+            id=stamp.session,
             nick=event.nick,
             username=event.username,
             realname=event.realname,
@@ -36,33 +44,50 @@ def attach(network: Network, event: events.Attach) -> list[Effect]:
             cloak=event.host,
             address=event.address,
             account=event.account,
-            connected_ms=event.stamp.at_ms,
-            active_ms=event.stamp.at_ms,
+            connected_ms=stamp.at_ms,
+            active_ms=stamp.at_ms,
         )
-        network.users[user.id] = user
-        network.nicks[network.fold(user.nick)] = user
-        network.most_users = max(network.most_users, len(network.users))
+        seen = enter_network(network, stamp, user)
     elif user.account is None or user.account != event.account:
         raise Refusal(numerics.ERR_NICKNAMEINUSE, event.nick)
-    user.sessions.append(event.stamp.session)
-    network.sessions[event.stamp.session] = user
-    seen = came_online(network, event.stamp, user)
+    else:
+        seen = [effects.SessionsChanged(stamp, user)]
+    user.sessions.append(stamp.session)
+    network.sessions[stamp.session] = user
+    seen += say_away(network, stamp, user, event.away)
     if len(user.sessions) > 1:
-        seen = [effects.SessionsChanged(event.stamp, user)]
-    return seen + say_away(network, event.stamp, user, event.away)
+        return seen
+    if network.gone.pop(user.id, None) is not None:
+        user.gone_ms, user.address = 0, event.address
+    return seen + keep_presence(network, stamp, user)
 
 
 def detach(network: Network, event: events.Detach) -> list[Effect]:
-    """A session has ended. The user goes with the last one."""
-    user = network.sessions.pop(event.stamp.session, None)
+    """A session has ended. The user goes with the last one, if they are not always on."""
+    stamp = event.stamp
+    user = network.sessions.pop(stamp.session, None)
     if user is None:
         return []
-    user.sessions.remove(event.stamp.session)
-    stop_watching(network, event.stamp.session)
+    user.sessions.remove(stamp.session)
+    stop_watching(network, stamp.session)
+    if not user.sessions and not stays(network, user):
+        return leave_network(network, stamp, user, event.reason)
+    seen = [effects.SessionsChanged(stamp, user), *say_away(network, stamp, user, "")]
     if user.sessions:
-        changed = effects.SessionsChanged(event.stamp, user)
-        return [changed, *say_away(network, event.stamp, user, "")]
-    return leave_network(network, event.stamp, user, event.reason)
+        return seen
+    user.gone_ms = stamp.at_ms
+    network.gone[user.id] = user
+    if "o" in user.modes:  # whoever attaches next has not shown to be an operator
+        set_user_mode(network, user, ModeChange(False, "o"))
+    return seen + keep_presence(network, stamp, user)
+
+
+def enter_network(network: Network, stamp: Stamp, user: User) -> list[Effect]:
+    """Put a new user on the network."""
+    network.users[user.id] = user
+    network.nicks[network.fold(user.nick)] = user
+    network.most_users = max(network.most_users, len(network.users))
+    return came_online(network, stamp, user)
 
 
 def leave_network(network: Network, stamp: Stamp, user: User, reason: str) -> list[Effect]:
@@ -75,11 +100,13 @@ def leave_network(network: Network, stamp: Stamp, user: User, reason: str) -> li
     for channel in network.channels.values():
         channel.invited.discard(user.id)
     network.mode_counts.subtract(user.modes)
+    network.gone.pop(user.id, None)
     del network.users[user.id]
     del network.nicks[network.fold(user.nick)]
     return [
         effects.Quit(stamp, user, user.author, reason, audience, channels),
         *went_offline(network, stamp, user.nick),
+        *forget_presence(network, stamp, user),
     ]
 
 
@@ -99,15 +126,18 @@ def _rename(network: Network, stamp: Stamp, user: User, nick: str) -> list[Effec
     renamed = network.fold(old) != network.fold(nick)
     if renamed:
         network.remember_departed(user, stamp.at_ms)
+    forgotten = forget_presence(network, stamp, user)
     del network.nicks[network.fold(user.nick)]
     user.nick = nick
     network.nicks[network.fold(nick)] = user
     user.refresh_author()
     audience = network.audience(user)
     changed = effects.NickChanged(stamp, user, author, nick, audience)
+    kept = [*forgotten, *keep_presence(network, stamp, user)]
     if not renamed:
-        return [changed]
-    return [changed, *went_offline(network, stamp, old), *came_online(network, stamp, user)]
+        return [changed, *kept]
+    offline, online = went_offline(network, stamp, old), came_online(network, stamp, user)
+    return [changed, *offline, *online, *kept]
 
 
 def set_realname(network: Network, event: events.SetRealname) -> list[Effect]:
@@ -142,6 +172,7 @@ def log_in(network: Network, event: events.LogIn) -> list[Effect]:
     return [
         effects.AccountChanged(event.stamp, user, user.author, audience, watchers),
         *show_host(network, event.stamp, user, network.setting(event.account, HOST) or user.host),
+        *keep_presence(network, event.stamp, user),
     ]
 
 

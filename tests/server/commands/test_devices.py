@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.relay_harness import Client, RunningRelay, commands
+from tests.server.conftest import StartRelay
+from tests.server.relay_harness import Certificates, Client, RunningRelay, commands
 
 EVERYTHING = ("message-tags", "echo-message", "server-time", "away-notify", "setname", "batch")
 
@@ -158,3 +159,53 @@ def test_a_client_that_only_fetches_does_not_bring_somebody_back(relay: RunningR
     assert bob.ask("PRIVMSG ann :hi") == ["301 bob ann asleep"]
     fetcher.ask("AWAY")
     assert bob.seen() == [":ann AWAY"]
+
+
+# ---- DEVICES ----
+
+
+def test_the_devices_of_an_account(relay: RunningRelay) -> None:
+    desk, phone, bob = devices(relay)
+    phone.ask("AWAY :out")
+    first, second = sorted(relay.relay.services.network.find_user("ann").sessions)
+    since = "since 2023-11-14 22:13 UTC, from 127.0.0.1"
+    assert desk.ask("DEVICES") == [
+        f"NOTICE ann :Device {first}: ann, {since}, this one",
+        f"NOTICE ann :Device {second}: ann, {since}, away",
+    ]
+    assert commands(phone.ask("DEVICES")) == ["NOTICE", "NOTICE"]
+    assert bob.ask("CAP REQ standard-replies", "DEVICES")[-1].startswith(
+        "FAIL DEVICES ACCOUNT_REQUIRED "
+    )
+
+
+def test_a_device_is_ended(relay: RunningRelay) -> None:
+    desk, phone, bob = devices(relay, "standard-replies")
+    first, second = sorted(relay.relay.services.network.find_user("ann").sessions)
+    assert desk.ask(f"DEVICES END {second}") == [f"NOTICE ann :Device {second} is disconnected"]
+    assert phone.read_to_end() == ["ERROR :Closing link: Disconnected by another device"]
+    assert bob.seen() == []
+    assert len(desk.ask("DEVICES")) == 1
+    stranger = relay.session("bob").id
+    for number in (second, stranger, 0, "x"):
+        text = "No device of yours has that number"
+        assert desk.ask(f"DEVICES END {number}") == [
+            f"FAIL DEVICES NO_SUCH_DEVICE {number} :{text}"
+        ]
+    assert desk.ask("DEVICES STOP")[0].startswith("FAIL DEVICES INVALID_PARAMS STOP ")
+    desk.send(f"DEVICES END {first}")
+    assert "ERROR :Closing link: Disconnected by another device" in desk.read_to_end()
+
+
+def test_the_certificate_of_a_device(
+    start_relay: StartRelay, relay_certificates: Certificates
+) -> None:
+    relay = start_relay(tls={"client_ca": relay_certificates.ca_file})
+    relay.account("ann").quit()
+    client = relay.connect(certificate=relay.certificates.of_person("ann"))
+    client.request("sasl")
+    client.authenticate_plain("ann")
+    client.register("ann")
+    fingerprint = relay.session("ann").fingerprint
+    assert len(fingerprint) == 64
+    assert f"certificate {fingerprint}, this one" in client.ask("DEVICES")[0]
