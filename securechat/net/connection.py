@@ -92,6 +92,7 @@ class Connection:
         "_queue",
         "_queued_bytes",
         "_send_limit_bytes",
+        "_sent",
         "_socket",
         "_state",
         "_unsent",
@@ -120,6 +121,7 @@ class Connection:
         self._queue: list[bytes] = []
         self._queued_bytes = 0
         self._unsent: bytes | memoryview | None = None
+        self._sent: Callable[[], None] | None = None  # to be called when all is sent
         self._deadline: Timer | None = None
         self._state = _State.OPEN
         self._handler: ConnectionHandler = _NOBODY  # again when the real one knows that it is over
@@ -134,6 +136,20 @@ class Connection:
     def close(self) -> None:
         """Send what is queued, then close. The handler hears ``closed(None)``."""
         self.thread.post(self.finish)
+
+    def when_sent(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` on the thread, once, when all is sent that is queued; one at a time.
+
+        So who has much to send can make it piece by piece, and nothing waits in memory for a
+        client that reads slowly. Never called when the connection closes first.
+        """
+
+        def wait() -> None:
+            if self._state is _State.OPEN:
+                self._sent = callback
+                self.thread.mark_dirty(self)
+
+        self.thread.post(wait)
 
     # ---- owner only ----
 
@@ -207,6 +223,8 @@ class Connection:
             return
         try:
             if self._send_waiting():
+                if self._sent is not None:
+                    self._tell_sent()
                 return
         except BlockingIOError:
             blocked = True
@@ -225,6 +243,8 @@ class Connection:
             return
         if self.writing is not blocked:
             self.thread.watch(self, writing=blocked)
+        if self._sent is not None and not blocked:
+            self._tell_sent()
         if self._state is _State.HALF_CLOSED and not blocked:
             try:
                 self._socket.shutdown(socket.SHUT_WR)
@@ -241,6 +261,7 @@ class Connection:
         """Close at once; what is queued is lost."""
         self.thread.assert_owner()
         self._state = _State.GONE
+        self._sent = None
         self._cancel_deadline()
         self._queue.clear()
         self._queued_bytes = 0
@@ -297,6 +318,11 @@ class Connection:
             if last:
                 self._pipe.send(last)
         self._pipe.close()
+
+    def _tell_sent(self) -> None:
+        callback, self._sent = self._sent, None
+        if callback is not None and self._state is _State.OPEN:
+            self.thread.post(callback)
 
     def _fail(self, error: TlsError) -> None:
         # Nothing more can be encrypted, but the alert shall arrive that says why; see LINGER_S.

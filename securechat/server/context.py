@@ -18,10 +18,24 @@ if TYPE_CHECKING:
     from securechat.server.services import Services
     from securechat.server.session import Session
 
-__all__ = ["LABEL_BYTES", "Context", "as_middle", "end_line", "in_batch"]
+__all__ = [
+    "LABEL_BYTES",
+    "PIECE_LINES",
+    "PIECE_STEPS",
+    "Context",
+    "as_middle",
+    "end_line",
+    "in_batch",
+]
 
 LABEL_BYTES: Final = 64
 """Longest label, in bytes: "The value MUST NOT exceed 64 bytes"."""
+
+PIECE_LINES: Final = 128
+"""Lines of a long answer that are made at a time: up to 64 KiB, and a millisecond or two."""
+
+PIECE_STEPS: Final = 1_024
+"""Steps of it that are taken at a time, with or without a line: others wait for the lock."""
 
 _LABELS: Final = caps.LABELED_RESPONSE | caps.BATCH
 
@@ -34,6 +48,7 @@ class Context:
     """
 
     __slots__ = (
+        "_batch",
         "_first_ticket",
         "_lines",
         "_notes",
@@ -56,6 +71,7 @@ class Context:
         """Of the last that must be stored before the answers are sent; 0 if nothing must."""
         self._first_ticket = 0
         self._lines: list[tuple[str, str]] = []  # tags, rest
+        self._batch = ""  # reference of the batch of a label whose first piece is out
         self._notes: list[str] = []
         self._refusals = 0
 
@@ -178,6 +194,18 @@ class Context:
 
     # ---- for the dispatcher ----
 
+    def work_through(self, steps: Iterator[None]) -> None:
+        """Take the steps of an answer that may be long: some now, more when the client has these.
+
+        Between the pieces others have their turn, and the state may change.
+        """
+        for taken, _ in enumerate(steps, 1):
+            if len(self._lines) >= PIECE_LINES or taken == PIECE_STEPS:
+                self.hold()
+                self.session.answer(self._take_piece(), self)
+                self.session.go_on_when_sent(self, lambda: self.work_through(steps))
+                return
+
     def finish(self) -> list[str]:
         """Send the answers; return the notes for the log."""
         answers = self._take_answers()
@@ -197,8 +225,26 @@ class Context:
         return len(label.encode()) <= LABEL_BYTES
 
     def _take_answers(self) -> bytes:
-        if self._labelled:
+        if self._batch:
+            end = ("", f":{self.services.name} BATCH -{self._batch}")
+            self._lines = [*in_batch(self._batch, self._lines), end]
+        elif self._labelled:
             self._apply_label(format_tags({"label": self.label}))
+        return self._take_lines()
+
+    def _take_piece(self) -> bytes:
+        if self._batch:
+            self._lines = in_batch(self._batch, self._lines)
+        elif self._labelled:
+            tag, self._batch = (
+                format_tags({"label": self.label}),
+                self.session.new_batch_reference(),
+            )
+            start = (tag, f":{self.services.name} BATCH +{self._batch} labeled-response")
+            self._lines = [start, *in_batch(self._batch, self._lines)]
+        return self._take_lines()
+
+    def _take_lines(self) -> bytes:
         lines, self._lines = self._lines, []
         return b"".join(end_line(*line) for line in lines)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -25,7 +25,8 @@ __all__ = ["Command", "build_table", "command", "dispatch", "run"]
 
 _log = logging.getLogger(__name__)
 
-Handler = Callable[[Context, Message], None]
+Handler = Callable[[Context, Message], "Iterator[None] | None"]
+"""Does a command. One whose answer may be long is a generator, and yields after each step of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,4 +179,6 @@ def _handle(services: Services, context: Context, message: Message) -> None:
         raise Refusal(numerics.ERR_NEEDMOREPARAMS, message.command)
     if entry.operator and "o" not in context.user.modes:
         raise Refusal(numerics.ERR_NOPRIVILEGES)
-    entry.handler(context, message)
+    steps = entry.handler(context, message)
+    if steps is not None:
+        context.work_through(steps)

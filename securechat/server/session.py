@@ -271,6 +271,10 @@ class Session:
         run(context, go_on)
         self._handle_lines()
 
+    def go_on_when_sent(self, context: Context, work: Callable[[], None]) -> None:
+        """Do ``work`` for the held command when the client has taken all that was sent to it."""
+        self.connection.when_sent(lambda: self.resume(context, work, anyway=False))
+
     def answer(self, data: bytes, context: Context) -> None:
         """Send the answers to a command, when what they wait for is stored.
 

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import ssl
+import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -659,6 +660,51 @@ class TestSendLimit:
             handler.connection.send(b"eleven bytes")
             assert receive_exactly(client, 12) == b"eleven bytes"
         assert handler.errors == []
+
+
+class TestWhenSent:
+    def test_called_when_the_socket_has_taken_all(
+        self, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        relay = serve(io, send_buffer_bytes=8_192)
+        client = connect(relay.address)
+        connection = relay.next_handler().connection
+        called: list[int] = []
+        data = os.urandom(900_000)
+        connection.send(data)
+        connection.when_sent(lambda: called.append(threading.get_ident()))
+        settle(io)
+        assert called == []
+        assert receive_exactly(client, len(data)) == data
+        connection.send(b"x")
+        assert receive_exactly(client, 1) == b"x"
+        settle(io)
+        assert len(called) == 1
+        assert called != [threading.get_ident()]
+
+    def test_called_at_once_when_nothing_waits(
+        self, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        relay = serve(io)
+        client = connect(relay.address)
+        connection = relay.next_handler().connection
+        connection.when_sent(lambda: connection.send(b"now"))
+        assert receive_exactly(client, 3) == b"now"
+
+    def test_never_called_when_the_connection_ends_first(
+        self, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        relay = serve(io, send_buffer_bytes=8_192)
+        connect(relay.address)
+        handler = relay.next_handler()
+        called: list[str] = []
+        handler.connection.send(os.urandom(900_000))
+        handler.connection.when_sent(lambda: called.append("first"))
+        io.post(lambda: handler.connection.drop(None))
+        handler.connection.when_sent(lambda: called.append("second"))
+        settle(io)
+        settle(io)
+        assert called == []
 
 
 class TestHandlersThatFail:

@@ -5,6 +5,7 @@ https://modern.ircdocs.horse/#channel-operations
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import zip_longest
 
 from securechat.irc import numerics
@@ -84,7 +85,7 @@ def topic(context: Context, message: Message) -> None:
 
 
 @command("NAMES")
-def names(context: Context, message: Message) -> None:
+def names(context: Context, message: Message) -> Iterator[None]:
     """NAMES <channel>{,<channel>}.
 
     See who is in channels.
@@ -100,6 +101,7 @@ def names(context: Context, message: Message) -> None:
             continue
         for numeric, *params in names_replies(channel, context.user, context.session.caps):
             context.reply(numeric, *params)
+            yield
 
 
 @command("KICK", least=2)

@@ -52,11 +52,18 @@ class _Wanted:
                 names.append(word)
             else:
                 masks.append(word)
+        if masks:  # among these a name is one that covers itself
+            names, masks = [], [*names, *masks]
         return cls(tuple(names), tuple(masks), tuple(tests))
+
+    def fits(self, channel: Channel) -> bool:
+        """Whether ``channel``, which may have been named, is wanted."""
+        named = not self.masks or any(matches(mask, channel.name) for mask in self.masks)
+        return named and all(test(channel) for test in self.tests)
 
 
 @command("LIST")
-def list_channels(context: Context, message: Message) -> None:
+def list_channels(context: Context, message: Message) -> Iterator[None]:
     """LIST [<channel or mask>{,<channel or mask>}] [<condition>{,<condition>}].
 
     See the channels, with how many people are there, and their topics. Conditions: >n or <n more or
@@ -66,22 +73,22 @@ def list_channels(context: Context, message: Message) -> None:
     wanted = _Wanted.parse(message.params, context.services.now_ms())
     context.reply(numerics.RPL_LISTSTART, "Channel", "Users  Name")
     for channel in _candidates(context, wanted):
-        if sees_channel(context.user, channel) and all(test(channel) for test in wanted.tests):
+        if sees_channel(context.user, channel) and wanted.fits(channel):
             people = str(len(channel.members))
             context.reply(numerics.RPL_LIST, channel.name, people, channel.topic)
+        yield
     context.reply(numerics.RPL_LISTEND, "End of /LIST")
 
 
 def _candidates(context: Context, wanted: _Wanted) -> Iterator[Channel]:
-    """Yield the channels of the names and masks; all where there are neither."""
+    """Yield the channels that were named, all where none was; those that are still there."""
     network = context.services.network
-    if not wanted.masks and wanted.names:
+    if wanted.names:
         named = (network.find_channel(name) for name in wanted.names)
         yield from dict.fromkeys(channel for channel in named if channel is not None)
         return
-    masks = (*wanted.names, *wanted.masks)
-    for channel in network.channels.values():
-        if not masks or any(matches(mask, channel.name) for mask in masks):
+    for channel in list(network.channels.values()):
+        if network.find_channel(channel.name) is channel:
             yield channel
 
 

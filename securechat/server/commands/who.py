@@ -62,7 +62,7 @@ class _Question:
 
 
 @command("WHO")
-def who(context: Context, message: Message) -> None:
+def who(context: Context, message: Message) -> Iterator[None]:
     """WHO [<channel | nick | mask> [<flags>][%<fields>[,<token>]]].
 
     See people: those of a channel, one, or those whom a mask fits in nick, user name, host, real
@@ -73,32 +73,39 @@ def who(context: Context, message: Message) -> None:
     """
     mask = message.params[0] if message.params else "*"
     question = _Question.parse(message.params[1] if len(message.params) > 1 else "")
-    for channel, member in _found(context, mask, question):
-        if not question.operators_only or "o" in member.user.modes:
-            _reply(context, channel, member, question)
+    for found in _found(context, mask, question):
+        if found is not None:
+            channel, member = found
+            if not question.operators_only or "o" in member.user.modes:
+                _reply(context, channel, member, question)
+        yield
     context.reply(numerics.RPL_ENDOFWHO, as_middle(mask), "End of WHO list")
 
 
 def _found(
     context: Context, mask: str, question: _Question
-) -> Iterator[tuple[Channel | None, Membership]]:
-    """Yield whom ``mask`` names and the asker may see, with the channel to show them in."""
+) -> Iterator[tuple[Channel | None, Membership] | None]:
+    """Yield whom ``mask`` names and the asker may see, with the channel to show them in.
+
+    ``None`` stands for somebody who was looked at in vain.
+    """
     network, asker = context.services.network, context.user
     if is_channel(mask):
         channel = network.find_channel(mask)
         if channel is None or not sees_channel(asker, channel):
             return
-        for member in channel.members.values():
-            if sees_user(asker, member.user):
-                yield channel, member
+        for member in list(channel.members.values()):
+            here = member.user.id in channel.members  # still
+            yield (channel, member) if here and sees_user(asker, member.user) else None
         return
     named = network.find_user(mask) if question.compared in ("", "n") else None
     if named is not None:
         yield _shown_in(asker, named)
         return
-    for user in network.users.values():
-        if sees_user(asker, user) and _fits(context, mask, user, question.compared):
-            yield _shown_in(asker, user)
+    for user in list(network.users.values()):
+        here = user.id in network.users and sees_user(asker, user)
+        fits = here and _fits(context, mask, user, question.compared)
+        yield _shown_in(asker, user) if fits else None
 
 
 def _fits(context: Context, mask: str, user: User, compared: str) -> bool:

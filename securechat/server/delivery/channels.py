@@ -57,10 +57,10 @@ def _greet(delivery: Delivery, channel: Channel, user: User, context: Context) -
     for session in delivery.sessions(user):
         lines = _greeting(channel, user, session.caps, context)
         if session is context.session:
-            for line in lines:
-                context.line(line)
+            for tags, body in lines:
+                context.line(body, tags)
         else:
-            session.connection.send(b"".join(end_line("", line) for line in lines))
+            session.connection.send(b"".join(end_line(*line) for line in lines))
 
 
 def _parted(delivery: Delivery, effect: effects.Parted, context: Context) -> None:
@@ -123,22 +123,25 @@ def show_joined(channel: Channel, user: User, context: Context) -> None:
     mask = context.session.caps
     stamp = context.stamp()._replace(msgid="")  # nothing has happened
     to_origin(Line(stamp, user.author, _join_body(channel, user, mask)), context)
-    for line in _greeting(channel, user, mask, context):
-        context.line(line)
+    for tags, body in _greeting(channel, user, mask, context):
+        context.line(body, tags)
 
 
-def _greeting(channel: Channel, user: User, mask: int, context: Context) -> Iterator[str]:
-    """Yield the lines that follow the JOIN of ``user`` on a session with these capabilities."""
+def _greeting(
+    channel: Channel, user: User, mask: int, context: Context
+) -> Iterator[tuple[str, str]]:
+    """Yield tags and rest of each line after the JOIN of ``user``, for a session's capabilities."""
     services = context.services
     if mask & caps.READ_MARKER:
         # "MUST be sent before the RPL_ENDOFNAMES reply", and there need not be one
         marker = marker_params(services.network, user, channel.name)
-        yield Message("MARKREAD", marker, source=services.name).to_line()
+        yield "", Message("MARKREAD", marker, source=services.name).to_line()
     replies = [*topic_replies(channel)]
     if not mask & caps.NO_IMPLICIT_NAMES:  # https://ircv3.net/specs/extensions/no-implicit-names
         replies += names_replies(channel, user, mask)
+    tags = ";".join(user.author.marks(mask))
     for numeric, *params in replies:
-        yield Message(numeric, (user.nick, *params), source=services.name).to_line()
+        yield tags, Message(numeric, (user.nick, *params), source=services.name).to_line()
 
 
 def _join_body(channel: Channel, user: User, mask: int) -> str:

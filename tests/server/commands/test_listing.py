@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
+from securechat.net.connection import Connection
+from securechat.server.context import PIECE_LINES, PIECE_STEPS
+from securechat.server.state import Channel
 from tests.server.commands.operators import as_operator, with_operator
 from tests.server.commands.test_channels import together
 from tests.server.conftest import StartRelay
-from tests.server.relay_harness import WALL_S, Client, RunningRelay
+from tests.server.relay_harness import WALL_S, Client, RunningRelay, short
 
 
 def listed(client: Client, line: str) -> list[str]:
@@ -120,3 +127,77 @@ def test_secret_channels(start_relay: StartRelay) -> None:
     assert listed(ann, "LIST") == ["#open", "#hidden"]
     as_operator(root)
     assert listed(root, "LIST") == ["#open", "#hidden"]
+
+
+# ---- long answers ----
+
+
+def fill(relay: RunningRelay, channels: int) -> None:
+    """Make so many channels, each with a long topic."""
+    services = relay.relay.services
+    with services.lock:
+        for number in range(channels):
+            channel = Channel(f"uid{number}", f"#room{number}", 1, topic="x" * 300)
+            services.network.channels[channel.name] = channel
+
+
+def test_a_list_of_thousands_of_channels(start_relay: StartRelay) -> None:
+    """SAFELIST: "a client may request a LIST without being disconnected due to the large amount of
+    data", whatever may wait for one client."""
+    relay = start_relay(limits={"sendq_bytes": 65_536})
+    fill(relay, 10_000)
+    ann, bob = relay.join("ann"), relay.join("bob")
+    ann.send("LIST", "PING after")
+    bob.ask("PRIVMSG ann :meanwhile")  # while ann does not read
+    assert bob.ask("ISON ann") == ["303 bob ann"]
+    found = ann.sync()
+    lists = [message.params[1] for message in found if message.command == "322"]
+    assert lists == [f"#room{number}" for number in range(10_000)]
+    assert [m.command for m in found if m.command != "322"] == ["321", "PRIVMSG", "323", "PONG"]
+
+
+def test_a_long_answer_with_a_label(relay: RunningRelay) -> None:
+    """labeled-response: "a batch MUST be used to group them into a single logical response" """
+    fill(relay, 1_000)
+    ann = relay.join("ann", "labeled-response", "batch")
+    start, *found, end = ann.collect("@label=x LIST")
+    assert start.tags == {"label": "x"}
+    reference = start.params[0][1:]
+    assert start.params == (f"+{reference}", "labeled-response")
+    assert [message.tags for message in found] == [{"batch": reference}] * 1_002
+    assert short(end) == f"BATCH -{reference}"
+
+
+def test_a_search_in_vain_lets_others_have_their_turn(relay: RunningRelay) -> None:
+    fill(relay, 3 * PIECE_STEPS)
+    ann = relay.join("ann")
+    assert listed(ann, "LIST nothing") == []
+
+
+def test_channels_that_end_meanwhile_are_not_listed(
+    relay: RunningRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(relay, 2 * PIECE_LINES)
+    channels = relay.relay.services.network.channels
+    when_sent = Connection.when_sent
+
+    def end_one(connection: Connection, callback: Callable[[], None]) -> None:
+        channels.pop("#room200", None)  # between two pieces, under the lock
+        when_sent(connection, callback)
+
+    ann = relay.join("ann")
+    monkeypatch.setattr(Connection, "when_sent", end_one)
+    found = listed(ann, "LIST")
+    assert len(found) == 2 * PIECE_LINES - 1
+    assert "#room200" not in found
+
+
+def test_who_leaves_in_the_middle_of_an_answer(start_relay: StartRelay) -> None:
+    relay = start_relay(limits={"sendq_bytes": 65_536})
+    fill(relay, 10_000)
+    ann, bob = relay.join("ann"), relay.join("bob")
+    ann.send("LIST")
+    ann.expect("322")
+    ann.vanish()
+    while bob.ask("ISON ann") != ["303 bob :"]:
+        pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from securechat.server.state import Membership, User
 from tests.server.commands.operators import as_operator, with_operator
 from tests.server.commands.test_channels import together
 from tests.server.conftest import StartRelay
@@ -195,3 +196,37 @@ def test_the_idle_time(start_relay: StartRelay) -> None:
     ann = relay.join("ann")
     now[0] += 100
     assert ann.ask("WHO ann %l")[0] == "354 ann 100"
+
+
+# ---- long answers ----
+
+
+def test_a_huge_room(start_relay: StartRelay) -> None:
+    """WHO and NAMES of thousands of people come whole, whatever may wait for one client."""
+    relay = start_relay(limits={"sendq_bytes": 65_536})
+    ann, bob = together(relay, "ann", "bob")
+    network = relay.relay.services.network
+    with relay.relay.services.lock:
+        channel = network.channels["#a"]
+        for number in range(1_000_000, 1_005_000):
+            nick = f"u{number}"
+            user = User(
+                id=number,
+                nick=nick,
+                username="~u",
+                realname="x" * 100,
+                host="h",
+                cloak="h",
+                address="::1",
+                account=None,
+                connected_ms=0,
+                active_ms=0,
+            )
+            network.users[number] = network.nicks[nick] = user  # type: ignore[index]
+            channel.members[number] = Membership(user)
+            user.channels["#a"] = channel
+    assert len(whom(ann.ask("WHO #a"))) == 5_002
+    assert len(whom(ann.ask("WHO u*"))) == 5_000
+    assert len(ann.ask("WHO #a %tn,7")) == 5_003
+    names = [line for line in bob.ask("NAMES #a") if line.startswith("353")]
+    assert sum(len(line.split(":", 1)[1].split(" ")) for line in names) == 5_002
