@@ -65,11 +65,10 @@ try:
     from securechat.errors import SecureChatError
     from securechat.net.listener import parse_address
 except ModuleNotFoundError as error:
-    if error.name is None or error.name.partition(".")[0] != "cryptography":
+    package = (error.name or "").partition(".")[0]
+    if package not in ("cryptography", "wsproto", "h11"):
         raise
-    sys.exit(
-        "bench.py: needs the package cryptography (or use .venv/bin/python, which run.py makes)"
-    )
+    sys.exit(f"bench.py: needs the package {package} (or use .venv/bin/python, which run.py makes)")
 
 SCENARIOS = ("fanout", "handshakes", "idle", "history")
 AT_ONCE = 64

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -283,6 +285,39 @@ def test_login(pki: Pki) -> None:
     with serving(pki, script) as server, make(server, pki, password="pencil") as client:
         client.connect(TIMEOUT_S)
         assert client.account == "alice"
+
+
+def test_a_login_is_bound_to_the_certificate(pki: Pki) -> None:
+    """The client takes it from its own TLS connection; the server knows its own."""
+    leaf = pki.ca.issue_cert("localhost", "127.0.0.1")
+    der = ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode())
+    flags: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        peer.expect("CAP", "LS")
+        peer.say(":irc.test CAP * LS :sasl=PLAIN,SCRAM-SHA-256,SCRAM-SHA-256-PLUS")
+        peer.expect("CAP", "REQ")
+        peer.say(":irc.test CAP * ACK :sasl")
+        peer.expect("AUTHENTICATE", "SCRAM-SHA-256-PLUS")
+        scram = ScramServer("servernonce", binding=hashlib.sha256(der).digest(), plus=True)
+        peer.say("AUTHENTICATE +")
+        flags.append(base64.b64decode(peer.expect("AUTHENTICATE").params[0]))
+        scram.begin(flags[0])
+        verifier = ScramVerifier.derive("pencil", salt=b"salt", iterations=4096)
+        peer.say(f"AUTHENTICATE {base64.b64encode(scram.challenge(verifier)).decode()}")
+        scram.finish(base64.b64decode(peer.expect("AUTHENTICATE").params[0]))
+        flags.append(b"finished")
+        peer.say(":irc.test 904 * :SASL authentication failed")
+        peer.until_gone()
+
+    server = ScriptedServer(pki.context(cert=leaf), (script,))
+    try:
+        with pytest.raises(LoginFailed):
+            make(server, pki, password="pencil").connect(TIMEOUT_S)
+    finally:
+        server.close()
+    assert flags[0].startswith(b"p=tls-server-end-point,,")
+    assert flags[1:] == [b"finished"]
 
 
 def test_a_wrong_password(pki: Pki) -> None:

@@ -85,6 +85,88 @@ def adopt_client(
     return made[0]
 
 
+class Shouter:
+    """An encoder: every line in upper case, with its number; says goodbye."""
+
+    def __init__(self) -> None:
+        self.tail = b""
+        self.lines = 0
+
+    def encode(self, data: bytes) -> bytes:
+        *lines, self.tail = (self.tail + data).split(b"\n")
+        found = b""
+        for line in lines:
+            self.lines += 1
+            if line:
+                found += b"%d %s\n" % (self.lines, line.upper())
+        return found
+
+    def finish(self) -> bytes:
+        return b"BYE\n"
+
+
+class Encoded(Recorder):
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        connection.encoder = Shouter()
+
+
+class TestEncoder:
+    def test_what_is_queued_is_encoded_and_the_last_word_comes_last(
+        self, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        relay = serve(io, Encoded)
+        client = connect(relay.address)
+        connection = relay.next_handler().connection
+        connection.send(b"one\ntw")
+        connection.send(b"o\n")
+        connection.close()
+        assert receive_all(client) == b"1 ONE\n2 TWO\nBYE\n"
+
+    def test_others_get_the_same_bytes_as_they_are(
+        self, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        relays = serve(io, Encoded), serve(io)
+        clients = [connect(relay.address) for relay in relays]
+        group = tuple(relay.next_handler().connection for relay in relays)
+        io.send(group, b"hello\n")
+        assert receive_exactly(clients[0], 8) == b"1 HELLO\n"
+        assert receive_exactly(clients[1], 6) == b"hello\n"
+
+    def test_much_of_it_is_cut_anywhere(self, io: IoThread, serve: Serve, connect: Connect) -> None:
+        relay = serve(io, Encoded, send_limit_bytes=PLENTY, send_buffer_bytes=8_192)
+        client = connect(relay.address)
+        connection = relay.next_handler().connection
+        connection.send(b"".join(b"%s\n" % (b"x" * (n % 700 + 1)) for n in range(3_000)))
+        connection.close()
+        *lines, bye, end = receive_all(client).split(b"\n")
+        assert [int(line.split(b" ")[0]) for line in lines] == list(range(1, 3_001))
+        assert [len(line.split(b" ")[1]) for line in lines] == [n % 700 + 1 for n in range(3_000)]
+        assert (bye, end) == (b"BYE", b"")
+
+    def test_nothing_to_encode_is_no_end(
+        self, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        """What the encoder swallows must not keep the connection from closing in time."""
+        relay = serve(io, Encoded)
+        client = connect(relay.address)
+        connection = relay.next_handler().connection
+        connection.send(b"\n\n")
+        connection.send(b"\n")
+        settle(io)
+        connection.send(b"\n")
+        connection.close()
+        assert receive_all(client) == b"BYE\n"
+
+    def test_no_goodbye_without_a_handshake(
+        self, still_io: IoThread, serve: Serve, connect_tcp: ConnectTcp
+    ) -> None:
+        relay = serve(still_io, Encoded)
+        client = connect_tcp(relay.address)
+        relay.next_handler().connection.close()
+        assert receive_all(client) == b""
+
+
 class TestData:
     def test_echo(self, io: IoThread, serve: Serve, connect: Connect) -> None:
         relay = serve(io, Echo)

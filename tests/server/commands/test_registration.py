@@ -50,6 +50,50 @@ def test_every_legal_order_gets_on_the_network(relay: RunningRelay, lines: tuple
     assert "001" in commands(client.ask(last))
 
 
+@pytest.mark.parametrize("lines", list(itertools.permutations(("NICK ann", USER, "CAP LS 302"))))
+def test_whatever_the_order_the_end_of_the_negotiation_is_waited_for(
+    relay: RunningRelay, lines: tuple[str, ...]
+) -> None:
+    """ "Upon receiving either a CAP LS or CAP REQ command during connection registration, the
+    server MUST not complete registration until the client sends a CAP END command": of course one
+    that is complete before stays so."""
+    client = relay.connect()
+    at_once = lines[2] == "CAP LS 302"
+    assert ("001" in commands(client.ask(*lines))) is at_once
+    assert ("001" in commands(client.ask("CAP END"))) is not at_once
+
+
+@pytest.mark.parametrize(
+    ("lines", "answers"),
+    [
+        (("USER", "NICK", "NICK ann", USER), ["461", "431", "001"]),
+        ((USER, "NICK 1", "NICK :", USER, "NICK ann"), ["432", "431", "462", "001"]),
+        (("NICK ann", "NICK 1", USER), ["432", "001"]),
+        (("JOIN #a", "NICK ann", "PRIVMSG ann :x", USER), ["451", "451", "001"]),
+        (("CAP FOO", "CAP", "NICK ann", USER), ["410", "461", "001"]),
+        (("PASS", "PING", "PING :", "NICK ann", USER), ["461", "461", "409", "001"]),
+        (("CAP END", "CAP END", "NICK ann", "CAP END", USER), ["001"]),
+        (("CAP LS", USER, "CAP LS 302", "NICK ann", "CAP END"), ["CAP", "CAP", "CAP", "001"]),
+        (("NICK ann", "AUTHENTICATE PLAIN", USER), ["904", "001"]),
+    ],
+)
+def test_illegal_steps_are_refused_and_change_nothing(
+    relay: RunningRelay, lines: tuple[str, ...], answers: list[str]
+) -> None:
+    """Each has its numeric, and the registration goes on where it was."""
+    found = commands(relay.connect().ask(*lines))
+    assert found[: len(answers)] == answers
+    assert found.count("001") == 1
+
+
+def test_two_who_want_one_nick_at_once(relay: RunningRelay) -> None:
+    """One of them gets it, whoever was first to be complete."""
+    first, second = relay.connect(), relay.connect()
+    assert first.ask("NICK ann") == second.ask("NICK ann") == []
+    assert "001" in commands(first.ask(USER))
+    assert second.ask(USER) == ["433 * ann :Nickname is already in use"]
+
+
 def test_the_welcome(relay: RunningRelay) -> None:
     """ "Upon successful completion of the registration process, the server MUST send, in this
     order: RPL_WELCOME, RPL_YOURHOST, RPL_CREATED, RPL_MYINFO, at least one RPL_ISUPPORT (…) The
