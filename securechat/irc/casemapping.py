@@ -6,11 +6,13 @@ https://modern.ircdocs.horse/#casemapping-parameter
 from __future__ import annotations
 
 import string
+import unicodedata
 from typing import Final, Literal
 
 __all__ = ["Casemapping", "fold"]
 
-Casemapping = Literal["ascii", "rfc1459", "rfc1459-strict"]
+Casemapping = Literal["ascii", "rfc1459", "rfc1459-strict", "precis"]
+"""``precis`` is RFC 8265 as far as small letters: enough to recognise what a server sends."""
 
 _ASCII: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _TABLES: Final = {
@@ -21,5 +23,7 @@ _TABLES: Final = {
 
 
 def fold(name: str, casemapping: Casemapping = "ascii") -> str:
-    """Return the form of ``name`` that equal names share. The relay uses ``ascii``."""
+    """Return the form of ``name`` that equal names share."""
+    if casemapping == "precis":
+        return unicodedata.normalize("NFC", name.lower())
     return name.translate(_TABLES[casemapping])

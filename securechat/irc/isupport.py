@@ -28,6 +28,9 @@ _TOKENS_KEPT: Final = 512
 _NUMBER_DIGITS: Final = 18
 """Most digits of a number in a token; what is longer is no limit of anything."""
 
+_PRECIS: Final = frozenset({"precis", "rfc7613", "rfc7700", "rfc8265"})
+"""What servers call the mapping of PRECIS, in CASEMAPPING or UTF8MAPPING."""
+
 _ESCAPED: Final = re.compile(r"\\x([0-9A-Fa-f]{2})")
 _ESCAPABLE: Final = re.compile(r"[\\= \x00-\x1f\x7f]")
 
@@ -93,9 +96,13 @@ class Isupport:
     @property
     def casemapping(self) -> Casemapping:
         """How names are compared; an unknown mapping is taken for ``rfc1459``, the default."""
+        if self._tokens.get("UTF8MAPPING", "") in _PRECIS:
+            return "precis"
         match self._tokens.get("CASEMAPPING"):
             case "ascii":
                 return "ascii"
+            case str(name) if name in _PRECIS:
+                return "precis"
             case "rfc1459-strict":
                 return "rfc1459-strict"
             case _:

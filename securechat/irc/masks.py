@@ -7,8 +7,6 @@ https://modern.ircdocs.horse/#wildcard-expressions
 
 from __future__ import annotations
 
-from securechat.irc.casemapping import fold
-
 __all__ = ["matches", "normalise_mask"]
 
 
@@ -22,13 +20,13 @@ def normalise_mask(mask: str) -> str:
 
 
 def matches(mask: str, text: str) -> bool:
-    """Whether ``mask`` covers the whole of ``text``, both folded by ASCII rules.
+    """Whether ``mask`` covers the whole of ``text``, capital and small letters being the same.
 
     At worst one step for each pair of their characters: no mask can make it exponential. Nothing is
     compiled or cached, so masks that come from others cost no memory either.
     """
-    first, *pieces = fold(mask).split("*")
-    text = fold(text)
+    first, *pieces = mask.lower().split("*")
+    text = text.lower()
     if not pieces:
         return len(first) == len(text) and _fits(first, text, 0)
     last = pieces.pop()

@@ -10,6 +10,7 @@ each effect once for each capability set and posts it to the I/O threads.
 - ``admission``       how many connections each address may have
 - ``websocket``       what lies between a browser's connection and its session
 - ``session``         one connection of one device; ``sessions`` the lock-guarded registry of all
+- ``names``           which names are legal, equal, alike; ``unicode_names`` beyond ASCII
 - ``dispatch``        the command table; ``context`` how a handler answers
 - ``client_batch``    a message of several lines, while its client sends it
 - ``commands/``       one module for each command group

@@ -20,12 +20,12 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from securechat.errors import SecureChatError
-from securechat.irc.casemapping import fold
 from securechat.irc.sasl import SCRAM_ITERATIONS, ScramVerifier
 from securechat.net.timers import Clock
 from securechat.server.config import AccountsConfig
 from securechat.server.hash_workers import HashWorkers
 from securechat.server.login_throttle import LoginThrottle
+from securechat.server.names import ASCII_NAMES, Fold
 from securechat.server.store_thread import Outcome, StoreThread
 from securechat.store.accounts import Account, Accounts
 from securechat.store.certificates import AccountCertificates
@@ -76,14 +76,16 @@ class Authenticator:
         *,
         clock: Clock,
         wall_clock: Clock,
+        fold: Fold = ASCII_NAMES.fold,
     ) -> None:
         self._config = config
+        self._fold = fold
         self._store = store
         self._hashers = hashers
         self._wall_clock = wall_clock
         self._secret = self.relay_secret("scram-decoy")
         self._decoy = hash_password(secrets.token_urlsafe(), config.argon2)
-        self.throttle = LoginThrottle(config.failures_per_minute, clock)
+        self.throttle = LoginThrottle(config.failures_per_minute, clock, fold)
 
     def relay_secret(self, name: str) -> bytes:
         """Return a random secret of this relay, the same after a restart. Blocks: for start-up."""
@@ -116,7 +118,7 @@ class Authenticator:
             except SecureChatError as error:
                 reply(Outcome(error=error))
 
-        self._store.submit(lambda connection: _find(connection, account, factor), check)
+        self._store.submit(lambda connection: _find(connection, self._fold(account), factor), check)
 
     def find_verifier(
         self,
@@ -145,7 +147,7 @@ class Authenticator:
             except SecureChatError as error:
                 reply(Outcome(error=error))
 
-        self._store.submit(lambda connection: _find(connection, account, factor), find)
+        self._store.submit(lambda connection: _find(connection, self._fold(account), factor), find)
 
     def logged_in(self, account: str) -> None:
         """Note the time of a login; a failure to do so is logged and no more."""
@@ -156,7 +158,7 @@ class Authenticator:
                 _log.warning("the time of a login was not kept: %s", outcome.error)
 
         try:
-            self._store.submit(lambda c: Accounts(c).touch_login(fold(account), now), note)
+            self._store.submit(lambda c: Accounts(c).touch_login(self._fold(account), now), note)
         except SecureChatError as error:
             note(Outcome(error=error))
 
@@ -204,8 +206,8 @@ class Authenticator:
 
         def find_or_create(connection: sqlite3.Connection) -> Account:
             accounts = Accounts(connection)
-            key = fold(wanted or account)
-            if account and key == fold(account):
+            key = self._fold(wanted or account)
+            if account and key == self._fold(account):
                 return accounts.get(key) or accounts.create(account, key, "", "", now)
             owner = AccountCertificates(connection).find(fingerprint)
             found = accounts.get(owner) if owner is not None and key in ("", owner) else None
@@ -263,7 +265,7 @@ class Authenticator:
             scram = ScramVerifier.derive(password, salt=os.urandom(_SALT_BYTES)).to_text()
             self._store.submit(
                 lambda connection: Accounts(connection).upgrade_credentials(
-                    fold(account.name), account.password_hash, hashed, scram
+                    self._fold(account.name), account.password_hash, hashed, scram
                 ),
                 note,
             )
@@ -278,12 +280,12 @@ class Authenticator:
         def create(accounts: Accounts, invites: Invites) -> str:
             if invite is not None and not invites.redeem(invite, now):
                 raise InviteRefused("this invitation code is unknown, used up or expired")
-            return accounts.create(account, fold(account), hashed, scram, now).name
+            return accounts.create(account, self._fold(account), hashed, scram, now).name
 
         self._store.submit(lambda c: create(Accounts(c), Invites(c)), reply)
 
     def _decoy_verifier(self, account: str) -> ScramVerifier:
-        seed = hmac.digest(self._secret, fold(account).encode(), "sha512")
+        seed = hmac.digest(self._secret, self._fold(account).encode(), "sha512")
         return ScramVerifier(
             salt=seed[:_SALT_BYTES],
             iterations=SCRAM_ITERATIONS,
@@ -296,8 +298,7 @@ _Found = tuple[Account | None, bool]
 """An account, and whether the client has shown the certificate that it demands, if it does."""
 
 
-def _find(connection: sqlite3.Connection, account: str, factor: str | None) -> _Found:
-    key = fold(account)
+def _find(connection: sqlite3.Connection, key: str, factor: str | None) -> _Found:
     found = Accounts(connection).get(key)
     if factor is None:
         return found, True

@@ -21,6 +21,7 @@ from typing import Any, Final, TypeVar
 from securechat.errors import ConfigError
 from securechat.net.listener import format_address, parse_address
 from securechat.net.tls import TlsVersion
+from securechat.server.names import UNICODE_EXTRA, unicode_available
 from securechat.server.state import AlwaysOn
 from securechat.store.passwords import Argon2Parameters, needs_upgrade
 
@@ -162,6 +163,13 @@ def _is_gateway_name(value: str) -> bool:
     return 1 <= len(value) <= 40 and value.isprintable()
 
 
+def _casemapping(value: Any) -> str:
+    found = str(_choice("ascii", "precis")(value))
+    if found == "precis" and not unicode_available():
+        raise _Bad(f'"ascii" unless names beyond ASCII are installed: {UNICODE_EXTRA}')
+    return found
+
+
 def _single_line(value: str) -> bool:
     return value.isprintable()
 
@@ -233,6 +241,13 @@ class ServerConfig:
             ),
         ),
         "A picture that clients may show for your chat. Empty: none.",
+    )
+    casemapping: str = _setting(
+        "ascii",
+        _casemapping,
+        'Which nicks and room names are the same. "ascii": nicks are ASCII. "precis": all scripts '
+        "(RFC 8265), and who looks like somebody else is refused; it needs "
+        'pip install "securechat[unicode]".',
     )
     listen: tuple[tuple[str, int], ...] = _setting(
         (("localhost", 6697),),

@@ -9,12 +9,16 @@ from securechat.irc.modes import CHANNEL_MODES, PREFIXES
 from securechat.irc.names import CHANNEL_TYPES
 from securechat.server.cloak import HOST_LENGTH
 from securechat.server.config import Config
+from securechat.server.names import Names
 
 __all__ = ["isupport_tokens"]
 
 
-def isupport_tokens(config: Config) -> list[str]:
-    """Return the tokens. https://modern.ircdocs.horse/#rplisupport-parameters"""
+def isupport_tokens(config: Config, names: Names) -> list[str]:
+    """Return the tokens. https://modern.ircdocs.horse/#rplisupport-parameters
+
+    CASEMAPPING has no word for PRECIS that clients know: "ascii" is what they get right of it.
+    """
     limits = config.limits
     marks = "".join(PREFIXES.values())
     tokens: dict[str, str | None] = {
@@ -61,6 +65,8 @@ def isupport_tokens(config: Config) -> list[str]:
         tokens["MSGREFTYPES"] = "msgid,timestamp"
     if config.accounts.required:
         tokens["draft/ACCOUNTREQUIRED"] = None
+    if names.utf8_mapping:
+        tokens["UTF8MAPPING"] = names.utf8_mapping
     if limits.denied_client_tags:
         tokens["CLIENTTAGDENY"] = limits.denied_client_tags
     return format_tokens(tokens)

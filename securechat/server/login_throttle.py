@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from securechat.irc.casemapping import fold
 from securechat.net.limits import TokenBucket
 from securechat.net.locks import make_lock
 from securechat.net.timers import Clock
 from securechat.server.cloak import network_of
+from securechat.server.names import ASCII_NAMES, Fold
 
 __all__ = ["ACCOUNT_FACTOR", "THROTTLED_KEYS", "LoginThrottle"]
 
@@ -32,10 +32,12 @@ class LoginThrottle:
     made at the same moment count as well.
 
     :param per_minute: failures of one address in a minute; 0 for no limit.
+    :param fold: gives the form that equal names of accounts share.
     """
 
-    def __init__(self, per_minute: int, clock: Clock) -> None:
+    def __init__(self, per_minute: int, clock: Clock, fold: Fold = ASCII_NAMES.fold) -> None:
         self._per_minute = per_minute
+        self._fold = fold
         self._clock = clock
         self._lock = make_lock("LoginThrottle", tier=1)  # guards _buckets
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
@@ -46,7 +48,7 @@ class LoginThrottle:
         with self._lock:
             buckets = [
                 self._bucket(f"address {network_of(address)}", self._per_minute, now),
-                self._bucket(_account_key(account), ACCOUNT_FACTOR * self._per_minute, now),
+                self._bucket(self._account_key(account), ACCOUNT_FACTOR * self._per_minute, now),
             ]
             if not all(bucket.ready(now) for bucket in buckets):
                 return False
@@ -57,7 +59,7 @@ class LoginThrottle:
     def give_back(self, account: str, address: str) -> None:
         """Give a try back: the password was right."""
         with self._lock:
-            for key in (f"address {network_of(address)}", _account_key(account)):
+            for key in (f"address {network_of(address)}", self._account_key(account)):
                 if key in self._buckets:
                     self._buckets[key].give_back()
 
@@ -72,6 +74,5 @@ class LoginThrottle:
             self._buckets.popitem(last=False)
         return bucket
 
-
-def _account_key(account: str) -> str:
-    return f"account {fold(account[:_KEY_LENGTH])}"
+    def _account_key(self, account: str) -> str:
+        return f"account {self._fold(account[:_KEY_LENGTH])}"

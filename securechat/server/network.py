@@ -8,14 +8,15 @@ form of a command, ``apply`` checks it against the state, for good. The rules ar
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from securechat.irc import numerics
-from securechat.irc.casemapping import fold
 from securechat.server.effects import Effect
 from securechat.server.events import Event, SessionId
+from securechat.server.lookalikes import Lookalikes
+from securechat.server.names import ASCII_NAMES, Fold, Names
 from securechat.server.refusals import Refusal
 from securechat.server.rules.table import RULES
 from securechat.server.state import AlwaysOn, Channel, User, UserId, WhowasEntry
@@ -37,15 +38,18 @@ class NetworkLimits:
 class Network:
     """Users, channels, accounts. Guarded by the network lock, which the caller holds."""
 
-    def __init__(self, limits: NetworkLimits) -> None:
+    def __init__(self, limits: NetworkLimits, names: Names = ASCII_NAMES) -> None:
         self.limits = limits
-        self.fold: Callable[[str], str] = fold
+        self.names = names
+        self.fold: Fold = names.fold
         """Gives the form of a nick or channel name that equal ones share."""
         self.users: dict[UserId, User] = {}
         self.nicks: dict[str, User] = {}  # by folded nick
         self.sessions: dict[SessionId, User] = {}
         self.channels: dict[str, Channel] = {}  # by folded name
         self.accounts: dict[str, str] = {}  # folded name → name
+        self._similar_nicks = Lookalikes(names)
+        self._similar_accounts = Lookalikes(names)
         self.monitors: dict[SessionId, dict[str, str]] = {}
         """Session → folded nick → nick as it was given; no empty ones."""
         self.watchers: dict[str, dict[SessionId, None]] = {}
@@ -155,7 +159,35 @@ class Network:
             "departed": [list(entry) for entry in self.departed],
         }
 
+    def resembles_account(self, name: str, account: str | None) -> bool:
+        """Whether ``name`` can be taken for an account other than ``account``."""
+        own = self.fold(account) if account is not None else None
+        return any(key != own for key in self._similar_accounts.of(name))
+
+    def resembles_nick(self, name: str, user: User | None, account: str | None) -> bool:
+        """Whether ``name`` can be taken for a nick of somebody who is neither of these."""
+        holders = (self.nicks[key] for key in self._similar_nicks.of(name))
+        return any(
+            holder is not user and (account is None or holder.account != account)
+            for holder in holders
+        )
+
     # ---- for the rules ----
+
+    def take_nick(self, user: User) -> None:
+        """Find ``user`` by their nick from now on."""
+        self.nicks[self.fold(user.nick)] = user
+        self._similar_nicks.add(user.nick)
+
+    def give_up_nick(self, user: User) -> None:
+        """Find ``user`` by their nick no longer."""
+        del self.nicks[self.fold(user.nick)]
+        self._similar_nicks.remove(user.nick)
+
+    def add_account(self, name: str) -> None:
+        """Reserve the nick ``name``, and what looks like it, for the account of that name."""
+        self.accounts[self.fold(name)] = name
+        self._similar_accounts.add(name)
 
     def member(self, session: SessionId, name: str) -> tuple[User, Channel]:
         """Return the user of ``session`` and the channel ``name``, where they must be a member.

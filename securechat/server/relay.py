@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
-from securechat.irc.casemapping import fold
+from securechat.errors import ConfigError
 from securechat.net.channel_binding import certificate_in, server_end_point
 from securechat.net.connection import Connection, ConnectionHandler
 from securechat.net.io_thread import IoThread
@@ -32,6 +32,7 @@ from securechat.server.hash_workers import HashWorkers
 from securechat.server.history.keeper import HistoryKeeper
 from securechat.server.history.read_markers import ReadMarkerKeeper
 from securechat.server.isupport import isupport_tokens
+from securechat.server.names import Names, make_names
 from securechat.server.network import Network, NetworkLimits
 from securechat.server.services import Services
 from securechat.server.session import Session
@@ -40,6 +41,8 @@ from securechat.server.settings_keeper import SettingsKeeper
 from securechat.server.store_thread import StoreThread
 from securechat.server.websocket import ALPN as WEB_ALPN
 from securechat.server.websocket import WebSocketHandler
+from securechat.store.accounts import Accounts
+from securechat.store.rooms import Rooms
 
 __all__ = ["ALPN", "Relay"]
 
@@ -51,6 +54,12 @@ ALPN: Final = "irc"
 _MakeHandler = Callable[[Callable[[Connection], Session], Connection], ConnectionHandler]
 """Makes the handler of a connection, given what makes its session."""
 
+_LONGEST_NAME_BYTES: Final = 510
+"""No stored name is longer: none could be in a line."""
+
+_NAMES_SHOWN: Final = 5
+"""Names that a complaint about all of them gives, at most."""
+
 _GOODBYE_S: Final = 1.5
 """How long the last lines to the clients may take when the relay stops, in seconds."""
 
@@ -61,6 +70,7 @@ class Relay:
     :param clock: monotonic, in seconds; ``wall_clock``: seconds since 1970 UTC.
     :param ending: set when a thread that the relay cannot do without has crashed; ``crash`` then
         says how.
+    :raises ConfigError: the database was made under another casemapping.
     :raises TlsError: the certificate, key or CA cannot be used.
     :raises StoreError: the database cannot be used.
     :raises NetworkError: an address cannot be listened on.
@@ -137,8 +147,14 @@ class Relay:
 
     def _build(self, clock: Clock, wall_clock: Clock) -> Services:
         config = self._config
+        names = make_names(config.server.casemapping)
         authenticator = Authenticator(
-            config.accounts, self._store, self._hashers, clock=clock, wall_clock=wall_clock
+            config.accounts,
+            self._store,
+            self._hashers,
+            clock=clock,
+            wall_clock=wall_clock,
+            fold=names.fold,
         )
         limits = NetworkLimits(
             channels_per_user=config.limits.channels_per_user,
@@ -147,16 +163,18 @@ class Relay:
             always_on=config.accounts.always_on,
             whowas_entries=config.limits.whowas_entries,
         )
-        network = Network(limits)
-        network.accounts.update((fold(name), name) for name in authenticator.account_names())
+        network = Network(limits, names)
+        _check_stored_names(self._store, names)
+        for name in authenticator.account_names():
+            network.add_account(name)
         settings = SettingsKeeper(self._store)
         now_ms = int(wall_clock() * 1000)
         settings.load(network, Stamp(0, now_ms, ""), config.accounts.oldest_presence_ms(now_ms))
-        markers = ReadMarkerKeeper(self._store)
+        markers = ReadMarkerKeeper(self._store, names.fold)
         network.read_markers.update(markers.load())
         registry = SessionRegistry()
         delivery = Delivery(registry)
-        history = HistoryKeeper(self._store, enabled=config.history.enabled)
+        history = HistoryKeeper(self._store, enabled=config.history.enabled, fold=names.fold)
         shown = certificate_in(config.tls.certificate)
         return Services(
             config=config,
@@ -173,7 +191,7 @@ class Relay:
             clock=clock,
             wall_clock=wall_clock,
             started_ms=int(wall_clock() * 1000),
-            isupport=tuple(isupport_tokens(config)),
+            isupport=tuple(isupport_tokens(config, names)),
             channel_binding=server_end_point(shown) if shown is not None else None,
         )
 
@@ -235,3 +253,23 @@ class Relay:
         self.crash = error
         if self._ending is not None:
             self._ending.set()
+
+
+def _check_stored_names(store: StoreThread, names: Names) -> None:
+    """Check that the names in the store are what the configured casemapping would store.
+
+    :raises ConfigError: the casemapping was another one when they were stored, and they differ.
+    """
+    accounts = store.call(lambda connection: Accounts(connection).names())
+    rooms = store.call(lambda connection: Rooms(connection).load())
+    stored = [(key, name, names.is_nick) for key, name in accounts]
+    stored += [(r.record.folded_name, r.record.name, names.is_channel_name) for r in rooms]
+    strange = [
+        name
+        for key, name, is_legal in stored
+        if names.fold(name) != key or not is_legal(name, _LONGEST_NAME_BYTES)
+    ]
+    if strange:
+        shown = ", ".join(strange[:_NAMES_SHOWN]) + (" …" if strange[_NAMES_SHOWN:] else "")
+        problem = f"[server] casemapping: it was another one when names were stored: {shown}"
+        raise ConfigError([problem])

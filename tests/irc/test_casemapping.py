@@ -34,3 +34,9 @@ def test_which_names_are_equal(
 
 def test_the_relay_uses_ascii() -> None:
     assert fold("ALICE[1]\\~É") == "alice[1]\\~É"
+
+
+def test_as_far_as_small_letters_for_precis() -> None:
+    """What a client makes of the names that a server of RFC 8265 sends."""
+    assert fold("ÄNNCHEN[]", "precis") == fold("a\u0308nnchen[]", "precis") == "ännchen[]"
+    assert fold("ß", "precis") != fold("ss", "precis")

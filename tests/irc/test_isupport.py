@@ -124,7 +124,11 @@ def test_what_is_not_a_number(value: str) -> None:
     [
         ([], "rfc1459"),
         (["CASEMAPPING"], "rfc1459"),
-        (["CASEMAPPING=rfc7613"], "rfc1459"),
+        (["CASEMAPPING=rfc7613"], "precis"),
+        (["CASEMAPPING=precis"], "precis"),
+        (["CASEMAPPING=ascii", "UTF8MAPPING=rfc8265"], "precis"),
+        (["CASEMAPPING=ascii", "UTF8MAPPING"], "ascii"),
+        (["CASEMAPPING=unheard-of"], "rfc1459"),
         (["CASEMAPPING=rfc1459"], "rfc1459"),
         (["CASEMAPPING=rfc1459-strict"], "rfc1459-strict"),
         (["CASEMAPPING=ascii"], "ascii"),

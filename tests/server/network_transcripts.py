@@ -18,6 +18,7 @@ from securechat.irc.modes import CHANNEL_MODES, USER_MODES, format_modes, parse_
 from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
+from securechat.server.names import ASCII_NAMES, Names
 from securechat.server.network import Network, NetworkLimits
 from securechat.server.refusals import Refusal
 from securechat.server.rules.presence import PRESENCE
@@ -159,8 +160,8 @@ def show_refusal(refusal: Refusal) -> str:
 class Chat:
     """A network, and what was said to it. ``play`` checks a transcript against it."""
 
-    def __init__(self, limits: NetworkLimits = LIMITS) -> None:
-        self.network = Network(limits)
+    def __init__(self, limits: NetworkLimits = LIMITS, names: Names = ASCII_NAMES) -> None:
+        self.network = Network(limits, names)
         self.now_ms = START_MS
         self.events: list[Event] = []
         self.effects: list[Effect] = []

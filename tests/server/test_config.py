@@ -43,6 +43,7 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
     "server": {
         "name": (*NO_STRING, '""', '"relay"', '"re lay.net"', '"é.net"', f'"{"a" * 60}.net"'),
         "network": (*NO_STRING, '""', '"a b"', r'"a\tb"', f'"{"a" * 41}"'),
+        "casemapping": (*NO_STRING, '""', '"rfc1459"', '"ASCII"'),
         "motd": (*NO_STRING, r'"a\u0000b"', f'"{"a" * 8193}"'),
         "description": (*NO_STRING, '""', r'"a\tb"', f'"{"a" * 101}"'),
         "admin": (*NO_STRING, r'"a\tb"', r'"a\nb\nc\nd"', f'"{"a" * 101}"'),

@@ -20,6 +20,7 @@ from securechat.server.refusals import NickReserved, Refusal
 from securechat.server.rules.table import RULES
 from securechat.server.state import Author
 from tests.server.network_transcripts import LIMITS, START_MS, STEP_MS, Chat, parse_event
+from tests.server.test_names import LOOKALIKES, NAMES
 
 RULE_MODULES = [
     importlib.import_module(f"{rules.__name__}.{found.name}")
@@ -1064,8 +1065,8 @@ def _kinds(module: ModuleType, base: type) -> set[type]:
 
 def test_the_transcripts_have_every_event_every_effect_and_every_refusal() -> None:
     seen_events, seen_effects, seen_refusals = set(), set(), set()
-    for transcript in TRANSCRIPTS.values():
-        chat = Chat()
+    played = [(Chat(), transcript) for transcript in TRANSCRIPTS.values()]
+    for chat, transcript in [*played, (Chat(names=NAMES), LOOKALIKES)]:
         chat.play(transcript)
         seen_events |= {type(event) for event in chat.events}
         seen_effects |= {type(effect) for effect in chat.effects}

@@ -19,9 +19,7 @@ from securechat.errors import (
 )
 from securechat.irc import capabilities as caps
 from securechat.irc import numerics
-from securechat.irc.casemapping import fold
 from securechat.irc.message import Message
-from securechat.irc.names import is_nick
 from securechat.irc.sasl import (
     EXTERNAL,
     PLAIN,
@@ -113,16 +111,19 @@ def register(context: Context, message: Message) -> None:
         raise Fail("REGISTER", "COMPLETE_CONNECTION_REQUIRED", as_middle(shown), text=text)
     if nick == "*":
         raise Fail("REGISTER", "NEED_NICK", "*", text="Choose a nick first")
-    if fold(shown) != fold(nick):
+    network = services.network
+    if network.fold(shown) != network.fold(nick):
         text = "An account must be named like your nick"
         raise Fail("REGISTER", "ACCOUNT_NAME_MUST_BE_NICK", as_middle(shown), text=text)
-    if not is_nick(nick, services.config.limits.nick_length):
+    if not network.names.is_nick(nick, services.config.limits.nick_length):
         raise Fail("REGISTER", "BAD_ACCOUNT_NAME", nick, text="This cannot be an account's name")
-    if fold(nick) in services.network.accounts:
+    if network.fold(nick) in network.accounts:
         raise Fail("REGISTER", "ACCOUNT_EXISTS", nick, text="This account exists already")
-    holder = services.network.find_user(nick)
+    holder = network.find_user(nick)
     if holder is not None and session.id not in holder.sessions:
         raise Fail("REGISTER", "ACCOUNT_EXISTS", nick, text="This nick is in use")
+    if network.resembles_account(nick, None) or network.resembles_nick(nick, holder, None):
+        raise Fail("REGISTER", "BAD_ACCOUNT_NAME", nick, text="This looks like somebody else")
     prepared = _new_password(services.config.accounts.password_length, nick, password)
     invite = None
     if services.config.accounts.registration == "invite":
@@ -237,10 +238,18 @@ def _plain(context: Context, exchange: SaslExchange, response: bytes) -> None:
     context.hold()
 
 
+def _may_be_account(context: Context, name: str) -> bool:
+    """Whether there is such an account, or one may be made that looks like no other."""
+    network = context.services.network
+    if not network.names.is_nick(name, context.services.config.limits.nick_length):
+        return False
+    return network.fold(name) in network.accounts or not network.resembles_account(name, None)
+
+
 def _external(context: Context, exchange: SaslExchange, response: bytes) -> None:
     session = context.session
     named = certificate_account(session.certificate) if session.certificate is not None else None
-    if named is None or not is_nick(named, context.services.config.limits.nick_length):
+    if named is None or not _may_be_account(context, named):
         named = ""
     wanted = parse_external(response)
     exchange.account = wanted or named
@@ -330,12 +339,13 @@ def _finish_external(
     except SecureChatError as error:
         _unavailable(context, error)
         return
-    if fold(account.name) not in context.services.network.accounts:
+    network = context.services.network
+    if network.fold(account.name) not in network.accounts:
         _propose_account(context, account.name)
     if context.session.ended:
         return
     _logged_in(context, account.name)
-    if account.password_hash and fold(named) == fold(account.name):
+    if account.password_hash and network.fold(named) == network.fold(account.name):
         # Whoever made it first might not be whom the certificate means.
         created = time.strftime("%Y-%m-%d", time.gmtime(account.created_at))
         context.send(
@@ -417,7 +427,7 @@ def _new_password(least: int, account: str, password: str) -> str:
         prepared = prepare_password(password)
     except LocalProtocolError as error:
         raise Fail("REGISTER", "UNACCEPTABLE_PASSWORD", account, text=f"No: {error}") from error
-    if len(prepared) < least or fold(prepared) == fold(account):
+    if len(prepared) < least or prepared.casefold() == account.casefold():
         text = f"Choose a password of at least {least} characters, and not your nick"
         raise Fail("REGISTER", "WEAK_PASSWORD", account, text=text)
     return prepared

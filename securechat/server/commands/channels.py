@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 from securechat.irc import numerics
-from securechat.irc.casemapping import fold
 from securechat.irc.message import Message
-from securechat.irc.names import is_channel, is_channel_name
+from securechat.irc.names import is_channel
 from securechat.irc.text import cut_text
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
@@ -39,7 +38,7 @@ def join(context: Context, message: Message) -> None:
     keys = message.params[1].split(",") if len(message.params) > 1 else []
     for name, key in dict(zip_longest(names, keys[: len(names)], fillvalue="")).items():
         try:
-            if not is_channel_name(name, limit):
+            if not context.services.network.names.is_channel_name(name, limit):
                 wrong = numerics.ERR_BADCHANMASK if is_channel(name) else numerics.ERR_NOSUCHCHANNEL
                 raise Refusal(wrong, name)
             context.propose(Join(context.stamp(), name, key))
@@ -158,6 +157,6 @@ def invite(context: Context, message: Message) -> None:
 def _visible(context: Context, name: str) -> Channel | None:
     """Return the channel unless it is secret and the asker is not in it."""
     channel = context.services.network.find_channel(name)
-    if channel is None or ("s" in channel.modes and fold(name) not in context.user.channels):
+    if channel is None or ("s" in channel.modes and context.user.id not in channel.members):
         return None
     return channel

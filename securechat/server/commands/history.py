@@ -214,7 +214,9 @@ def _targets(context: Context, params: Sequence[str]) -> None:
             raise _invalid("TARGETS", as_middle(text), text="Invalid timestamp")
         times.append(at_ms)
     services, user = context.services, context.user
-    own = person(user.nick, user.account) if user.account is not None else None
+    own = (
+        person(user.nick, user.account, services.network.fold) if user.account is not None else None
+    )
     rooms = list(readable_rooms(services, user))
     listener = _listener(context, None)
     names = {source.readable.key: source.name for source in rooms if source.readable is not None}

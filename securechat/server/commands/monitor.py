@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 from securechat.irc import numerics
 from securechat.irc.message import Message
-from securechat.irc.names import is_nick
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
 from securechat.server.events import Unwatch, Watch
@@ -50,7 +49,8 @@ def monitor(context: Context, message: Message) -> None:
 def _nicks(context: Context, targets: str) -> tuple[str, ...]:
     """Return the targets that may be nicks: "'target' MUST be a valid nick"."""
     limit = context.services.config.limits.nick_length
-    return tuple(nick for nick in targets.split(",") if is_nick(nick, limit))
+    names = context.services.network.names
+    return tuple(nick for nick in targets.split(",") if names.is_nick(nick, limit))
 
 
 def _monitored(context: Context) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from securechat.irc.message import Message
-from securechat.irc.names import is_channel, is_channel_name, is_nick
+from securechat.irc.names import is_channel
 from securechat.server.commands.history import parse_timestamp
 from securechat.server.context import Context, as_middle
 from securechat.server.delivery.read_markers import marker_params
@@ -35,9 +35,9 @@ def markread(context: Context, message: Message) -> None:
     limits, network = context.services.config.limits, context.services.network
     target = message.params[0]
     if is_channel(target):
-        legal = is_channel_name(target, limits.channel_length)
+        legal = network.names.is_channel_name(target, limits.channel_length)
     else:
-        legal = is_nick(target, limits.nick_length)
+        legal = network.names.is_nick(target, limits.nick_length)
     if not legal:
         raise _invalid(target)
     channel = network.find_channel(target)

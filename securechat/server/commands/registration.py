@@ -10,7 +10,7 @@ from securechat.irc import capabilities as caps
 from securechat.irc import numerics
 from securechat.irc.message import Message
 from securechat.irc.modes import CHANNEL_MODES, USER_MODES
-from securechat.irc.names import clean_username, is_nick
+from securechat.irc.names import clean_username
 from securechat.irc.text import cut_text
 from securechat.server.commands.server_queries import lusers, motd, send_isupport
 from securechat.server.context import Context
@@ -32,7 +32,7 @@ def nick(context: Context, message: Message) -> None:
         raise Refusal(numerics.ERR_NONICKNAMEGIVEN)
     wanted = message.params[0]
     services, session = context.services, context.session
-    if not is_nick(wanted, services.config.limits.nick_length):
+    if not services.network.names.is_nick(wanted, services.config.limits.nick_length):
         raise Refusal(numerics.ERR_ERRONEUSNICKNAME, wanted)
     if session.registration.complete:
         context.propose(ChangeNick(context.stamp(), wanted))

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from securechat.errors import SecureChatError, StoreBusy
-from securechat.irc.casemapping import fold
 from securechat.irc.message import Message
 from securechat.server.commands.authentication import SECOND_FACTOR
 from securechat.server.context import Context, as_middle
@@ -112,7 +111,7 @@ def account_of(context: Context) -> str:
     if account is None:
         text = "Log in to an account first"
         raise Fail(context.message.command, "ACCOUNT_REQUIRED", text=text)
-    return fold(account)
+    return context.services.network.fold(account)
 
 
 def ask_store(

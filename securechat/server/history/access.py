@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from securechat.irc.names import is_channel, is_nick
+from securechat.irc.names import is_channel
 from securechat.server.history.entries import direct_conversation, is_guest, person
 from securechat.store.history import Readable
 
@@ -54,12 +54,12 @@ def find_source(services: Services, user: User, target: str) -> Source | None:
             return None
         readable = _of_room(channel, user, services.config.history.before_joining)
         return None if readable is None else Source(channel.name, readable, room=True)
-    if not is_nick(target, services.config.limits.nick_length):
+    if not network.names.is_nick(target, services.config.limits.nick_length):
         return None
     readable = None
     if user.account is not None:
         conversation = direct_conversation(
-            person(user.nick, user.account), _find_person(network, target)
+            person(user.nick, user.account, network.fold), _find_person(network, target)
         )
         readable = Readable(conversation.key, own_account=user.account)
     return Source(target, readable, room=False)
@@ -99,6 +99,6 @@ def _of_room(channel: Channel, user: User, before_joining: bool) -> Readable | N
 def _find_person(network: Network, nick: str) -> str:
     user = network.find_user(nick)
     if user is not None:
-        return person(user.nick, user.account)
+        return person(user.nick, user.account, network.fold)
     account = network.accounts.get(network.fold(nick))
-    return person(nick, account)
+    return person(nick, account, network.fold)

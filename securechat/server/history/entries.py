@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from securechat.irc.casemapping import fold
 from securechat.irc.message import split_source
 from securechat.irc.modes import format_modes
 from securechat.irc.tags import format_tags
 from securechat.server import effects
 from securechat.server.effects import Effect
 from securechat.server.events import Stamp
+from securechat.server.names import Fold
 from securechat.server.state import Author, Channel
 from securechat.store.history import Conversation, Entry
 
@@ -71,7 +71,7 @@ Item: TypeAlias = "effects.ChannelMessage | _Direct | _Event | RoomEnded"
 # ---- people and conversations ----
 
 
-def person(nick: str, account: str | None) -> str:
+def person(nick: str, account: str | None, fold: Fold) -> str:
     """Return who somebody is in direct conversations: the account, or that they are a guest.
 
     What a guest is called can be no account (no nick has a ``~``): who comes to own the nick is
@@ -183,7 +183,7 @@ _COLLECTORS: Final[Mapping[type[Effect], Callable[[Any], list[Item]]]] = {
 # ---- on the store thread ----
 
 
-def make_entry(item: effects.ChannelMessage | _Direct | _Event) -> Entry:
+def make_entry(item: effects.ChannelMessage | _Direct | _Event, fold: Fold) -> Entry:
     """Return the entry of an item. Safe from any thread."""
     if isinstance(item, _Event):
         nick = split_source(item.author.source)[0]
@@ -204,7 +204,7 @@ def make_entry(item: effects.ChannelMessage | _Direct | _Event) -> Entry:
     nick = split_source(author.source)[0]
     if isinstance(item, _Direct):
         conversation = direct_conversation(
-            person(nick, author.account), person(item.nick, item.account)
+            person(nick, author.account, fold), person(item.nick, item.account, fold)
         )
         detail = item.nick
     else:

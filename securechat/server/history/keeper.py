@@ -24,6 +24,7 @@ from securechat.server.history.entries import (
     collect,
     make_entry,
 )
+from securechat.server.names import ASCII_NAMES, Fold
 from securechat.server.store_thread import Outcome, StoreThread
 from securechat.store.history import Entry, History
 
@@ -58,8 +59,16 @@ class HistoryKeeper:
     :param enabled: without it nothing is kept, and nobody waits for anything.
     """
 
-    def __init__(self, store: StoreThread, *, enabled: bool, limit: int = WAITING_ITEMS) -> None:
+    def __init__(
+        self,
+        store: StoreThread,
+        *,
+        enabled: bool,
+        fold: Fold = ASCII_NAMES.fold,
+        limit: int = WAITING_ITEMS,
+    ) -> None:
         self.enabled = enabled
+        self._fold = fold
         self._store = store
         self._limit = limit
         self._lock = make_lock("history", tier=1)  # guards the next four
@@ -146,7 +155,7 @@ class HistoryKeeper:
                 entries.clear()
                 history.delete_conversation(item.room)
             else:
-                entries.append(make_entry(item))
+                entries.append(make_entry(item, self._fold))
         history.add(entries)
 
     def _written(self, outcome: Outcome[None]) -> None:

@@ -31,9 +31,9 @@ __all__ = ["RULES", "enter_network", "leave_network"]
 
 def attach(network: Network, event: events.Attach) -> list[Effect]:
     """A session is on the network: as a new user, or attached to that of its account."""
-    _check_reserved(network, event.nick, event.account)
     stamp = event.stamp
     user = network.find_user(event.nick)
+    _check_free(network, event.nick, user, event.account)
     if user is None:
         user = User(
             id=stamp.session,
@@ -85,7 +85,7 @@ def detach(network: Network, event: events.Detach) -> list[Effect]:
 def enter_network(network: Network, stamp: Stamp, user: User) -> list[Effect]:
     """Put a new user on the network."""
     network.users[user.id] = user
-    network.nicks[network.fold(user.nick)] = user
+    network.take_nick(user)
     network.most_users = max(network.most_users, len(network.users))
     return came_online(network, stamp, user)
 
@@ -102,7 +102,7 @@ def leave_network(network: Network, stamp: Stamp, user: User, reason: str) -> li
     network.mode_counts.subtract(user.modes)
     network.gone.pop(user.id, None)
     del network.users[user.id]
-    del network.nicks[network.fold(user.nick)]
+    network.give_up_nick(user)
     return [
         effects.Quit(stamp, user, user.author, reason, audience, channels),
         *went_offline(network, stamp, user.nick),
@@ -113,7 +113,7 @@ def leave_network(network: Network, stamp: Stamp, user: User, reason: str) -> li
 def change_nick(network: Network, event: events.ChangeNick) -> list[Effect]:
     """Give a user another nick, which must be free for them."""
     user = network.sessions[event.stamp.session]
-    _check_reserved(network, event.nick, user.account)
+    _check_free(network, event.nick, user, user.account)
     if network.find_user(event.nick) not in (None, user):
         raise Refusal(numerics.ERR_NICKNAMEINUSE, event.nick)
     if event.nick == user.nick:
@@ -127,9 +127,9 @@ def _rename(network: Network, stamp: Stamp, user: User, nick: str) -> list[Effec
     if renamed:
         network.remember_departed(user, stamp.at_ms)
     forgotten = forget_presence(network, stamp, user)
-    del network.nicks[network.fold(user.nick)]
+    network.give_up_nick(user)
     user.nick = nick
-    network.nicks[network.fold(nick)] = user
+    network.take_nick(user)
     user.refresh_author()
     audience = network.audience(user)
     changed = effects.NickChanged(stamp, user, author, nick, audience)
@@ -150,7 +150,7 @@ def set_realname(network: Network, event: events.SetRealname) -> list[Effect]:
 
 def create_account(network: Network, event: events.CreateAccount) -> list[Effect]:
     """Reserve the nick of an account; who holds it otherwise must move on."""
-    network.accounts[network.fold(event.account)] = event.account
+    network.add_account(event.account)
     holder = network.find_user(event.account)
     maker = network.sessions.get(event.stamp.session)
     if holder is None or holder is maker or holder.account == event.account:
@@ -176,10 +176,15 @@ def log_in(network: Network, event: events.LogIn) -> list[Effect]:
     ]
 
 
-def _check_reserved(network: Network, nick: str, account: str | None) -> None:
+def _check_free(network: Network, nick: str, user: User | None, account: str | None) -> None:
+    """Check that ``nick`` is no account's but ``account``, and that it looks like nobody else."""
     owner = network.accounts.get(network.fold(nick))
     if owner is not None and owner != account:
         raise NickReserved(nick)
+    if network.resembles_account(nick, account):
+        raise NickReserved(nick)
+    if network.resembles_nick(nick, user, account):
+        raise Refusal(numerics.ERR_NICKNAMEINUSE, nick, text="Nickname looks like one in use")
 
 
 RULES: Final[Mapping[type[Event], Rule]] = {
