@@ -42,8 +42,7 @@ def accept(context: Context, message: Message) -> None:
     Let people write to you who are not logged in, although you have the user mode +R; with a minus
     no longer. To write to somebody does the same.
     """
-    limit = context.services.config.limits.targets
-    for word in list(dict.fromkeys(message.params[0].split(",")))[:limit]:
+    for word in dict.fromkeys(message.params[0].split(",")):
         nick = word.removeprefix("-")
         try:
             context.propose(Accept(context.stamp(), nick, adding=nick == word))

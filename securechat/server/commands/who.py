@@ -128,9 +128,9 @@ def _compared(context: Context, user: User, letter: str) -> str:
         case "h":
             return user.host
         case "i":
-            return (
-                shown_address(user.address) if sees_details(context.user, user) else _HIDDEN_ADDRESS
-            )
+            # Who is always on has none since a restart.
+            known = user.address and sees_details(context.user, user)
+            return shown_address(user.address) if known else _HIDDEN_ADDRESS
         case "s":
             return context.services.name
         case "r":

@@ -5,7 +5,6 @@ https://modern.ircdocs.horse/#user-based-queries
 
 from __future__ import annotations
 
-import hashlib
 import time
 from itertools import islice
 from typing import Final
@@ -115,8 +114,9 @@ def _tell_person(context: Context, user: User) -> None:
         context.reply(numerics.RPL_WHOISACCOUNT, nick, user.account, "is logged in as")
     if user.away:
         context.reply(numerics.RPL_AWAY, nick, user.away)
-    # Not of a web gateway's client that has no TLS.
-    if all(session.secure for session in services.registry.find(user.sessions)):
+    sessions = services.registry.find(user.sessions)
+    # Not of a web gateway's client that has no TLS, nor of one who is always on and not here.
+    if sessions and all(session.secure for session in sessions):
         context.reply(numerics.RPL_WHOISSECURE, nick, "is using a secure connection")
     idle_s = max(0, services.now_ms() - user.active_ms) // 1000
     context.reply(
@@ -131,22 +131,21 @@ def _tell_person(context: Context, user: User) -> None:
 def _tell_details(context: Context, user: User) -> None:
     """Tell what only the user and operators may know."""
     nick = user.nick
-    context.reply(
-        numerics.RPL_WHOISACTUALLY, nick, shown_address(user.address), "Is actually using host"
-    )
+    if user.address:  # none since a restart, of one who is always on
+        address = shown_address(user.address)
+        context.reply(numerics.RPL_WHOISACTUALLY, nick, address, "Is actually using host")
     modes = "".join(sorted(user.modes))
     context.reply(numerics.RPL_WHOISMODES, nick, f"is using modes +{modes}")
     for session in context.services.registry.find(user.sessions):
-        if session.certificate is not None:
-            digest = hashlib.sha256(session.certificate).hexdigest()
-            text = f"has client certificate fingerprint {digest}"
+        if session.fingerprint:
+            text = f"has client certificate fingerprint {session.fingerprint}"
             context.reply(numerics.RPL_WHOISCERTFP, nick, text)
 
 
 def _tell_departed(context: Context, entry: WhowasEntry) -> None:
     nick = entry.nick
     context.reply(numerics.RPL_WHOWASUSER, nick, entry.username, entry.host, "*", entry.realname)
-    if "o" in context.user.modes:
+    if entry.address and "o" in context.user.modes:
         context.reply(
             numerics.RPL_WHOISACTUALLY,
             nick,

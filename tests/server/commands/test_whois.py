@@ -138,6 +138,18 @@ def test_all_prefixes(relay: RunningRelay) -> None:
     assert "319 ann ann @+#a" in ann.ask("WHOIS ann")
 
 
+def test_who_is_always_on_has_no_address_since_a_restart(start_relay: StartRelay) -> None:
+    relay = with_operator(start_relay)
+    relay.join("ann")
+    root = as_operator(relay.join("root"))
+    with relay.relay.services.lock:
+        user = relay.relay.services.network.find_user("ann")
+        assert user is not None
+        user.address = ""
+    assert "338" not in commands(root.ask("WHOIS ann"))
+    assert root.ask("WHO ann %i")[0] == "354 root 255.255.255.255"
+
+
 # ---- WHOWAS ----
 
 
