@@ -18,7 +18,8 @@ from typing import Any, Final
 from securechat import __version__
 from securechat.errors import ConfigError, LocalProtocolError, SecureChatError, TlsError
 from securechat.irc.sasl import prepare_password
-from securechat.server.config import Config, load_config, print_default_config
+from securechat.server.config import Config
+from securechat.server.config_file import load_config, print_default_config
 from securechat.server.relay import Relay
 from securechat.store.database import open_database
 from securechat.store.invites import Invites

@@ -7,26 +7,24 @@ flags override the file, the file overrides the defaults.
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import json
 import re
-import tomllib
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from securechat.errors import ConfigError
-from securechat.net.listener import format_address, parse_address
+from securechat.net.listener import parse_address
 from securechat.net.tls import TlsVersion
 from securechat.server.names import UNICODE_EXTRA, unicode_available
 from securechat.server.state import AlwaysOn
+from securechat.server.toml_text import toml_text
 from securechat.store.passwords import Argon2Parameters, needs_upgrade
 
 __all__ = [
     "AccountsConfig",
+    "BadValue",
     "Config",
     "GatewayConfig",
     "HistoryConfig",
@@ -36,19 +34,17 @@ __all__ = [
     "StoreConfig",
     "TlsConfig",
     "WebSocketConfig",
-    "load_config",
-    "print_default_config",
 ]
 
 T = TypeVar("T")
 
 
-class _Bad(Exception):
+class BadValue(Exception):
     """What is allowed, when a value is not."""
 
 
 Check = Callable[[Any], Any]
-"""Takes a value from TOML, returns it in our type, or raises ``_Bad`` with what is allowed."""
+"""Takes a value from TOML, returns it in our type, or raises ``BadValue`` with what is allowed."""
 
 
 def _setting(default: Any, check: Check, doc: str) -> Any:
@@ -58,7 +54,7 @@ def _setting(default: Any, check: Check, doc: str) -> Any:
 def _text(allowed: str, test: Callable[[str], object]) -> Check:
     def check(value: Any) -> str:
         if not isinstance(value, str) or not test(value):
-            raise _Bad(allowed)
+            raise BadValue(allowed)
         return value
 
     return check
@@ -75,7 +71,7 @@ def _number(least: float, most: float, kind: type[int] | type[float] = int) -> C
     def check(value: Any) -> float:
         right = isinstance(value, int if kind is int else (int, float))
         if isinstance(value, bool) or not right or not least <= value <= most:
-            raise _Bad(f"{what} from {least:,} to {most:,}")
+            raise BadValue(f"{what} from {least:,} to {most:,}")
         return kind(value)
 
     return check
@@ -83,18 +79,18 @@ def _number(least: float, most: float, kind: type[int] | type[float] = int) -> C
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise _Bad("true or false")
+        raise BadValue("true or false")
     return value
 
 
 def _path(value: Any) -> Path:
     allowed = "the path of a file, as a string"
     if not isinstance(value, str) or not value or "\0" in value:
-        raise _Bad(allowed)
+        raise BadValue(allowed)
     try:
         return Path(value).expanduser()
     except RuntimeError as error:  # ~name, and there is no such user
-        raise _Bad(f"{allowed}; {error}") from error
+        raise BadValue(f"{allowed}; {error}") from error
 
 
 def _optional_path(value: Any) -> Path | None:
@@ -104,7 +100,7 @@ def _optional_path(value: Any) -> Path | None:
 def _addresses(value: Any) -> tuple[tuple[str, int], ...]:
     found = _optional_addresses(value)
     if not found:
-        raise _Bad(_ADDRESSES)
+        raise BadValue(_ADDRESSES)
     return found
 
 
@@ -114,17 +110,17 @@ _ADDRESSES: Final = 'a list of addresses such as ["127.0.0.1:6697", "[::1]:6697"
 def _optional_addresses(value: Any) -> tuple[tuple[str, int], ...]:
     allowed = _ADDRESSES
     if not isinstance(value, list):
-        raise _Bad(allowed)
+        raise BadValue(allowed)
     found = []
     for item in value:
         if not isinstance(item, str):
-            raise _Bad(allowed)
+            raise BadValue(allowed)
         try:
             host, port = parse_address(item)
         except ValueError as error:
-            raise _Bad(f"{allowed}; {_toml(item)}: {error}") from error
+            raise BadValue(f"{allowed}; {toml_text(item)}: {error}") from error
         if not host.isprintable() or " " in host:
-            raise _Bad(f"{allowed}; {_toml(item)}: no such host")
+            raise BadValue(f"{allowed}; {toml_text(item)}: no such host")
         found.append((host, port))
     return tuple(found)
 
@@ -132,10 +128,10 @@ def _optional_addresses(value: Any) -> tuple[tuple[str, int], ...]:
 def _texts(allowed: str, test: Callable[[str], bool]) -> Check:
     def check(value: Any) -> tuple[str, ...]:
         if not isinstance(value, list):
-            raise _Bad(allowed)
+            raise BadValue(allowed)
         for item in value:
             if not isinstance(item, str) or not test(item):
-                raise _Bad(f"{allowed}; not {_toml(item)}")
+                raise BadValue(f"{allowed}; not {toml_text(item)}")
         return tuple(value)
 
     return check
@@ -510,11 +506,11 @@ class LimitsConfig:
 def _password_hash(value: Any) -> str:
     allowed = 'a line made by "securechat-server hash-password"'
     if not isinstance(value, str):
-        raise _Bad(allowed)
+        raise BadValue(allowed)
     try:
         needs_upgrade(value)
     except Exception as error:
-        raise _Bad(allowed) from error
+        raise BadValue(allowed) from error
     return value
 
 
@@ -543,23 +539,23 @@ class OperatorConfig:
 def _networks(value: Any) -> tuple[str, ...]:
     allowed = 'a list of networks such as ["192.0.2.7", "2001:db8::/64"]'
     if not isinstance(value, list):
-        raise _Bad(allowed)
+        raise BadValue(allowed)
     try:
         return tuple(str(ipaddress.ip_network(item)) for item in value if _string(item, allowed))
     except ValueError as error:
-        raise _Bad(f"{allowed}; {error}") from error
+        raise BadValue(f"{allowed}; {error}") from error
 
 
 def _string(value: Any, allowed: str) -> bool:
     if not isinstance(value, str):  # ip_network takes numbers too
-        raise _Bad(allowed)
+        raise BadValue(allowed)
     return True
 
 
 def _fingerprint(value: Any) -> str:
     plain = value.replace(":", "").lower() if isinstance(value, str) else ""
     if len(plain) != 64 or set(plain) - set("0123456789abcdef"):
-        raise _Bad("the SHA-256 fingerprint of a certificate: 64 hexadecimal digits")
+        raise BadValue("the SHA-256 fingerprint of a certificate: 64 hexadecimal digits")
     return plain
 
 
@@ -603,147 +599,3 @@ class Config:
     limits: LimitsConfig = LimitsConfig()
     operators: tuple[OperatorConfig, ...] = ()
     webirc: tuple[GatewayConfig, ...] = ()
-
-
-_SECTIONS: Final[Mapping[str, type[Any]]] = {
-    "server": ServerConfig,
-    "tls": TlsConfig,
-    "websocket": WebSocketConfig,
-    "accounts": AccountsConfig,
-    "store": StoreConfig,
-    "history": HistoryConfig,
-    "limits": LimitsConfig,
-}
-
-_LISTS: Final[Mapping[str, type[Any]]] = {"operators": OperatorConfig, "webirc": GatewayConfig}
-
-
-def load_config(
-    path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None
-) -> Config:
-    """Return the configuration of the TOML file ``path``, with ``overrides`` on top.
-
-    :param overrides: section → key → value as it would be in the file.
-    :raises ConfigError: the file cannot be read, or with all mistakes in it, each with section,
-        key, value and what is allowed.
-    """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")) if path is not None else {}
-    except OSError as error:
-        raise ConfigError([f"{path}: cannot be read ({error.strerror})"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: not TOML: {error}"]) from error
-    for section, values in (overrides or {}).items():
-        table = tables.setdefault(section, {})
-        if isinstance(table, dict):
-            table.update(values)
-    problems: list[str] = []
-    lists: dict[str, Any] = {
-        name: _read_list(name, entry, tables.pop(name, []), problems)
-        for name, entry in _LISTS.items()
-    }
-    known = f"{', '.join(_SECTIONS)} and {', '.join(_LISTS)}"
-    problems += [
-        f"[{_key(name)}]: no such section; there are {known}"
-        for name in tables
-        if name not in _SECTIONS
-    ]
-    sections = {
-        name: _read(f"[{name}]", section, tables.get(name, {}), problems)
-        for name, section in _SECTIONS.items()
-    }
-    if problems:
-        raise ConfigError([f"{path}: {p}" if path is not None else p for p in problems])
-    return Config(**lists, **sections)
-
-
-def _read_list(name: str, entry: type[T], tables: Any, problems: list[str]) -> tuple[T, ...]:
-    where = f"[[{name}]]"
-    if not isinstance(tables, list):
-        problems.append(f"{name}: write {where}, once for each")
-        return ()
-    found = []
-    for table in tables:
-        found.append(_read(where, entry, table, problems))
-        if isinstance(table, dict):
-            lacking = entry.lacking(set(table))  # type: ignore[attr-defined]
-            problems += [f"{where}: needs {lacking}"] if lacking else []
-    names = Counter(item.name for item in found if item.name)  # type: ignore[attr-defined]
-    problems += [
-        f"{where} name = {_toml(name)}: given {count} times, must be given once"
-        for name, count in names.items()
-        if count > 1
-    ]
-    return tuple(found)
-
-
-def _read(where: str, section: type[T], table: Any, problems: list[str]) -> T:
-    if not isinstance(table, dict):
-        problems.append(f"{where}: must be a table")
-        return section()
-    fields = {item.name: item for item in dataclasses.fields(section)}  # type: ignore[arg-type]
-    values = {}
-    for key, value in table.items():
-        if key not in fields:
-            problems.append(f"{where} {_key(key)}: no such setting; there are {', '.join(fields)}")
-            continue
-        try:
-            values[key] = fields[key].metadata["check"](value)
-        except _Bad as bad:
-            # Somebody may have written the password itself there.
-            shown = "…" if key == "password_hash" else _toml(value)
-            problems.append(f"{where} {key} = {shown}: must be {bad}")
-    return section(**values)
-
-
-def print_default_config() -> str:
-    """Return the default configuration as a commented TOML file, which ``load_config`` accepts."""
-    lines = [
-        "# The configuration of securechat-server. What stands here are the defaults.",
-        "# Check it with: securechat-server --config THIS_FILE --check-config",
-    ]
-    for name, section in _SECTIONS.items():
-        lines += ["", f"[{name}]", f"# {section.__doc__}"]
-        for item in dataclasses.fields(section):
-            lines += ["", *_comment(item.metadata["doc"])]
-            lines.append(f"{item.name} = {_toml(item.default)}")
-    for name, entry in _LISTS.items():
-        lines += ["", f"# {entry.__doc__} Once for each:", f"# [[{name}]]"]
-        for item in dataclasses.fields(entry):
-            shown = '"…"' if item.default == "" else '["…"]'
-            lines += [f"# {item.name} = {shown}  # {item.metadata['doc']}"]
-    return "\n".join(lines) + "\n"
-
-
-def _comment(text: str, width: int = 96) -> Sequence[str]:
-    lines = [""]
-    for word in text.split(" "):
-        if len(lines[-1]) + 1 + len(word) > width:
-            lines.append("")
-        lines[-1] += f" {word}" if lines[-1] else word
-    return [f"# {line}" for line in lines]
-
-
-def _toml(value: Any) -> str:
-    match value:
-        case None:
-            return '""'
-        case bool():
-            return "true" if value else "false"
-        case Path():
-            return json.dumps(str(value), ensure_ascii=False)
-        case str():
-            return json.dumps(value, ensure_ascii=False)
-        case tuple():  # texts, or addresses
-            return _toml([v if isinstance(v, str) else format_address(*v) for v in value])
-        case list():
-            return f"[{', '.join(map(_toml, value))}]"
-        case dict():
-            return f"{{{', '.join(f'{_key(key)} = {_toml(item)}' for key, item in value.items())}}}"
-        case _:
-            return str(value)
-
-
-def _key(key: str) -> str:
-    bare = key.isascii() and key.replace("-", "a").replace("_", "a").isalnum()
-    return key if bare else json.dumps(key, ensure_ascii=False)

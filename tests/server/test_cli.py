@@ -21,7 +21,8 @@ import trustme
 import securechat
 from securechat import __version__
 from securechat.server import cli
-from securechat.server.config import Config, load_config
+from securechat.server.config import Config
+from securechat.server.config_file import load_config
 from securechat.store.database import open_database
 from securechat.store.invites import Invites
 from securechat.store.passwords import verify_password

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from securechat.errors import ConfigError
-from securechat.server import config as config_module
 from securechat.server.config import (
     AccountsConfig,
     Config,
@@ -18,9 +17,9 @@ from securechat.server.config import (
     LimitsConfig,
     OperatorConfig,
     ServerConfig,
-    load_config,
-    print_default_config,
 )
+from securechat.server.config_file import load_config, print_default_config
+from securechat.server.toml_text import toml_text
 from securechat.store.passwords import Argon2Parameters, hash_password
 
 PASSWORD_HASH = hash_password("correct horse", Argon2Parameters(8, 1, 1))
@@ -185,7 +184,7 @@ def test_every_default_passes_its_own_check():
     """A default is not checked when it is used, so it must be one that a file may hold."""
     for section, kind in SECTIONS.items():
         for field in dataclasses.fields(kind):
-            written = config_module._toml(field.default)
+            written = toml_text(field.default)
             value = tomllib.loads(f"x = {written}")["x"]
             assert field.metadata["check"](value) == field.default, (section, field.name)
 
@@ -268,7 +267,7 @@ def test_a_flag_is_checked_like_the_file():
 
 @pytest.mark.parametrize("listen", [(("::1", 6697),), (("127.0.0.1", 0), ("::", 65535), ("a", 1))])
 def test_addresses_are_written_as_they_are_read(listen):
-    written = tomllib.loads(f"x = {config_module._toml(listen)}")["x"]
+    written = tomllib.loads(f"x = {toml_text(listen)}")["x"]
     assert load_config(None, {"server": {"listen": written}}).server.listen == listen
 
 
