@@ -26,6 +26,7 @@ BITS: Final[dict[str, int]] = {
             "draft/chathistory",
             "draft/event-playback",
             "draft/extended-isupport",
+            "draft/message-redaction",
             "draft/multiline",
             "draft/oper-tag",
             "draft/pre-away",
@@ -63,6 +64,7 @@ EXTENDED_JOIN: Final = BITS["extended-join"]
 EXTENDED_MONITOR: Final = BITS["extended-monitor"]
 INVITE_NOTIFY: Final = BITS["invite-notify"]
 LABELED_RESPONSE: Final = BITS["labeled-response"]
+MESSAGE_REDACTION: Final = BITS["draft/message-redaction"]
 MESSAGE_TAGS: Final = BITS["message-tags"]
 MULTILINE: Final = BITS["draft/multiline"]
 MULTI_PREFIX: Final = BITS["multi-prefix"]

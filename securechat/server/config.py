@@ -411,6 +411,12 @@ class HistoryConfig:
     page: int = _setting(
         100, _number(1, 1_000), "Messages that a client may ask for at once (CHATHISTORY)."
     )
+    redact_seconds: int = _setting(
+        0,
+        _number(0, 1_000_000_000),
+        "Seconds in which people may delete what they have said, 0 for ever. Operators of a room "
+        "delete at any time.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from securechat.irc.modes import ModeChange
-from securechat.server.events import MessageKind, SessionId, Stamp
+from securechat.server.events import MessageKind, RedactMessage, SessionId, Stamp
 from securechat.server.refusals import Refusal
 from securechat.server.state import Author, Channel, User
 
@@ -35,6 +35,7 @@ __all__ = [
     "Parted",
     "Quit",
     "RealnameChanged",
+    "Redacted",
     "Refused",
     "SessionsChanged",
     "SettingChanged",
@@ -284,3 +285,17 @@ class MarkedRead(Effect):
     account: str | None
     target: str
     read_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted(Effect):
+    """For all members of ``channel``, or for ``recipient``; and for the sender's other sessions.
+
+    Of a direct message ``channel`` is ``None``; ``recipient`` too when they are not there.
+    """
+
+    channel: Channel | None
+    recipient: User | None
+    sender: User
+    author: Author
+    event: RedactMessage

@@ -33,6 +33,7 @@ __all__ = [
     "MarkRead",
     "MessageKind",
     "Part",
+    "RedactMessage",
     "Restore",
     "SendMessage",
     "SessionId",
@@ -281,3 +282,20 @@ class MarkRead(Event):
 
     target: str
     read_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RedactMessage(Event):
+    """A user deletes what was said to a channel or a nick.
+
+    What is known only from the history comes with it: which ``conversation`` that was (its key
+    there), who said it and when, and whether that was this user.
+    """
+
+    target: str
+    conversation: str
+    msgid: str
+    said_by: str
+    said_ms: int
+    own: bool
+    reason: str

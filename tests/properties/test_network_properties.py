@@ -106,6 +106,9 @@ KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     * 2,
     lambda s, b, c: events.Restore(Stamp(s, 0, ""), _pick(ACCOUNTS, b), "~u", "Real", "h3.ip", c),
     lambda s, b, c: events.Expire(Stamp(s, 0, ""), b),
+    lambda s, b, c: events.RedactMessage(
+        Stamp(s, 0, ""), _pick(CHANNELS, b), "k", "m", "x", 0, bool(c % 2), ""
+    ),
     _user_modes,
     lambda s, b, c: events.CreateAccount(Stamp(s, 0, ""), _pick(ACCOUNTS, c), "guest"),
     lambda s, b, c: events.LogIn(Stamp(s, 0, ""), _pick(ACCOUNTS, c)),

@@ -68,6 +68,9 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "nick": lambda s, w: events.ChangeNick(s, w[0]),
     "host": lambda s, w: events.ChangeHost(s, w[0], w[1] if w[1:] else ""),
     "read": lambda s, w: events.MarkRead(s, w[0], START_MS + int(w[1])),
+    "redact": lambda s, w: events.RedactMessage(
+        s, w[0], "key", w[1], "somebody", START_MS, w[2:3] == ["own"], " ".join(w[3:])
+    ),
     "set": lambda s, w: events.ChangeSetting(s, w[0], w[1], " ".join(w[2:])),
     "restore": lambda s, w: events.Restore(s, w[0], "~u", "Real", "h0.ip", int(w[1])),
     "expire": lambda s, w: events.Expire(s, int(w[0])),
@@ -137,6 +140,10 @@ def show_effect(effect: Effect) -> str:
             return f"setting {account} {key}: {'…' if key == PRESENCE and value else value}"
         case effects.MarkedRead(users=users, target=target, read_ms=read_ms):
             return f"read {target} {read_ms - START_MS} | to {_nicks(users)}"
+        case effects.Redacted(channel=channel, recipient=recipient, author=author, event=event):
+            told = [place.name for place in [channel] if place]
+            told += [user.nick for user in [recipient] if user]
+            return f"redacted {event.msgid} by {_nick(author)}: {event.reason} | to {told}"
         case effects.AwayChanged(user=user):
             return f"away {user.nick}: {user.away} | {_told(effect)}"
         case effects.AccountChanged(author=author):

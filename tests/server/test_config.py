@@ -91,6 +91,7 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "enabled": NO_FLAG,
         "before_joining": NO_FLAG,
         "page": (*NO_WHOLE_NUMBER, "0", "1001"),
+        "redact_seconds": (*NO_WHOLE_NUMBER, "1000000001"),
     },
     "limits": {
         "connections": (*NO_WHOLE_NUMBER, "0", "1000001"),

@@ -284,6 +284,8 @@ LINES = [
     "CHATHISTORY LATEST #den * 10",
     "MARKREAD #den timestamp=2000-01-01T00:00:00.000Z",
     "MARKREAD bob",
+    "REDACT #den x",
+    "REDACT #none x",
     "CHATHISTORY LATEST #none * 10",
     "CHATHISTORY TARGETS timestamp=1970-01-01T00:00:00.000Z timestamp=2100-01-01T00:00:00.000Z 9",
     "AWAY",

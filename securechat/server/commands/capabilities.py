@@ -53,7 +53,7 @@ def cap(context: Context, message: Message) -> None:
             raise Refusal(numerics.ERR_INVALIDCAPCMD, message.params[0])
 
 
-_OF_HISTORY = frozenset({"draft/chathistory", "draft/event-playback"})
+_OF_HISTORY = frozenset({caps.CHATHISTORY, caps.EVENT_PLAYBACK, caps.MESSAGE_REDACTION})
 """What is there only if messages are kept."""
 
 
@@ -109,7 +109,7 @@ def _offered(context: Context, name: str) -> bool:
     config = context.services.config
     if name == "draft/account-registration":
         return config.accounts.registration != "closed"
-    if name in _OF_HISTORY:
+    if caps.BITS.get(name) in _OF_HISTORY:
         return config.history.enabled
     return name in caps.BITS
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from securechat.net.connection import Connection
 from securechat.net.io_thread import IoThread
 from securechat.server.context import Context
-from securechat.server.delivery import channels, messages, monitors, operators, read_markers, users
+from securechat.server.delivery import (
+    channels,
+    messages,
+    monitors,
+    operators,
+    read_markers,
+    redactions,
+    users,
+)
 from securechat.server.delivery.lines import LOOKS, Lines, to_origin
 from securechat.server.delivery.table import Deliverers
 from securechat.server.effects import Effect
@@ -27,6 +35,7 @@ _DELIVERERS: Final[Deliverers] = {
     **users.DELIVERERS,
     **monitors.DELIVERERS,
     **read_markers.DELIVERERS,
+    **redactions.DELIVERERS,
     **operators.DELIVERERS,
 }
 """What delivers every effect."""

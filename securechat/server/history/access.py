@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from securechat.server.services import Services
     from securechat.server.state import Channel, User
 
-__all__ = ["Source", "find_source", "other_party", "readable_rooms", "shown_person"]
+__all__ = [
+    "Place",
+    "Source",
+    "find_place",
+    "find_source",
+    "other_party",
+    "readable_rooms",
+    "shown_person",
+]
 
 _CLOSING_MODES: Final = frozenset("ik")
 """Modes of a room that keep people out."""
@@ -45,24 +53,41 @@ class Source(NamedTuple):
     room: bool
 
 
-def find_source(services: Services, user: User, target: str) -> Source | None:
-    """Return what ``user`` may read of ``target``; ``None`` if that cannot be read."""
+class Place(NamedTuple):
+    """A conversation that there may be, whoever may read it."""
+
+    key: str
+    """Of the conversation in the history."""
+    channel: Channel | None
+    inside: bool
+    """Whether the asker is a member of the channel, or one of the two."""
+
+
+def find_place(services: Services, user: User, target: str) -> Place | None:
+    """Return the conversation that ``target`` names for ``user``; ``None`` if it names none."""
     network = services.network
     if is_channel(target):
         channel = network.find_channel(target)
         if channel is None:
             return None
-        readable = _of_room(channel, user, services.config.history.before_joining)
-        return None if readable is None else Source(channel.name, readable, room=True)
+        return Place(channel.uid, channel, user.id in channel.members)
     if not network.names.is_nick(target, services.config.limits.nick_length):
         return None
-    readable = None
-    if user.account is not None:
-        conversation = direct_conversation(
-            person(user.nick, user.account, network.fold), _find_person(network, target)
-        )
-        readable = Readable(conversation.key, own_account=user.account)
-    return Source(target, readable, room=False)
+    own, other = person(user.nick, user.account, network.fold), _find_person(network, target)
+    return Place(direct_conversation(own, other).key, None, inside=True)
+
+
+def find_source(services: Services, user: User, target: str) -> Source | None:
+    """Return what ``user`` may read of ``target``; ``None`` if that cannot be read."""
+    place = find_place(services, user, target)
+    if place is None:
+        return None
+    if place.channel is not None:
+        readable = _of_room(place.channel, user, services.config.history.before_joining)
+        return None if readable is None else Source(place.channel.name, readable, room=True)
+    if user.account is None:
+        return Source(target, None, room=False)
+    return Source(target, Readable(place.key, own_account=user.account), room=False)
 
 
 def readable_rooms(services: Services, user: User) -> Iterator[Source]:

@@ -22,6 +22,7 @@ from securechat.store.history import Conversation, Entry
 __all__ = [
     "MESSAGE_EFFECTS",
     "Item",
+    "Redaction",
     "RoomEnded",
     "collect",
     "direct_conversation",
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 MESSAGE_EFFECTS: Final[frozenset[type[Effect]]] = frozenset(
-    {effects.ChannelMessage, effects.DirectMessage}
+    {effects.ChannelMessage, effects.DirectMessage, effects.Redacted}
 )
 """The effects whose acknowledgement waits until they are kept."""
 
@@ -64,7 +65,14 @@ class RoomEnded(NamedTuple):
     room: str
 
 
-Item: TypeAlias = "effects.ChannelMessage | _Direct | _Event | RoomEnded"
+class Redaction(NamedTuple):
+    """A message is deleted."""
+
+    effect: effects.Redacted
+    target: str
+
+
+Item: TypeAlias = "effects.ChannelMessage | _Direct | _Event | Redaction | RoomEnded"
 """What waits to be kept. Immutable, as far as ``make_entry`` looks at it."""
 
 
@@ -152,6 +160,11 @@ def _nick_changed(effect: effects.NickChanged) -> list[Item]:
     ]
 
 
+def _redacted(effect: effects.Redacted) -> list[Item]:
+    target = effect.event.target if effect.recipient is None else effect.recipient.nick
+    return [Redaction(effect, "" if effect.channel is not None else target)]
+
+
 def _in(
     channel: Channel, effect: Effect, author: Author, kind: str, detail: str = "", text: str = ""
 ) -> Item:
@@ -177,14 +190,17 @@ _COLLECTORS: Final[Mapping[type[Effect], Callable[[Any], list[Item]]]] = {
     effects.TopicChanged: _topic_changed,
     effects.ChannelModesChanged: _modes_changed,
     effects.NickChanged: _nick_changed,
+    effects.Redacted: _redacted,
 }
 
 
 # ---- on the store thread ----
 
 
-def make_entry(item: effects.ChannelMessage | _Direct | _Event, fold: Fold) -> Entry:
+def make_entry(item: effects.ChannelMessage | _Direct | _Event | Redaction, fold: Fold) -> Entry:
     """Return the entry of an item. Safe from any thread."""
+    if isinstance(item, Redaction):
+        return _redaction_entry(item, fold)
     if isinstance(item, _Event):
         nick = split_source(item.author.source)[0]
         return Entry(
@@ -221,4 +237,26 @@ def make_entry(item: effects.ChannelMessage | _Direct | _Event, fold: Fold) -> E
         detail,
         message.text,
         format_tags(message.tags) if message.tags else "",
+    )
+
+
+def _redaction_entry(item: Redaction, fold: Fold) -> Entry:
+    """Return what tells, among what happened, that a message was deleted."""
+    effect, event = item.effect, item.effect.event
+    key = event.conversation
+    if effect.channel is not None:
+        conversation = Conversation(key)
+    else:
+        conversation = direct_conversation(*key.split(" "))
+    return Entry(
+        conversation,
+        effect.stamp.msgid,
+        effect.stamp.at_ms,
+        "REDACT",
+        effect.author.source,
+        fold(split_source(effect.author.source)[0]),
+        effect.author.account,
+        f"{event.msgid} {item.target}",
+        event.reason,
+        "",
     )

@@ -20,6 +20,7 @@ from securechat.server.effects import Effect
 from securechat.server.history.entries import (
     MESSAGE_EFFECTS,
     Item,
+    Redaction,
     RoomEnded,
     collect,
     make_entry,
@@ -154,8 +155,12 @@ class HistoryKeeper:
                 history.add(entries)
                 entries.clear()
                 history.delete_conversation(item.room)
-            else:
-                entries.append(make_entry(item, self._fold))
+                continue
+            if isinstance(item, Redaction):
+                history.add(entries)
+                entries.clear()
+                history.redact(item.effect.event.conversation, item.effect.event.msgid)
+            entries.append(make_entry(item, self._fold))
         history.add(entries)
 
     def _written(self, outcome: Outcome[None]) -> None:

@@ -13,6 +13,7 @@ from securechat.irc.message import NO_TAGS
 from securechat.irc.tags import parse_tags
 from securechat.server.context import in_batch
 from securechat.server.delivery.lines import Line, message_lines
+from securechat.server.delivery.redactions import redact_body
 from securechat.server.events import Stamp
 from securechat.server.state import Author
 from securechat.store.history import SPOKEN_KINDS, Entry
@@ -52,6 +53,10 @@ def entry_lines(entry: Entry, listener: Listener) -> Sequence[TaggedLine]:
             tags = parse_tags(entry.tags) if entry.tags else NO_TAGS
             lines = message_lines(stamp, author, entry.kind, target, entry.text, tags)
             return lines.parts(listener.caps)
+        case "REDACT":
+            msgid, _, nick = entry.detail.partition(" ")
+            body = redact_body(entry.source, listener.room or nick, msgid, entry.text)
+            return Line(stamp, author, body, needed=caps.MESSAGE_REDACTION).parts(listener.caps)
         case _:
             body = _event_body(entry, listener)
             return Line(stamp, author, body).parts(listener.caps)

@@ -15,6 +15,7 @@ from securechat.server.rules import (
     operators,
     presence,
     read_markers,
+    redactions,
     settings,
     user_modes,
     users,
@@ -35,5 +36,6 @@ RULES: Final[Mapping[type[Event], Rule]] = {
     **presence.RULES,
     **settings.RULES,
     **read_markers.RULES,
+    **redactions.RULES,
 }
 """The rule of every event."""
