@@ -1,8 +1,8 @@
-"""The configuration: one TOML file, checked in full before anything starts.
+"""The configuration: what there is to set.
 
 Each setting is a field below with its default, what is allowed, and its explanation; the parser,
-the checks and the printed default file are made from these, so they cannot disagree. Command-line
-flags override the file, the file overrides the defaults.
+the checks and the printed default file (``config_file``) are made from these, so they cannot
+disagree. Command-line flags override the file, the file overrides the defaults.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _is_gateway_name(value: str) -> bool:
 def _casemapping(value: Any) -> str:
     found = str(_choice("ascii", "precis")(value))
     if found == "precis" and not unicode_available():
-        raise _Bad(f'"ascii" unless names beyond ASCII are installed: {UNICODE_EXTRA}')
+        raise BadValue(f'"ascii" unless names beyond ASCII are installed: {UNICODE_EXTRA}')
     return found
 
 

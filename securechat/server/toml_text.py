@@ -27,7 +27,8 @@ def toml_text(value: Any) -> str:
         case list():
             return f"[{', '.join(map(toml_text, value))}]"
         case dict():
-            return f"{{{', '.join(f'{toml_key(key)} = {toml_text(item)}' for key, item in value.items())}}}"
+            pairs = [f"{toml_key(key)} = {toml_text(item)}" for key, item in value.items()]
+            return f"{{{', '.join(pairs)}}}"
         case _:
             return str(value)
 
