@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from securechat.errors import ConfigError
 from securechat.irc.casemapping import fold
 from securechat.server import names as names_module
-from securechat.server.config import load_config
+from securechat.server.config_file import load_config
 from securechat.server.names import ASCII_NAMES, make_names
 from tests.server.conftest import StartRelay
 from tests.server.network_transcripts import Chat
