@@ -485,7 +485,9 @@ class LimitsConfig:
         30.0, _number(1, 600, float), "Seconds in which such a message must be complete."
     )
     channels_per_user: int = _setting(100, _number(1, 100_000), "Channels one user may be in.")
-    list_entries: int = _setting(100, _number(1, 10_000), "Entries in a channel's ban list.")
+    list_entries: int = _setting(
+        100, _number(1, 10_000), "Entries in all lists of a channel together."
+    )
     monitored_nicks: int = _setting(
         100,
         _number(1, 10_000),
@@ -496,6 +498,7 @@ class LimitsConfig:
         _number(0, 100_000),
         "People who have left or changed their nick whom WHOWAS knows; some 500 bytes each.",
     )
+    rooms_per_account: int = _setting(30, _number(1, 100_000), "Rooms that one account may own.")
     targets: int = _setting(
         4, _number(1, 100), "Targets of one command: recipients, or people to kick."
     )

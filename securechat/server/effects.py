@@ -32,8 +32,10 @@ __all__ = [
     "Killed",
     "MarkedRead",
     "NickChanged",
+    "OwnerChanged",
     "Parted",
     "Quit",
+    "RankRemembered",
     "RealnameChanged",
     "Redacted",
     "Refused",
@@ -145,6 +147,24 @@ class ChannelModesChanged(Effect):
     channel: Channel
     author: Author
     changes: tuple[ModeChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerChanged(Effect):
+    """A room belongs to another account, or to none, and remembers otherwise; nobody sees it."""
+
+    channel: Channel
+    author: Author
+
+
+@dataclass(frozen=True, slots=True)
+class RankRemembered(Effect):
+    """A room remembers another rank of an account (folded); nobody sees it."""
+
+    channel: Channel
+    author: Author
+    account: str
+    change: ModeChange
 
 
 @dataclass(frozen=True, slots=True)

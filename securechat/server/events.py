@@ -20,8 +20,10 @@ __all__ = [
     "ChangeHost",
     "ChangeNick",
     "ChangeSetting",
+    "ClaimRoom",
     "CreateAccount",
     "Detach",
+    "DropRoom",
     "Event",
     "Expire",
     "GrantOperator",
@@ -33,6 +35,7 @@ __all__ = [
     "MarkRead",
     "MessageKind",
     "Part",
+    "RankAccount",
     "RedactMessage",
     "Restore",
     "SendMessage",
@@ -43,6 +46,7 @@ __all__ = [
     "SetTopic",
     "SetUserModes",
     "Stamp",
+    "TransferRoom",
     "Unwatch",
     "Wallops",
     "Watch",
@@ -264,6 +268,37 @@ class SetChannelModes(Event):
 
     channel: str
     changes: tuple[ModeChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRoom(Event):
+    """A user makes a guests' room that of their account."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRoom(Event):
+    """A user passes a room on to another account."""
+
+    channel: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropRoom(Event):
+    """A user makes a room belong to nobody."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class RankAccount(Event):
+    """A user changes a rank that an account has in a room, be it there or not."""
+
+    channel: str
+    account: str
+    change: ModeChange
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class NetworkLimits:
 
     channels_per_user: int
     list_entries: int
+    rooms_per_account: int
     monitored_nicks: int
     whowas_entries: int
     always_on: AlwaysOn = "opt-in"
@@ -80,6 +81,14 @@ class Network:
     def find_channel(self, name: str) -> Channel | None:
         """Return the channel of that name."""
         return self.channels.get(self.fold(name))
+
+    def account_key(self, user: User) -> str | None:
+        """Return the folded account of ``user``, ``None`` for a guest."""
+        return self.fold(user.account) if user.account is not None else None
+
+    def is_present(self, channel: Channel, account: str) -> bool:
+        """Whether a user of ``account`` (folded) is in ``channel``."""
+        return any(self.account_key(member.user) == account for member in channel.members.values())
 
     def find_departed(self, nick: str) -> Iterator[WhowasEntry]:
         """Yield those who have given up that nick, the latest first."""
@@ -146,8 +155,16 @@ class Network:
                         letter: [list(entry) for entry in entries.values()]
                         for letter, entries in channel.lists.items()
                     },
-                    "members": {key: sorted(m.ranks) for key, m in channel.members.items()},
+                    "members": {
+                        key: [sorted(member.ranks), member.since_ms]
+                        for key, member in channel.members.items()
+                    },
                     "invited": sorted(channel.invited),
+                    "owner": channel.owner,
+                    "remembered": {
+                        account: sorted(ranks) for account, ranks in channel.remembered.items()
+                    },
+                    "members_since": dict(channel.members_since),
                 }
                 for channel in self.channels.values()
             ],
@@ -217,8 +234,12 @@ class Network:
         )
 
     def remove_member(self, channel: Channel, user: User) -> None:
-        """Take ``user`` out of ``channel``, which ends with its last member."""
+        """Take ``user`` out of ``channel``, which ends with its last member if it is nobody's."""
         del channel.members[user.id]
         del user.channels[self.fold(channel.name)]
-        if not channel.members:
+        self.end_if_empty(channel)
+
+    def end_if_empty(self, channel: Channel) -> None:
+        """Forget ``channel`` if nobody is in it and it belongs to nobody."""
+        if channel.ended:
             del self.channels[self.fold(channel.name)]

@@ -34,6 +34,7 @@ from securechat.server.history.read_markers import ReadMarkerKeeper
 from securechat.server.isupport import isupport_tokens
 from securechat.server.names import Names, make_names
 from securechat.server.network import Network, NetworkLimits
+from securechat.server.room_keeper import RoomKeeper
 from securechat.server.services import Services
 from securechat.server.session import Session
 from securechat.server.sessions import SessionRegistry
@@ -159,6 +160,7 @@ class Relay:
         limits = NetworkLimits(
             channels_per_user=config.limits.channels_per_user,
             list_entries=config.limits.list_entries,
+            rooms_per_account=config.limits.rooms_per_account,
             monitored_nicks=config.limits.monitored_nicks,
             always_on=config.accounts.always_on,
             whowas_entries=config.limits.whowas_entries,
@@ -167,6 +169,8 @@ class Relay:
         _check_stored_names(self._store, names)
         for name in authenticator.account_names():
             network.add_account(name)
+        rooms = RoomKeeper(self._store, network)
+        rooms.load()
         settings = SettingsKeeper(self._store)
         now_ms = int(wall_clock() * 1000)
         settings.load(network, Stamp(0, now_ms, ""), config.accounts.oldest_presence_ms(now_ms))
@@ -181,7 +185,9 @@ class Relay:
             lock=make_lock("network", tier=3),
             network=network,
             delivery=delivery,
-            event_log=EventLog(network, delivery, (settings.keep, markers.keep, history.keep)),
+            event_log=EventLog(
+                network, delivery, (rooms.keep, settings.keep, markers.keep, history.keep)
+            ),
             history=history,
             registry=registry,
             store=self._store,

@@ -111,7 +111,7 @@ class WhowasEntry(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Membership:
-    """A user in a channel, with ranks (mode letters)."""
+    """A user in a channel, with ranks (mode letters), a member since then."""
 
     user: User
     ranks: set[str] = field(default_factory=set)
@@ -150,6 +150,18 @@ class Channel:
     """Letter → folded mask → entry."""
     members: dict[UserId, Membership] = field(default_factory=dict)
     invited: set[UserId] = field(default_factory=set)
+    owner: str | None = None
+    """The folded account that it belongs to. Only an owned room remembers what follows."""
+    remembered: dict[str, set[str]] = field(default_factory=dict)
+    """Folded account → ranks, which it is given back on joining; no empty ones."""
+    members_since: dict[str, int] = field(default_factory=dict)
+    """Folded account → since when it is a member, in the room now or not: a lost connection ends no
+    membership, PART and KICK do."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is no more: nobody is in it, and nobody's it is."""
+        return not self.members and self.owner is None
 
     def ranks(self, user: User) -> set[str]:
         """Return the ranks of ``user`` here, empty for one who is not a member."""

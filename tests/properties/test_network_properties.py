@@ -24,7 +24,9 @@ from tests.server.network_transcripts import show_effect, show_refusal
 
 T = TypeVar("T")
 
-LIMITS = NetworkLimits(channels_per_user=3, list_entries=1, monitored_nicks=2, whowas_entries=5)
+LIMITS = NetworkLimits(
+    channels_per_user=3, list_entries=1, rooms_per_account=2, monitored_nicks=2, whowas_entries=5
+)
 
 # A world so small that everything meets everything.
 SESSIONS = range(1, 8)
@@ -89,6 +91,15 @@ KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     lambda s, b, c: events.Kick(Stamp(s, 0, ""), _room(b), _pick(NICKS, c), "x"),
     lambda s, b, c: events.Invite(Stamp(s, 0, ""), _room(b), _pick(NICKS, c)),
     lambda s, b, c: events.SetTopic(Stamp(s, 0, ""), _room(b), _pick(WORDS, c)),
+    lambda s, b, c: events.ClaimRoom(Stamp(s, 0, ""), _room(b)),
+    lambda s, b, c: events.TransferRoom(Stamp(s, 0, ""), _room(b), _pick(ACCOUNTS, c)),
+    lambda s, b, c: events.DropRoom(Stamp(s, 0, ""), _room(b)),
+    lambda s, b, c: events.RankAccount(
+        Stamp(s, 0, ""),
+        _room(b),
+        _pick(ACCOUNTS, c),
+        ModeChange(b % 4 != 0, _pick(CHANNEL_MODES.prefix, c // 4)),
+    ),
     lambda s, b, c: events.ChangeNick(Stamp(s, 0, ""), _pick(NICKS, b)),
     lambda s, b, c: events.Detach(Stamp(s, 0, ""), _pick(WORDS, c)),
     lambda s, b, c: events.SetAway(Stamp(s, 0, ""), _pick((*WORDS, "*"), c)),
@@ -208,7 +219,8 @@ def check_monitors(network: Network) -> None:
 def check_channels(network: Network) -> None:
     for name, channel in network.channels.items():
         assert fold(channel.name) == name
-        assert channel.members, "an empty channel"
+        assert channel.members or channel.owner, "an empty channel"
+        assert not channel.ended
         for user_id, member in channel.members.items():
             assert network.users[user_id] is member.user
             assert member.user.channels[name] is channel
@@ -220,7 +232,20 @@ def check_channels(network: Network) -> None:
             assert all(fold(entry.mask) == key for key, entry in entries.items())
         assert set(channel.modes) <= set("kl" + CHANNEL_MODES.flag)
         assert all(bool(value) == (letter in "kl") for letter, value in channel.modes.items())
+        check_belonging(network, channel)
         assert bool(channel.topic) == bool(channel.topic_by) == bool(channel.topic_ms)
+
+
+def check_belonging(network: Network, channel: Channel) -> None:
+    """Only a room that is somebody's remembers accounts, and it knows all who are there."""
+    present = {network.account_key(member.user) for member in channel.members.values()} - {None}
+    if channel.owner is None:
+        assert not channel.remembered
+        assert not channel.members_since
+    else:
+        assert present <= set(channel.members_since)
+        assert all(ranks and ranks <= set(PREFIXES) for ranks in channel.remembered.values())
+        assert set(channel.remembered) <= {fold(account) for account in ACCOUNTS}
 
 
 def check_accounts(network: Network, fitted: Event) -> None:
@@ -249,7 +274,8 @@ def test_a_storm_leaves_the_state_in_one_piece(storm: list[Event]) -> None:
             if isinstance(fitted, events.Join) and fold(fitted.channel) not in were:
                 made = network.channels[fold(fitted.channel)]
                 (member,) = made.members.values()
-                assert member.ranks == {"o"}
+                assert member.ranks == ({"q", "o"} if made.owner else {"o"})
+                assert made.owner == network.account_key(member.user)
                 assert member.user is network.sessions[fitted.stamp.session]
         check_users(network)
         check_monitors(network)
@@ -349,6 +375,7 @@ def test_storms_reach_every_rule() -> None:
                 refused = [e.refusal for e in outcome if isinstance(e, effects.Refused)]
                 seen.update(show_refusal(refusal).split(" ")[0] for refusal in refused)
     rare = {
+        *("OwnerChanged", "RankRemembered", "ERR_CHANOPRIVSNEEDED"),
         *("Joined", "Kicked", "Invited", "Quit", "SessionsChanged", "Refused", "DirectMessage"),
         *("ERR_NICKNAMEINUSE", "ERR_TOOMANYCHANNELS", "ERR_BANNEDFROMCHAN", "ERR_BADCHANNELKEY"),
         *("ERR_INVITEONLYCHAN", "ERR_CHANNELISFULL", "ERR_CANNOTSENDTOCHAN", "ERR_BANLISTFULL"),

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from securechat.irc import numerics
-from securechat.irc.modes import CHANNEL_MODES, USER_MODES, format_modes, parse_modes
+from securechat.irc.modes import CHANNEL_MODES, USER_MODES, ModeChange, format_modes, parse_modes
 from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
@@ -27,7 +27,9 @@ from securechat.server.state import Author, Channel, User
 START_MS = 1_700_000_000_000
 STEP_MS = 1_000
 
-LIMITS = NetworkLimits(channels_per_user=3, list_entries=2, whowas_entries=3, monitored_nicks=2)
+LIMITS = NetworkLimits(
+    channels_per_user=3, list_entries=2, rooms_per_account=2, whowas_entries=3, monitored_nicks=2
+)
 
 _ERROR_NAMES = {value: name for name, value in vars(numerics).items() if name.startswith("ERR_")}
 
@@ -93,6 +95,12 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "mode": lambda s, w: events.SetChannelModes(
         s, w[0], tuple(parse_modes(w[1], w[2:], CHANNEL_MODES))
     ),
+    "claim": lambda s, w: events.ClaimRoom(s, w[0]),
+    "transfer": lambda s, w: events.TransferRoom(s, w[0], w[1]),
+    "drop": lambda s, w: events.DropRoom(s, w[0]),
+    "rank": lambda s, w: events.RankAccount(
+        s, w[0], w[1], ModeChange(w[2].startswith("+"), w[2][1])
+    ),
     "privmsg": _send("PRIVMSG"),
     "notice": _send("NOTICE"),
     "tagmsg": _send("TAGMSG"),
@@ -120,6 +128,11 @@ def show_effect(effect: Effect) -> str:
             return f"topic {channel.name} by {_nick(author)}: {topic}"
         case effects.ChannelModesChanged(channel=channel, author=author, changes=changes):
             return f"mode {channel.name} by {_nick(author)}: {' '.join(format_modes(changes))}"
+        case effects.OwnerChanged(channel=channel, author=author):
+            return f"owner of {channel.name} by {_nick(author)}: {channel.owner}"
+        case effects.RankRemembered(channel=channel, author=author, account=account):
+            words = " ".join(format_modes([effect.change]))
+            return f"rank of {account} in {channel.name} by {_nick(author)}: {words}"
         case effects.Invited(channel=channel, user=user, author=author):
             return f"invited {channel.name} {user.nick} by {_nick(author)}"
         case effects.Quit(user=user, reason=reason, audience=audience, channels=channels):

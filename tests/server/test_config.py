@@ -111,6 +111,7 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "channels_per_user": (*NO_WHOLE_NUMBER, "0", "100001"),
         "whowas_entries": (*NO_WHOLE_NUMBER, "-1", "100001"),
         "list_entries": (*NO_WHOLE_NUMBER, "0", "10001"),
+        "rooms_per_account": (*NO_WHOLE_NUMBER, "0", "100001"),
         "monitored_nicks": (*NO_WHOLE_NUMBER, "0", "10001"),
         "targets": (*NO_WHOLE_NUMBER, "0", "101"),
         "modes": (*NO_WHOLE_NUMBER, "0", "101"),

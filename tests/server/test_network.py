@@ -17,6 +17,7 @@ from securechat.server import effects, events, network, rules
 from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
 from securechat.server.refusals import NickReserved, Refusal
+from securechat.server.rules import belonging
 from securechat.server.rules.table import RULES
 from securechat.server.state import Author
 from tests.server.network_transcripts import LIMITS, START_MS, STEP_MS, Chat, parse_event
@@ -520,7 +521,147 @@ TRANSCRIPTS = {
         >> 5 join #den
         << joined #den alice
         >> 5 topic #den mine
+        << topic #den by alice: mine
+    """,
+    "a room of an account outlives its members and gives ranks back": f"""
+        >> 1 account alice
+        >> 2 account bob
+        >> 1 attach alice as alice
+        >> 2 attach bob as bob
+        >> 3 attach carol
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 3 join #den
+        << joined #den carol
+        >> 1 mode #den +avik bob carol beer
+        << mode #den by alice: +avik bob carol beer
+        >> 2 part #den
+        << parted #den bob:
+        >> 3 part #den
+        << parted #den carol:
+        >> 1 part #den
+        << parted #den alice:
+        >> 3 join #den
+        !! ERR_INVITEONLYCHAN #den
+        >> 2 join #den
+        << joined #den bob
+        >> 2 mode #den -ik *
+        << mode #den by bob: -ik *
+        >> 3 join #den
+        << joined #den carol
+        >> 3 topic #den mine
         !! ERR_CHANOPRIVSNEEDED #den
+        >> 2 topic #den ours
+        << topic #den by bob: ours
+        >> 1 join #den
+        << joined #den alice
+        >> 1 mode #den +q bob
+        << mode #den by alice: +q bob
+        >> 2 mode #den -q alice
+        << refused ERR_CHANOPRIVSNEEDED #den: The channel is theirs
+        >> 2 kick #den alice out
+        !! ERR_CHANOPRIVSNEEDED #den: The channel is theirs
+        >> 1 mode #den -qo alice alice
+        << mode #den by alice: -qo alice alice
+        >> 1 part #den
+        << parted #den alice:
+        >> 1 join #den
+        << joined #den alice
+        >> 1 mode #den -qa bob bob
+        << mode #den by alice: -qa bob bob
+        >> 1 join #b
+        << joined #b alice
+        >> 1 join #c
+        !! ERR_TOOMANYCHANNELS #c: {belonging._TOO_MANY}
+    """,
+    "a guests' room is claimed, ranked, passed on and dropped": f"""
+        >> 1 account alice
+        >> 2 account bob
+        >> 1 attach alison
+        >> 2 attach bob as bob
+        >> 1 join #den
+        << joined #den alison
+        >> 2 join #den
+        << joined #den bob
+        >> 2 claim #den
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 1 claim #den
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 1 login alice
+        << account alison: alice | to bob
+        >> 1 claim #nowhere
+        !! ERR_NOSUCHCHANNEL #nowhere
+        >> 1 mode #den +v bob
+        << mode #den by alison: +v bob
+        >> 1 claim #den
+        << owner of #den by alison: alice
+        << mode #den by alison: +q alison
+        >> 1 claim #den
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 2 rank #den bob +o
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 1 rank #den bob +h
+        << rank of bob in #den by alison: +h
+        << mode #den by alison: +h bob
+        >> 1 rank #den bob +h
+        >> 1 rank #den nobody +h
+        !! ERR_NOSUCHNICK nobody
+        >> 1 rank #nowhere bob +h
+        !! ERR_NOSUCHCHANNEL #nowhere
+        >> 2 rank #den alice -o
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 2 rank #den bob -v
+        << rank of bob in #den by bob: -v
+        << mode #den by bob: -v bob
+        >> 2 part #den
+        << parted #den bob:
+        >> 1 rank #den bob +a
+        << rank of bob in #den by alison: +a
+        >> 1 rank #den alice -q
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 2 transfer #den bob
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 1 transfer #nowhere bob
+        !! ERR_NOSUCHCHANNEL #nowhere
+        >> 1 transfer #den nobody
+        !! ERR_NOSUCHNICK nobody
+        >> 1 transfer #den alice
+        >> 1 transfer #den bob
+        << owner of #den by alison: bob
+        << mode #den by alison: -q alison
+        >> 1 drop #den
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 1 part #den
+        << parted #den alison:
+        >> 3 attach carol
+        >> 3 join #den
+        << joined #den carol
+        >> 3 part #den
+        << parted #den carol:
+        >> 3 oper
+        << umode carol: +o
+        >> 3 transfer #den alice
+        << owner of #den by carol: alice
+        >> 1 drop #den
+        << owner of #den by alison: None
+        >> 1 mode #den +i
+        !! ERR_NOSUCHCHANNEL #den
+        >> 1 join #b
+        << joined #b alison
+        >> 1 join #c
+        << joined #c alison
+        >> 2 join #d
+        << joined #d bob
+        >> 2 transfer #d alice
+        !! ERR_TOOMANYCHANNELS #d: {belonging._TOO_MANY}
+        >> 1 drop #c
+        << owner of #c by alison: None
+        >> 1 part #c
+        << parted #c alison:
+        >> 1 mode #c +i
+        !! ERR_NOSUCHCHANNEL #c
     """,
     "a session of an account attaches under another nick of it too": """
         >> 1 account alice
@@ -1222,6 +1363,57 @@ def test_times() -> None:
     assert (den.topic, den.topic_by, den.topic_ms) == ("", "", 0)
 
 
+def test_an_account_is_a_member_until_it_leaves_or_is_put_out() -> None:
+    chat = Chat()
+    chat.play(
+        """
+        >> 1 account alice
+        >> 1 attach alice as alice
+        >> 2 attach bob as bob
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 2 detach lost
+        << quit bob: lost | to alice | from #den
+        """
+    )
+    den = chat.channel("#den")
+    began = {"alice": START_MS + 3 * STEP_MS, "bob": START_MS + 4 * STEP_MS}
+    assert den.members_since == began
+    chat.play(">> 3 attach bob as bob\n>> 3 join #den\n<< joined #den bob")
+    assert den.members_since == began
+    assert den.members[chat.user("bob").id].since_ms == began["bob"]
+    chat.play(">> 1 kick #den bob out\n<< kicked #den bob by alice: out")
+    assert den.members_since == {"alice": began["alice"]}
+    chat.play(">> 3 join #den\n<< joined #den bob\n>> 1 part #den\n<< parted #den alice:")
+    assert den.members_since == {"bob": START_MS + 9 * STEP_MS}
+    chat.play(">> 4 attach carol\n>> 4 join #den\n<< joined #den carol")
+    assert den.members[chat.user("carol").id].since_ms == START_MS + 12 * STEP_MS
+    chat.play(">> 4 login carol\n<< account carol: carol | to bob")
+    assert den.members_since["carol"] == START_MS + 12 * STEP_MS
+
+
+def test_two_users_of_an_account_are_one_member() -> None:
+    chat = Chat()
+    chat.play(
+        """
+        >> 1 account alice
+        >> 1 attach alice as alice
+        >> 2 attach alicia as alice
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den alicia
+        >> 1 part #den
+        << parted #den alice:
+        """
+    )
+    assert chat.channel("#den").members_since == {"alice": START_MS + 3 * STEP_MS}
+    chat.play(">> 2 part #den\n<< parted #den alicia:")
+    assert chat.channel("#den").members_since == {}
+
+
 def test_a_new_channel_keeps_strangers_and_topics_out() -> None:
     chat = Chat()
     chat.play(">> 1 attach alice\n>> 1 join #den\n<< joined #den alice")
@@ -1282,6 +1474,10 @@ CHANGES = [
     "1 mode #den +v bob",
     "1 privmsg bob hi",
     "9 attach dave",
+    "6 claim #own",
+    "5 transfer #yard zoe",
+    "5 drop #yard",
+    "5 rank #yard zoe +v",
 ]
 
 
@@ -1308,6 +1504,15 @@ def test_a_snapshot_tells_every_change(change: str) -> None:
         << joined #den alice
         >> 2 join #den
         << joined #den bob
+        >> 6 attach dora
+        >> 6 join #own
+        << joined #own dora
+        >> 6 login dora
+        << account dora: dora | to nobody
+        >> 5 account zoe
+        >> 5 attach eve as eve
+        >> 5 join #yard
+        << joined #yard eve
         """
     )
     before = chat.network.snapshot()

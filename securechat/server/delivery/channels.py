@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 from securechat.irc import capabilities as caps
 from securechat.irc.message import BODY_BYTES, Message
-from securechat.irc.modes import ModeChange, format_modes
+from securechat.irc.modes import PREFIXES, ModeChange, format_modes
 from securechat.server import effects
 from securechat.server.context import Context, end_line
 from securechat.server.delivery.lines import Line, to_origin
 from securechat.server.delivery.read_markers import marker_params
 from securechat.server.delivery.table import Deliverers
+from securechat.server.effects import Effect
 from securechat.server.events import Stamp
 from securechat.server.rooms import names_replies, topic_replies
 from securechat.server.rules.ranks import at_least
-from securechat.server.state import Channel, User
+from securechat.server.state import Author, Channel, User
 
 if TYPE_CHECKING:
     from securechat.server.delivery.delivery import Delivery
@@ -40,16 +41,25 @@ def tell_joined(
     sessions: Iterable[Session],
     context: Context,
 ) -> None:
-    """Tell ``sessions``, of members, that ``user`` is in ``channel`` now, and if they are away."""
+    """Tell ``sessions``, of members, that ``user`` is in ``channel`` now, if they are away, and
+    which ranks they came with.
+    """
     author, told = user.author, list(sessions)
+    others = [session for session in told if session.id not in user.sessions]
     for mask in (0, caps.EXTENDED_JOIN):
         line = Line(stamp, author, _join_body(channel, user, mask))
         fitting = [session for session in told if session.caps & caps.EXTENDED_JOIN == mask]
         delivery.to_all(fitting, line, context)
     if user.away:
         away = Line(stamp, author, f":{author.source} AWAY :{user.away}")
-        others = [session for session in told if session.id not in user.sessions]
         delivery.to_all(others, away, context, caps.AWAY_NOTIFY)
+    ranks = channel.members[user.id].ranks
+    if ranks and others:
+        name, letters = context.services.name, [letter for letter in PREFIXES if letter in ranks]
+        nicks = " ".join([user.nick] * len(letters))
+        body = f":{name} MODE {channel.name} +{''.join(letters)} {nicks}"
+        quiet = stamp._replace(msgid="")  # the id is the JOIN's
+        delivery.to_all(others, Line(quiet, Author(name, None), body), context)
 
 
 def _greet(delivery: Delivery, channel: Channel, user: User, context: Context) -> None:
@@ -90,7 +100,10 @@ def _channel_modes_changed(
     stamp = effect.stamp
     for changes in _fitting(effect.changes, BODY_BYTES - len(start.encode()) - 1):
         body = f"{start} {' '.join(format_modes(changes))}"
-        delivery.to_room(effect.channel, Line(stamp, effect.author, body), context)
+        line = Line(stamp, effect.author, body)
+        delivery.to_channel(effect.channel, line, skip=context.session)
+        if context.user.id in effect.channel.members:  # an owner may act from outside
+            to_origin(line, context)
         stamp = stamp._replace(msgid="")  # an id is of one line
 
 
@@ -166,6 +179,10 @@ def _fitting(changes: Iterable[ModeChange], limit_bytes: int) -> Iterator[list[M
     yield group
 
 
+def _nothing_to_see(delivery: Delivery, effect: Effect, context: Context) -> None:
+    pass
+
+
 DELIVERERS: Final[Deliverers] = {
     effects.Joined: _joined,
     effects.Parted: _parted,
@@ -173,5 +190,7 @@ DELIVERERS: Final[Deliverers] = {
     effects.TopicChanged: _topic_changed,
     effects.ChannelModesChanged: _channel_modes_changed,
     effects.Invited: _invited,
+    effects.OwnerChanged: _nothing_to_see,
+    effects.RankRemembered: _nothing_to_see,
 }
 """What delivers each effect."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from securechat.irc import capabilities as caps
 from securechat.irc import numerics
-from securechat.irc.modes import PREFIXES, format_modes
+from securechat.irc.modes import format_modes
 from securechat.server import effects
 from securechat.server.context import Context
 from securechat.server.delivery.channels import tell_joined
@@ -103,16 +103,9 @@ def _simulate_reconnection(
         return
     left = f":{effect.author.source} QUIT :Changing host"
     delivery.to_all(ignorant.values(), Line(quiet, effect.author, left), context)
-    name = context.services.name
     for channel in user.channels.values():
         here = [session for session in delivery.members(channel) if session.id in ignorant]
         tell_joined(delivery, quiet, channel, user, here, context)
-        ranks = channel.members[user.id].ranks
-        if ranks:
-            letters = "".join(letter for letter in PREFIXES if letter in ranks)
-            nicks = " ".join([user.nick] * len(letters))
-            body = f":{name} MODE {channel.name} +{letters} {nicks}"
-            delivery.to_all(here, Line(quiet, Author(name, None), body), context)
 
 
 def _setting_changed(delivery: Delivery, effect: effects.SettingChanged, context: Context) -> None:

@@ -144,6 +144,10 @@ def _quit(effect: effects.Quit) -> list[Item]:
     ]
 
 
+def _owner_changed(effect: effects.OwnerChanged) -> list[Item]:
+    return [RoomEnded(effect.channel.uid)] if effect.channel.ended else []
+
+
 def _topic_changed(effect: effects.TopicChanged) -> list[Item]:
     return [_in(effect.channel, effect, effect.author, "TOPIC", text=effect.topic)]
 
@@ -175,7 +179,7 @@ def _left(
     channel: Channel, effect: Effect, author: Author, kind: str, detail: str = "", text: str = ""
 ) -> list[Item]:
     """Return what is kept of somebody's leaving; of a room that ended with it nothing stays."""
-    if not channel.members:
+    if channel.ended:
         return [RoomEnded(channel.uid)]
     return [_in(channel, effect, author, kind, detail, text)]
 
@@ -187,6 +191,7 @@ _COLLECTORS: Final[Mapping[type[Effect], Callable[[Any], list[Item]]]] = {
     effects.Parted: _parted,
     effects.Kicked: _kicked,
     effects.Quit: _quit,
+    effects.OwnerChanged: _owner_changed,
     effects.TopicChanged: _topic_changed,
     effects.ChannelModesChanged: _modes_changed,
     effects.NickChanged: _nick_changed,

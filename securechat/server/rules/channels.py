@@ -10,9 +10,17 @@ from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event
 from securechat.server.refusals import Refusal
+from securechat.server.rules.belonging import (
+    check_may_own_another,
+    check_not_owner,
+    enter,
+    leave,
+    make_owner,
+    may_always_enter,
+)
 from securechat.server.rules.ranks import at_least, check_outranks, check_rank
 from securechat.server.rules.rule import Rule
-from securechat.server.state import Channel, Membership, User
+from securechat.server.state import Channel, User
 
 if TYPE_CHECKING:
     from securechat.server.network import Network
@@ -33,7 +41,10 @@ def join(network: Network, event: events.Join) -> list[Effect]:
         return []
     if len(user.channels) >= network.limits.channels_per_user:
         raise Refusal(numerics.ERR_TOOMANYCHANNELS, event.channel)
+    account = network.account_key(user)
     if channel is None:
+        if account is not None:
+            check_may_own_another(network, account, event.channel)
         channel = Channel(
             event.stamp.msgid,
             event.channel,
@@ -41,20 +52,21 @@ def join(network: Network, event: events.Join) -> list[Effect]:
             modes=dict.fromkeys(_NEW_CHANNEL_MODES, ""),
         )
         network.channels[network.fold(channel.name)] = channel
-        ranks = {"o"}
-    else:
+        if account is not None:
+            make_owner(channel, account)
+        enter(network, channel, user, event.stamp.at_ms).ranks.add("o")
+        return [effects.Joined(event.stamp, channel, user, user.author)]
+    if not may_always_enter(network, channel, user):
         _check_may_join(channel, user, event.key)
-        ranks = set()
     channel.invited.discard(user.id)
-    channel.members[user.id] = Membership(user, ranks, event.stamp.at_ms)
-    user.channels[network.fold(channel.name)] = channel
+    enter(network, channel, user, event.stamp.at_ms)
     return [effects.Joined(event.stamp, channel, user, user.author)]
 
 
 def part(network: Network, event: events.Part) -> list[Effect]:
     """Take a user out of a channel."""
     user, channel = network.member(event.stamp.session, event.channel)
-    network.remove_member(channel, user)
+    leave(network, channel, user)
     return [effects.Parted(event.stamp, channel, user, user.author, event.reason)]
 
 
@@ -68,7 +80,8 @@ def kick(network: Network, event: events.Kick) -> list[Effect]:
     if target.id not in channel.members:
         raise Refusal(numerics.ERR_USERNOTINCHANNEL, event.nick, channel.name)
     check_outranks(channel, user, target)
-    network.remove_member(channel, target)
+    check_not_owner(network, channel, user, target)
+    leave(network, channel, target)
     return [effects.Kicked(event.stamp, channel, target, user.author, event.reason)]
 
 

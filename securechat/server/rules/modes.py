@@ -11,6 +11,7 @@ from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event
 from securechat.server.refusals import Refusal
+from securechat.server.rules.belonging import check_not_owner, remember_rank
 from securechat.server.rules.ranks import check_may_change, check_outranks
 from securechat.server.rules.rule import Rule
 from securechat.server.state import Channel, ListEntry, User
@@ -92,10 +93,12 @@ def _set_rank(
         raise Refusal(numerics.ERR_USERNOTINCHANNEL, nick, channel.name)
     if not change.adding:
         check_outranks(channel, user, target)
+        check_not_owner(network, channel, user, target)
     ranks = channel.members[target.id].ranks
     if change.adding == (change.letter in ranks):
         return None
     (ranks.add if change.adding else ranks.discard)(change.letter)
+    remember_rank(network, channel, target, change)
     return ModeChange(change.adding, change.letter, target.nick)
 
 

@@ -21,7 +21,14 @@ from securechat.irc.modes import CHANNEL_MODES, PREFIXES
 from securechat.server.refusals import Refusal
 from securechat.server.state import Channel, User
 
-__all__ = ["at_least", "check_may_change", "check_outranks", "check_rank", "level"]
+__all__ = [
+    "at_least",
+    "check_may_change",
+    "check_outranks",
+    "check_rank",
+    "may_give",
+    "outranks",
+]
 
 _LEVELS: Final[Mapping[str, int]] = {
     letter: len(PREFIXES) - place for place, letter in enumerate(PREFIXES)
@@ -30,18 +37,31 @@ _LEVELS: Final[Mapping[str, int]] = {
 _GIVEN_BY: Final[Mapping[str, str]] = {"q": "q", "a": "q", "o": "o", "h": "o", "v": "h"}
 """Rank → the lowest rank that may give and take it."""
 
+_NOT_BELOW: Final = "Their rank is not below yours"
+
 _ABOVE_EQUALS: Final = {_LEVELS["o"], _LEVELS["q"]}
 """Those who may act against others of their own level."""
 
 
-def level(ranks: Iterable[str]) -> int:
+def _level(ranks: Iterable[str]) -> int:
     """Return the level of the highest of ``ranks``, 0 for none."""
     return max((_LEVELS[letter] for letter in ranks), default=0)
 
 
 def at_least(ranks: Iterable[str], least: str) -> bool:
     """Whether the highest of ``ranks`` is ``least`` or stands over it."""
-    return level(ranks) >= _LEVELS[least]
+    return _level(ranks) >= _LEVELS[least]
+
+
+def may_give(ranks: Iterable[str], letter: str) -> bool:
+    """Whether somebody with ``ranks`` may give and take the rank ``letter``."""
+    return at_least(ranks, _GIVEN_BY[letter])
+
+
+def outranks(mine: Iterable[str], theirs: Iterable[str]) -> bool:
+    """Whether somebody with the ranks ``mine`` may act against somebody with ``theirs``."""
+    above, below = _level(mine), _level(theirs)
+    return above > below or (above == below and above in _ABOVE_EQUALS)
 
 
 def check_rank(channel: Channel, user: User, least: str) -> None:
@@ -58,7 +78,5 @@ def check_may_change(channel: Channel, user: User, letter: str) -> None:
 
 def check_outranks(channel: Channel, user: User, target: User) -> None:
     """Refuse unless ``user`` may act against ``target``, both members of ``channel``."""
-    mine, theirs = level(channel.ranks(user)), level(channel.ranks(target))
-    if user is target or mine > theirs or (mine == theirs and mine in _ABOVE_EQUALS):
-        return
-    raise Refusal(numerics.ERR_CHANOPRIVSNEEDED, channel.name, text="Their rank is not below yours")
+    if user is not target and not outranks(channel.ranks(user), channel.ranks(target)):
+        raise Refusal(numerics.ERR_CHANOPRIVSNEEDED, channel.name, text=_NOT_BELOW)

@@ -8,6 +8,7 @@ from typing import Final
 from securechat.server.events import Event
 from securechat.server.rules import (
     always_on,
+    belonging,
     channels,
     messages,
     modes,
@@ -30,6 +31,7 @@ RULES: Final[Mapping[type[Event], Rule]] = {
     **user_modes.RULES,
     **operators.RULES,
     **channels.RULES,
+    **belonging.RULES,
     **modes.RULES,
     **messages.RULES,
     **monitors.RULES,

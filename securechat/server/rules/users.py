@@ -11,6 +11,7 @@ from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
 from securechat.server.refusals import NickReserved, Refusal
+from securechat.server.rules.belonging import logged_in
 from securechat.server.rules.monitors import came_online, stop_watching, went_offline
 from securechat.server.rules.presence import (
     forget_presence,
@@ -168,6 +169,7 @@ def log_in(network: Network, event: events.LogIn) -> list[Effect]:
         return []
     user.account = event.account
     user.refresh_author()
+    logged_in(network, user)
     audience, watchers = network.audience(user), network.watching(user.nick)
     return [
         effects.AccountChanged(event.stamp, user, user.author, audience, watchers),

@@ -1,0 +1,212 @@
+"""Keeps the rooms that belong to somebody over a restart: what changes in the state is written.
+
+Each event's changes are one piece of work for the store, in the order of the events: all of it is
+kept or nothing. Nobody waits for it. Where the store takes no more, or cannot write, the rooms
+concerned are written whole with the next change of any room.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from sqlite3 import Connection
+
+from securechat.errors import StoreBusy
+from securechat.irc.modes import CHANNEL_MODES, ModeChange
+from securechat.server import effects
+from securechat.server.context import Context
+from securechat.server.effects import Effect
+from securechat.server.network import Network
+from securechat.server.state import Channel, ListEntry
+from securechat.server.store_thread import Outcome, StoreThread
+from securechat.store import rooms as store
+from securechat.store.rooms import PersonRecord, RoomRecord, Rooms, SavedRoom
+
+__all__ = ["RoomKeeper"]
+
+_log = logging.getLogger(__name__)
+
+_Write = Callable[[Rooms], None]
+
+
+class RoomKeeper:
+    """Hands changes of rooms to the store. Guarded by the network lock."""
+
+    def __init__(self, store: StoreThread, network: Network) -> None:
+        self._store = store
+        self._network = network
+        self._failed: queue.SimpleQueue[frozenset[Channel]] = queue.SimpleQueue()
+        """Rooms whose changes could not be kept. Safe from any thread."""
+
+    def load(self) -> None:
+        """Put all kept rooms into the network, which has none yet. Blocks: for start-up."""
+        for saved in self._store.call(lambda connection: Rooms(connection).load()):
+            channel = _restore(saved)
+            self._network.channels[self._network.fold(channel.name)] = channel
+
+    def keep(self, found: Sequence[Effect], context: Context) -> None:
+        """Have what lasts of an event's effects kept. Does not block."""
+        changed: set[Channel] = set()
+        writes: list[_Write] = []
+        for effect in found:
+            for channel, channel_writes in self._changes(effect):
+                changed.add(channel)
+                writes += channel_writes
+        if not writes:
+            return
+        while not self._failed.empty():
+            again = self._failed.get()
+            changed |= again
+            writes += [write for channel in again for write in self._whole(channel)]
+        rooms = frozenset(changed)
+        try:
+            self._store.submit(partial(_write_all, writes), partial(self._written, rooms))
+        except StoreBusy as error:
+            self._failed.put(rooms)
+            context.note(f"{_names(rooms)}: not kept for now: {error}")
+
+    def _written(self, rooms: frozenset[Channel], outcome: Outcome[None]) -> None:
+        """Take how the store has fared; on its thread."""
+        if outcome.error is not None:
+            self._failed.put(rooms)
+            _log.error("%s: not kept for now: %s", _names(rooms), outcome.error)
+
+    # ---- what an effect changes ----
+
+    def _changes(self, effect: Effect) -> Iterator[tuple[Channel, list[_Write]]]:
+        """Yield each kept room that ``effect`` has changed, with what is to be written of it."""
+        match effect:
+            case effects.OwnerChanged(channel=channel):
+                yield channel, self._whole(channel)
+            case effects.Joined(channel=channel) if effect.stamp.msgid == channel.uid:
+                if channel.owner is not None:
+                    yield channel, self._whole(channel)
+            case effects.Joined(channel=channel, user=user):
+                yield from self._people(channel, self._network.account_key(user))
+            case effects.Parted(channel=channel, user=user):
+                yield from self._people(channel, self._network.account_key(user))
+            case effects.Kicked(channel=channel, user=user):
+                yield from self._people(channel, self._network.account_key(user))
+            case effects.RankRemembered(channel=channel, account=account):
+                yield from self._people(channel, account)
+            case effects.Quit(user=user, channels=channels):
+                for channel in channels:
+                    yield from self._people(channel, self._network.account_key(user))
+            case effects.AccountChanged(user=user):
+                for channel in user.channels.values():
+                    yield from self._people(channel, self._network.account_key(user))
+            case effects.TopicChanged(channel=channel) if channel.owner is not None:
+                yield channel, [_save(channel, self._network)]
+            case effects.ChannelModesChanged(channel=channel, changes=changes):
+                if channel.owner is not None:
+                    yield channel, self._modes(channel, changes)
+            case _:
+                pass
+
+    def _people(
+        self, channel: Channel, *accounts: str | None
+    ) -> Iterator[tuple[Channel, list[_Write]]]:
+        known = [account for account in accounts if account is not None]
+        if channel.owner is not None and known:
+            yield channel, [self._person(channel, account) for account in known]
+
+    def _modes(self, channel: Channel, changes: Iterable[ModeChange]) -> list[_Write]:
+        writes: dict[tuple[str, str], _Write] = {}
+        for change in changes:
+            letter, param = change.letter, change.param or ""
+            match CHANNEL_MODES.kind(letter):
+                case "list":
+                    key = self._network.fold(param)
+                    writes[letter, key] = _entry(channel, letter, key)
+                case "prefix":
+                    user = self._network.find_user(param)
+                    account = self._network.account_key(user) if user is not None else None
+                    if account is not None:
+                        writes["", account] = self._person(channel, account)
+                case _:
+                    writes["", ""] = _save(channel, self._network)
+        return list(writes.values())
+
+    def _whole(self, channel: Channel) -> list[_Write]:
+        """Return what writes all of a room anew, or forgets it."""
+        writes: list[_Write] = [lambda rooms: rooms.delete(channel.uid)]
+        if channel.owner is None:
+            return writes
+        writes.append(_save(channel, self._network))
+        writes += [
+            _entry(channel, letter, key)
+            for letter, entries in channel.lists.items()
+            for key in entries
+        ]
+        known = dict.fromkeys((*channel.remembered, *channel.members_since))
+        return [*writes, *(self._person(channel, account) for account in known)]
+
+    def _person(self, channel: Channel, account: str) -> _Write:
+        ranks = "".join(sorted(channel.remembered.get(account, ())))
+        since_ms = channel.members_since.get(account)
+        if since_ms is None and not ranks:
+            return lambda rooms: rooms.delete_person(channel.uid, account)
+        present = self._network.is_present(channel, account)
+        person = PersonRecord(account, ranks, since_ms or 0, present)
+        return lambda rooms: rooms.save_person(channel.uid, person)
+
+
+# ---- records ----
+
+
+def _save(channel: Channel, network: Network) -> _Write:
+    record = RoomRecord(
+        channel.uid,
+        network.fold(channel.name),
+        channel.name,
+        channel.created_ms,
+        channel.owner,
+        channel.topic,
+        channel.topic_by,
+        channel.topic_ms,
+        dict(channel.modes),
+    )
+    return lambda rooms: rooms.save(record)
+
+
+def _entry(channel: Channel, letter: str, key: str) -> _Write:
+    entry = channel.lists[letter].get(key)
+    if entry is None:
+        return lambda rooms: rooms.delete_entry(channel.uid, letter, key)
+    saved = store.ListEntry(letter, key, entry.mask, entry.by, entry.at_ms)
+    return lambda rooms: rooms.save_entry(channel.uid, saved)
+
+
+def _restore(saved: SavedRoom) -> Channel:
+    record = saved.record
+    channel = Channel(
+        record.uid,
+        record.name,
+        record.created_ms,
+        record.topic,
+        record.topic_by,
+        record.topic_ms,
+        dict(record.modes),
+        owner=record.owner,
+    )
+    for entry in saved.entries:
+        kept = ListEntry(entry.mask, entry.by, entry.at_ms)
+        channel.lists[entry.letter][entry.folded_mask] = kept
+    for person in saved.people:
+        if person.ranks:
+            channel.remembered[person.account] = set(person.ranks)
+        if person.since_ms:
+            channel.members_since[person.account] = person.since_ms
+    return channel
+
+
+def _write_all(writes: Sequence[_Write], connection: Connection) -> None:
+    rooms = Rooms(connection)
+    for write in writes:
+        write(rooms)
+
+
+def _names(rooms: Iterable[Channel]) -> str:
+    return " ".join(sorted(channel.name for channel in rooms))

@@ -1,0 +1,259 @@
+"""Rooms that belong to an account, and what they remember.
+
+A room made by somebody who is logged in belongs to that account. It outlives its last member, and
+remembers by account who has which rank and since when somebody is a member; so it gives back ranks
+on joining. Nobody acts against the owner, whose rank as founder cannot be lost for good. A guest's
+room belongs to nobody, and ends with its last member; one of its operators who is logged in may
+claim it. Operators of the relay may pass on or drop any room: owners lose their passwords.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from securechat.irc import numerics
+from securechat.irc.modes import ModeChange
+from securechat.server import effects, events
+from securechat.server.effects import Effect
+from securechat.server.events import Event, SessionId
+from securechat.server.refusals import Refusal
+from securechat.server.rules.ranks import at_least, check_rank, may_give, outranks
+from securechat.server.rules.rule import Rule
+from securechat.server.state import Channel, Membership, User
+
+if TYPE_CHECKING:
+    from securechat.server.network import Network
+
+__all__ = [
+    "RULES",
+    "check_may_own_another",
+    "check_not_owner",
+    "enter",
+    "leave",
+    "logged_in",
+    "make_owner",
+    "may_always_enter",
+    "remember_rank",
+    "standing",
+]
+
+_FOUNDER: Final = ("q", "o")
+"""The ranks that an owner is given."""
+
+_TOO_MANY: Final = "You own as many rooms as you may: free one with ROOM DROP or ROOM TRANSFER"
+
+
+def make_owner(channel: Channel, account: str) -> None:
+    """Make ``channel`` that of ``account`` (folded), its founder."""
+    channel.owner = account
+    channel.remembered.setdefault(account, set()).update(_FOUNDER)
+
+
+def check_may_own_another(network: Network, account: str, name: str) -> None:
+    """Refuse if ``account`` (folded) owns as many rooms as it may."""
+    owned = sum(channel.owner == account for channel in network.channels.values())
+    if owned >= network.limits.rooms_per_account:
+        raise Refusal(numerics.ERR_TOOMANYCHANNELS, name, text=_TOO_MANY)
+
+
+def check_not_owner(network: Network, channel: Channel, user: User, target: User) -> None:
+    """Refuse if ``user`` acts against ``target``, to whom ``channel`` belongs."""
+    account = network.account_key(target)
+    if user is not target and account is not None and account == channel.owner:
+        raise Refusal(numerics.ERR_CHANOPRIVSNEEDED, channel.name, text="The channel is theirs")
+
+
+def may_always_enter(network: Network, channel: Channel, user: User) -> bool:
+    """Whether the account of ``user`` is trusted enough here to need no key or invitation."""
+    account = network.account_key(user)
+    return account is not None and at_least(channel.remembered.get(account, ()), "h")
+
+
+def enter(network: Network, channel: Channel, user: User, at_ms: int) -> Membership:
+    """Make ``user`` a member of ``channel``, with what it remembers of their account."""
+    account = network.account_key(user)
+    ranks: set[str] = set()
+    if channel.owner is not None and account is not None:
+        ranks |= channel.remembered.get(account, set())
+        if account == channel.owner:
+            ranks.add("q")
+        at_ms = channel.members_since.setdefault(account, at_ms)
+    member = channel.members[user.id] = Membership(user, ranks, at_ms)
+    user.channels[network.fold(channel.name)] = channel
+    return member
+
+
+def leave(network: Network, channel: Channel, user: User) -> None:
+    """Take ``user`` out of ``channel`` for good: their account is no member any more."""
+    network.remove_member(channel, user)
+    account = network.account_key(user)
+    if account is not None and not network.is_present(channel, account):
+        channel.members_since.pop(account, None)
+
+
+def logged_in(network: Network, user: User) -> None:
+    """Remember that the new account of ``user`` is a member where they are."""
+    account = network.account_key(user)
+    for channel in user.channels.values():
+        if channel.owner is not None and account is not None:
+            channel.members_since.setdefault(account, channel.members[user.id].since_ms)
+
+
+def remember_rank(network: Network, channel: Channel, user: User, change: ModeChange) -> None:
+    """Remember a change of the rank of ``user``, if they and the room have an account."""
+    account = network.account_key(user)
+    if channel.owner is not None and account is not None:
+        _remember(channel, account, change)
+
+
+def _remember(channel: Channel, account: str, change: ModeChange) -> None:
+    ranks = channel.remembered.setdefault(account, set())
+    (ranks.add if change.adding else ranks.discard)(change.letter)
+    if not ranks:
+        del channel.remembered[account]
+
+
+def standing(network: Network, channel: Channel, user: User) -> set[str]:
+    """Return the ranks that ``user`` has in ``channel``, in it or not."""
+    account = network.account_key(user)
+    ranks = set(channel.ranks(user))
+    if account is not None:
+        ranks |= channel.remembered.get(account, set())
+        if account == channel.owner:
+            ranks.update(_FOUNDER)
+    return ranks
+
+
+# ---- by command ----
+
+
+def claim(network: Network, event: events.ClaimRoom) -> list[Effect]:
+    """Make a guests' room that of one of its operators."""
+    user, channel = network.member(event.stamp.session, event.channel)
+    check_rank(channel, user, "o")
+    account = network.account_key(user)
+    if account is None or channel.owner is not None:
+        raise Refusal(numerics.ERR_CHANOPRIVSNEEDED, channel.name)
+    check_may_own_another(network, account, channel.name)
+    for member in channel.members.values():
+        key = network.account_key(member.user)
+        if key is not None:
+            channel.members_since.setdefault(key, member.since_ms)
+            if member.ranks:
+                channel.remembered.setdefault(key, set()).update(member.ranks)
+    return _give(network, event, channel, user, account)
+
+
+def transfer(network: Network, event: events.TransferRoom) -> list[Effect]:
+    """Pass a room on to another account; who had it stays an operator."""
+    user, channel = _owned(network, event.stamp.session, event.channel)
+    account = network.fold(event.account)
+    if account not in network.accounts:
+        raise Refusal(numerics.ERR_NOSUCHNICK, event.account)
+    if account == channel.owner:
+        return []
+    check_may_own_another(network, account, channel.name)
+    return _give(network, event, channel, user, account)
+
+
+def drop(network: Network, event: events.DropRoom) -> list[Effect]:
+    """Make a room belong to nobody; it goes at once if nobody is in it."""
+    user, channel = _owned(network, event.stamp.session, event.channel)
+    channel.owner = None
+    channel.remembered.clear()
+    channel.members_since.clear()
+    network.end_if_empty(channel)
+    return [effects.OwnerChanged(event.stamp, channel, user.author)]
+
+
+def rank_account(network: Network, event: events.RankAccount) -> list[Effect]:
+    """Change which ranks an account has in a room, whether it is there or not."""
+    user = network.sessions[event.stamp.session]
+    channel = network.find_channel(event.channel)
+    if channel is None:
+        raise Refusal(numerics.ERR_NOSUCHCHANNEL, event.channel)
+    change, account = event.change, network.fold(event.account)
+    if change.adding and account not in network.accounts:
+        raise Refusal(numerics.ERR_NOSUCHNICK, event.account)
+    if not _may_rank(network, channel, user, account, change):
+        raise Refusal(numerics.ERR_CHANOPRIVSNEEDED, channel.name)
+    remembered = channel.remembered.get(account, ())
+    changes = _set_ranks(network, channel, account, change)
+    if not changes and change.adding == (change.letter in remembered):
+        return []
+    _remember(channel, account, change)
+    return [
+        effects.RankRemembered(event.stamp, channel, user.author, account, change),
+        *_shown(event, channel, user, changes),
+    ]
+
+
+def _may_rank(
+    network: Network, channel: Channel, user: User, account: str, change: ModeChange
+) -> bool:
+    if channel.owner is None or (account == channel.owner and change.letter == "q"):
+        return False
+    if not change.adding and account == network.account_key(user):
+        return True
+    mine = standing(network, channel, user)
+    if change.adding:
+        return may_give(mine, change.letter)
+    theirs = channel.remembered.get(account, ())
+    return account != channel.owner and may_give(mine, change.letter) and outranks(mine, theirs)
+
+
+def _owned(network: Network, session: SessionId, name: str) -> tuple[User, Channel]:
+    """Return the user of ``session`` and the channel, which is theirs to give away."""
+    user, channel = network.sessions[session], network.find_channel(name)
+    if channel is None:
+        raise Refusal(numerics.ERR_NOSUCHCHANNEL, name)
+    own = channel.owner is not None and channel.owner == network.account_key(user)
+    if channel.owner is None or not (own or "o" in user.modes):
+        raise Refusal(numerics.ERR_CHANOPRIVSNEEDED, channel.name)
+    return user, channel
+
+
+def _give(
+    network: Network, event: Event, channel: Channel, user: User, account: str
+) -> list[Effect]:
+    """Make ``channel`` that of ``account`` instead of who had it."""
+    changes = []
+    if channel.owner is not None:
+        change = ModeChange(False, "q")
+        changes += _set_ranks(network, channel, channel.owner, change)
+        _remember(channel, channel.owner, change)
+    make_owner(channel, account)
+    for letter in _FOUNDER:
+        changes += _set_ranks(network, channel, account, ModeChange(True, letter))
+    changed = effects.OwnerChanged(event.stamp, channel, user.author)
+    return [changed, *_shown(event, channel, user, changes)]
+
+
+def _set_ranks(
+    network: Network, channel: Channel, account: str, change: ModeChange
+) -> list[ModeChange]:
+    """Change the rank of the users of ``account`` who are there; return what members see."""
+    changes = []
+    for member in channel.members.values():
+        if network.account_key(member.user) != account:
+            continue
+        if change.adding != (change.letter in member.ranks):
+            (member.ranks.add if change.adding else member.ranks.discard)(change.letter)
+            changes.append(ModeChange(change.adding, change.letter, member.user.nick))
+    return changes
+
+
+def _shown(event: Event, channel: Channel, user: User, changes: list[ModeChange]) -> list[Effect]:
+    if not changes:
+        return []
+    return [effects.ChannelModesChanged(event.stamp, channel, user.author, tuple(changes))]
+
+
+RULES: Final[Mapping[type[Event], Rule]] = {
+    events.ClaimRoom: claim,
+    events.TransferRoom: transfer,
+    events.DropRoom: drop,
+    events.RankAccount: rank_account,
+}
+"""The rule of each event."""
