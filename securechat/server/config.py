@@ -335,6 +335,12 @@ class AccountsConfig:
     required: bool = _setting(
         False, _flag, "Whether one must be logged in to chat at all; false lets guests in."
     )
+    before_connect: bool = _setting(
+        True,
+        _flag,
+        "Whether one may register an account before one is on the network; where one must be "
+        "logged in to chat, there is no other time.",
+    )
     always_on: AlwaysOn = _setting(
         "opt-in",
         _choice("off", "opt-in", "opt-out"),

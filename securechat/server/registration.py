@@ -14,6 +14,7 @@ class Registration:
     """What a client has given before it is on the network. Guarded by the network lock."""
 
     nick: str = ""
+    nick_in_use: str = ""  # the nick that was refused last, because somebody has it
     username: str = ""
     realname: str = ""
     away: str = ""

@@ -78,6 +78,7 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
     "accounts": {
         "registration": (*NO_STRING, '""', '"Open"', '"free"'),
         "required": NO_FLAG,
+        "before_connect": NO_FLAG,
         "always_on": (*NO_STRING, '""', '"on"'),
         "always_on_days": (*NO_WHOLE_NUMBER, "36501"),
         "argon2_memory_kib": (*NO_WHOLE_NUMBER, "8191", "4194305"),

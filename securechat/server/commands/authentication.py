@@ -106,24 +106,9 @@ def register(context: Context, message: Message) -> None:
         raise Fail("REGISTER", "ALREADY_AUTHENTICATED", session.account, text="You are logged in")
     if services.config.accounts.registration == "closed":
         raise Fail("REGISTER", "DISALLOWED", as_middle(shown), text="Registration is closed")
-    if not session.registration.complete and not is_admitted(context):
-        text = "Give the password of this relay first (PASS)"
-        raise Fail("REGISTER", "COMPLETE_CONNECTION_REQUIRED", as_middle(shown), text=text)
-    if nick == "*":
-        raise Fail("REGISTER", "NEED_NICK", "*", text="Choose a nick first")
-    network = services.network
-    if network.fold(shown) != network.fold(nick):
-        text = "An account must be named like your nick"
-        raise Fail("REGISTER", "ACCOUNT_NAME_MUST_BE_NICK", as_middle(shown), text=text)
-    if not network.names.is_nick(nick, services.config.limits.nick_length):
-        raise Fail("REGISTER", "BAD_ACCOUNT_NAME", nick, text="This cannot be an account's name")
-    if network.fold(nick) in network.accounts:
-        raise Fail("REGISTER", "ACCOUNT_EXISTS", nick, text="This account exists already")
-    holder = network.find_user(nick)
-    if holder is not None and session.id not in holder.sessions:
-        raise Fail("REGISTER", "ACCOUNT_EXISTS", nick, text="This nick is in use")
-    if network.resembles_account(nick, None) or network.resembles_nick(nick, holder, None):
-        raise Fail("REGISTER", "BAD_ACCOUNT_NAME", nick, text="This looks like somebody else")
+    if not session.registration.complete:
+        _check_early(context, shown)
+    _check_account_name(context, nick, shown)
     prepared = _new_password(services.config.accounts.password_length, nick, password)
     invite = None
     if services.config.accounts.registration == "invite":
@@ -420,6 +405,39 @@ def _apply_login(context: Context, account: str) -> None:
 
 
 # ---- registration, operators ----
+
+
+def _check_early(context: Context, shown: str) -> None:
+    """Check that an account may be made before the client is on the network."""
+    text = ""
+    if not context.services.config.accounts.before_connect:
+        text = "Register when you are on the network"
+    elif not is_admitted(context):
+        text = "Give the password of this relay first (PASS)"
+    if text:
+        raise Fail("REGISTER", "COMPLETE_CONNECTION_REQUIRED", as_middle(shown), text=text)
+    taken = context.session.registration.nick_in_use
+    if context.nick == "*" and taken:
+        raise Fail("REGISTER", "ACCOUNT_EXISTS", taken, text="This nick is in use")
+
+
+def _check_account_name(context: Context, nick: str, shown: str) -> None:
+    """Check that the client may have an account of the name ``shown``."""
+    network, limits = context.services.network, context.services.config.limits
+    if nick == "*":
+        raise Fail("REGISTER", "NEED_NICK", "*", text="Choose a nick first")
+    if network.fold(shown) != network.fold(nick):
+        text = "An account must be named like your nick"
+        raise Fail("REGISTER", "ACCOUNT_NAME_MUST_BE_NICK", as_middle(shown), text=text)
+    if not network.names.is_nick(nick, limits.nick_length):
+        raise Fail("REGISTER", "BAD_ACCOUNT_NAME", nick, text="This cannot be an account's name")
+    if network.fold(nick) in network.accounts:
+        raise Fail("REGISTER", "ACCOUNT_EXISTS", nick, text="This account exists already")
+    holder = network.find_user(nick)
+    if holder is not None and context.session.id not in holder.sessions:
+        raise Fail("REGISTER", "ACCOUNT_EXISTS", nick, text="This nick is in use")
+    if network.resembles_account(nick, None) or network.resembles_nick(nick, holder, None):
+        raise Fail("REGISTER", "BAD_ACCOUNT_NAME", nick, text="This looks like somebody else")
 
 
 def _new_password(least: int, account: str, password: str) -> str:

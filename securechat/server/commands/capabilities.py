@@ -10,7 +10,7 @@ from securechat.irc import numerics
 from securechat.irc.message import BODY_BYTES, Message
 from securechat.irc.sasl import EXTERNAL, PLAIN, SCRAM_SHA_256, SCRAM_SHA_256_PLUS
 from securechat.irc.text import cut_text
-from securechat.server.commands.registration import complete_registration
+from securechat.server.commands.registration import complete_registration, may_register_early
 from securechat.server.context import Context
 from securechat.server.dispatch import command
 from securechat.server.refusals import Refusal
@@ -76,8 +76,9 @@ def _offer(context: Context, version: int) -> list[str]:
     if version < _VALUES_VERSION:  # even if the client has asked for more before
         return offered
     # A client asks for an e-mail address where one is required; that is where a code is given.
-    registration = "before-connect" + (
-        ",email-required" if accounts.registration == "invite" else ""
+    registration = ",".join(
+        ["before-connect"] * may_register_early(context.services.config)
+        + ["email-required"] * (accounts.registration == "invite")
     )
     sts = _sts(context)
     if sts:
@@ -90,7 +91,7 @@ def _offer(context: Context, version: int) -> list[str]:
             f"max-bytes={limits.multiline_bytes},max-lines={limits.multiline_lines}"
         ),
     }
-    return [f"{name}={values[name]}" if name in values else name for name in offered]
+    return [f"{name}={values[name]}" if values.get(name) else name for name in offered]
 
 
 def _sts(context: Context) -> str:

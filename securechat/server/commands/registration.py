@@ -13,13 +13,14 @@ from securechat.irc.modes import CHANNEL_MODES, USER_MODES
 from securechat.irc.names import clean_username
 from securechat.irc.text import cut_text
 from securechat.server.commands.server_queries import lusers, motd, send_isupport
+from securechat.server.config import Config
 from securechat.server.context import Context
 from securechat.server.delivery.channels import show_joined
 from securechat.server.dispatch import command
 from securechat.server.events import Attach, ChangeNick, Expire
 from securechat.server.refusals import NickReserved, Refusal
 
-__all__ = ["complete_registration", "is_admitted"]
+__all__ = ["complete_registration", "is_admitted", "may_register_early"]
 
 
 @command("NICK", early=True)
@@ -39,6 +40,7 @@ def nick(context: Context, message: Message) -> None:
         return
     holder = services.network.find_user(wanted)
     if holder is not None and holder.account is None:
+        session.registration.nick_in_use = wanted
         raise Refusal(numerics.ERR_NICKNAMEINUSE, wanted)
     # If an account holds it, the login that may yet come decides.
     session.registration.nick = wanted
@@ -132,6 +134,14 @@ def complete_registration(context: Context) -> None:
         else:
             registration.nick = ""
         raise
+
+
+def may_register_early(config: Config) -> bool:
+    """Whether REGISTER is for anyone before the registration of the connection is complete.
+
+    Where the relay has a password it is not: the clients that have not given it are refused.
+    """
+    return config.accounts.before_connect and not config.server.password_hash
 
 
 def is_admitted(context: Context) -> bool:

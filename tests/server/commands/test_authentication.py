@@ -519,6 +519,31 @@ def test_register_without_a_nick(relay: RunningRelay) -> None:
     assert answer.startswith("FAIL REGISTER NEED_NICK * :")
 
 
+def test_register_with_a_nick_that_was_refused(relay: RunningRelay) -> None:
+    """ "when the client tried to register while using a nick that is not available as a new
+    account's name because someone already registered it. The server MUST NOT send this response
+    before the client sent a NICK command." """
+    relay.join("ann")
+    client = relay.connect()
+    assert commands(client.ask("NICK ann")) == ["433"]
+    (answer,) = client.ask(f"REGISTER * * :{PASSWORD}")
+    assert answer.startswith("FAIL REGISTER ACCOUNT_EXISTS ann :")
+
+
+def test_register_only_when_connected(start_relay: StartRelay) -> None:
+    """ "Sent by the server if the client sent a REGISTER command before connection registration.
+    The server MUST NOT sent these replies if it advertizes the before-connect key" """
+    relay = start_relay(accounts={"before_connect": False})
+    client = relay.connect()
+    offered = " ".join(client.ask("CAP LS 302")).split(" ")
+    assert "draft/account-registration" in offered
+    client.request("draft/account-registration")
+    (answer,) = client.ask("NICK ann", f"REGISTER * * :{PASSWORD}")
+    assert answer.startswith("FAIL REGISTER COMPLETE_CONNECTION_REQUIRED ann :")
+    client.register("ann")
+    assert "REGISTER" in commands(client.ask(f"REGISTER * * :{PASSWORD}"))
+
+
 def test_register_an_account_that_exists(with_ann: RunningRelay) -> None:
     """ "because someone already registered it" """
     client = with_ann.connect()

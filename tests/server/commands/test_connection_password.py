@@ -95,6 +95,13 @@ def test_no_account_is_made_without_it(closed: RunningRelay) -> None:
     ]
 
 
+def test_nor_is_it_offered(closed: RunningRelay) -> None:
+    """account-registration: "The server MUST NOT sent these replies if it advertizes the
+    before-connect key" """
+    offered = " ".join(closed.connect().ask("CAP LS 302")).split(" ")
+    assert "draft/account-registration" in offered
+
+
 def test_guessing_is_throttled(start_relay: StartRelay, clock: FakeClock) -> None:
     relay = start_relay(
         clock=clock,
