@@ -329,3 +329,28 @@ def test_a_batch_passes_the_flood_limit(start_relay: StartRelay, clock: FakeCloc
     relay.wake()
     for _ in range(2):
         bob.expect("PRIVMSG")
+
+
+def test_history_has_it_as_it_was_sent(relay: RunningRelay) -> None:
+    """ "Start and end messages of one batch MAY refer to another batch. (…) This means that one
+    batch is nested to another." """
+    ann = relay.account("ann", *LABELS, "draft/chathistory")
+    bob = relay.account("bob", "batch", "message-tags", "draft/chathistory")
+    ann.ask("JOIN #a")
+    bob.ask("JOIN #a")
+    ann.sync()
+    said, texts = seen_batch(ann.collect(*batch("hello", "", "how is ", "+all?", tags="+tag=1")))
+    start, *inner, end = ann.collect("CHATHISTORY LATEST #a * 10")
+    outer = start.params[0][1:]
+    assert (start.params[1], end.params[0]) == ("chathistory", f"-{outer}")
+    assert inner[0].tags["batch"] == inner[-1].tags["batch"] == outer
+    opening, replayed = seen_batch(inner)
+    assert replayed == texts
+    assert {key: opening.tags[key] for key in ("msgid", "+tag")} == {
+        "msgid": said.tags["msgid"],
+        "+tag": "1",
+    }
+    bob.sync()
+    found = bob.collect("CHATHISTORY LATEST #a * 10")[1:-1]
+    assert [message.params[1] for message in found] == ["hello", "how is ", "all?"]
+    assert [message.tags.get("msgid") for message in found] == [said.tags["msgid"], None, None]
