@@ -42,6 +42,7 @@ BITS: Final[dict[str, int]] = {
             "sasl",
             "server-time",
             "setname",
+            "soju.im/search",
             "standard-replies",
             "userhost-in-names",
         )
@@ -73,6 +74,7 @@ PRE_AWAY: Final = BITS["draft/pre-away"]
 OPER_TAG: Final = BITS["draft/oper-tag"]
 READ_MARKER: Final = BITS["draft/read-marker"]
 SASL: Final = BITS["sasl"]
+SEARCH: Final = BITS["soju.im/search"]
 SERVER_TIME: Final = BITS["server-time"]
 SETNAME: Final = BITS["setname"]
 STANDARD_REPLIES: Final = BITS["standard-replies"]

@@ -21,7 +21,7 @@ def test_each_capability_has_a_constant() -> None:
     }
     assert sorted(constants.values()) == sorted(BITS.values())
     for name, bit in BITS.items():
-        constant = name.removeprefix("draft/").replace("-", "_").upper()
+        constant = name.rpartition("/")[2].replace("-", "_").upper()
         assert constants[constant] == bit
 
 
@@ -30,7 +30,7 @@ def test_names_can_be_sent(name: str) -> None:
     """capability-negotiation: "Capability names are case-sensitive, and MUST NOT start with a
     hyphen (`-`). Typical capability names SHOULD be lowercase, and use hyphens to separate words".
     """
-    assert re.fullmatch("(draft/)?[a-z]+(-[a-z]+)*", name)
+    assert re.fullmatch(r"((draft|soju\.im)/)?[a-z]+(-[a-z]+)*", name)
 
 
 @pytest.mark.parametrize(

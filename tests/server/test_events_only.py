@@ -284,6 +284,8 @@ LINES = [
     "CHATHISTORY LATEST #den * 10",
     "MARKREAD #den timestamp=2000-01-01T00:00:00.000Z",
     "MARKREAD bob",
+    "SEARCH text=hello",
+    "SEARCH in=#den;from=bob",
     "REDACT #den x",
     "REDACT #none x",
     "CHATHISTORY LATEST #none * 10",

@@ -53,7 +53,9 @@ def cap(context: Context, message: Message) -> None:
             raise Refusal(numerics.ERR_INVALIDCAPCMD, message.params[0])
 
 
-_OF_HISTORY = frozenset({caps.CHATHISTORY, caps.EVENT_PLAYBACK, caps.MESSAGE_REDACTION})
+_OF_HISTORY = frozenset(
+    {caps.CHATHISTORY, caps.EVENT_PLAYBACK, caps.MESSAGE_REDACTION, caps.SEARCH}
+)
 """What is there only if messages are kept."""
 
 

@@ -43,7 +43,7 @@ from securechat.store.history import (
     Readable,
 )
 
-__all__ = ["parse_timestamp"]
+__all__ = ["parse_limit", "parse_timestamp"]
 
 T = TypeVar("T")
 
@@ -109,6 +109,13 @@ def parse_timestamp(text: str) -> int | None:
         return None
     seconds = calendar.timegm((year, month, day, hour, minute, second))
     return seconds * 1000 + int((match[7] or "").ljust(3, "0")[:3])
+
+
+def parse_limit(text: str, most: int) -> int | None:
+    """Return the number of messages that ``text`` asks for, at most ``most``."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _LIMIT_DIGITS and int(text) > 0):
+        return None
+    return min(int(text), most)
 
 
 # ---- messages ----
@@ -253,9 +260,10 @@ def _targets(context: Context, params: Sequence[str]) -> None:
 
 
 def _limit(context: Context, subcommand: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= _LIMIT_DIGITS and int(text) > 0):
+    limit = parse_limit(text, context.services.config.history.page)
+    if limit is None:
         raise _invalid(subcommand, as_middle(text), text="Invalid limit")
-    return min(int(text), context.services.config.history.page)
+    return limit
 
 
 def _reference(subcommand: str, target: str, text: str) -> _Reference:
