@@ -201,6 +201,18 @@ def test_ping_and_pong_may_come_between(people: tuple[Client, Client, Client]) -
     assert seen_batch(ann.sync())[1] == seen_batch(bob.sync())[1] == ["one", "two"]
 
 
+def test_to_those_of_a_rank(people: tuple[Client, Client, Client]) -> None:
+    """STATUSMSG: "@#channel" is a target like any other."""
+    ann, bob, carl = people
+    ann.ask("MODE #a +o carl")
+    bob.sync()
+    carl.sync()
+    opening, _ = seen_batch(ann.collect(*batch("one", "two", target="@#a")))
+    assert opening.params[2] == "@#a"
+    assert carl.seen() == [":ann PRIVMSG @#a one", ":ann PRIVMSG @#a two"]
+    assert bob.seen() == []
+
+
 def test_case_of_the_target(people: tuple[Client, Client, Client]) -> None:
     ann, bob, _ = people
     ann.collect("BATCH +1 draft/multiline #A", "@batch=1 privmsg #a x", "@batch=1 PRIVMSG #A y",

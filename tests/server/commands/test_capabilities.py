@@ -383,6 +383,35 @@ def test_several_lines_are_a_batch(relay: RunningRelay, line: str) -> None:
     assert not any("label" in message.tags for message in inner)
 
 
+def test_several_targets_are_one_labelled_answer(relay: RunningRelay) -> None:
+    """ "Servers MUST include the tag in exactly one logical message." """
+    ann, bob = relay.join("ann", *LABELS), relay.join("bob", *LABELS)
+    ann.ask("JOIN #a")
+    start, *inner, end = ann.collect("@label=l PRIVMSG bob,#a,nobody :hi")
+    reference = start.params[0][1:]
+    assert (start.tags["label"], start.params[1]) == ("l", "labeled-response")
+    assert [short(message) for message in inner] == [
+        ":ann PRIVMSG bob hi",
+        ":ann PRIVMSG #a hi",
+        "401 ann nobody :No such nick/channel",
+    ]
+    assert {message.tags["batch"] for message in inner} == {reference}
+    assert not any("label" in message.tags for message in inner)
+    assert len({message.tags["msgid"] for message in inner[:2]}) == 2
+    assert end.params == (f"-{reference}",)
+    (message,) = bob.sync()
+    assert "label" not in message.tags
+
+
+def test_what_a_notice_does_not_answer_is_acknowledged(relay: RunningRelay) -> None:
+    """ "Servers MUST respond with a labeled ACK message when a client sends a labeled command that
+    normally produces no response." """
+    ann = relay.join("ann", *LABELS)
+    for line in ("NOTICE nobody :x", "NOTICE", "NOTICE ann", "NOTICE #none :x"):
+        (answer,) = ann.collect(f"@label=l {line}")
+        assert (answer.command, answer.tags) == ("ACK", {"label": "l"})
+
+
 def test_batch_references_differ(relay: RunningRelay) -> None:
     ann = relay.join("ann", *LABELS)
     found = ann.collect("@label=a LUSERS", "@label=b LUSERS")
@@ -558,6 +587,18 @@ def test_away_notify(relay: RunningRelay) -> None:
     assert stranger.seen() == []
 
 
+def test_away_as_other_devices_see_it(relay: RunningRelay) -> None:
+    """ "Clients SHOULD NOT be sent AWAY messages to notify them of their own away status" """
+    relay.account("ann").quit()
+    laptop, phone = (relay.login("ann", "away-notify") for _ in range(2))
+    laptop.ask("JOIN #a")
+    phone.sync()
+    laptop.ask("AWAY :out")
+    phone.ask("AWAY :out", "AWAY")
+    assert "AWAY" not in commands(laptop.seen())
+    assert "AWAY" not in commands(phone.seen())
+
+
 def test_an_away_user_joins(relay: RunningRelay) -> None:
     """ "as well as when a user joins and has an away message set. (Note that AWAY will not be sent
     for joining users with no away message set.)" """
@@ -597,7 +638,26 @@ def test_userhost_in_names(relay: RunningRelay) -> None:
     assert bob.ask("NAMES #a")[0] == "353 bob = #a :@ann bob"
 
 
+def test_userhost_in_names_with_all_prefixes(relay: RunningRelay) -> None:
+    ann = relay.join("ann", "userhost-in-names", "multi-prefix")
+    host = relay.session("ann").host
+    (line,) = (line for line in ann.ask("JOIN #a") if line.startswith("353 "))
+    assert line == f"353 ann = #a @ann!~ann@{host}"
+    ann.ask("MODE #a +v ann")
+    assert ann.ask("NAMES #a")[0] == f"353 ann = #a @+ann!~ann@{host}"
+
+
 # ---- setname, invite-notify, standard-replies ----
+
+
+def test_a_new_realname_is_shown_to_who_comes_later(relay: RunningRelay) -> None:
+    """extended-join: "The last parameter is the user's GECOS." setname: "When enabled, servers MUST
+    provide a NAMELEN token" """
+    ann, knows = relay.join("ann", "setname"), relay.join("knows", "extended-join")
+    assert any(" NAMELEN=150 " in line for line in ann.ask("VERSION"))
+    knows.ask("JOIN #a")
+    ann.ask("SETNAME :Bruce Wayne", "JOIN #a")
+    assert knows.seen() == [":ann JOIN #a * :Bruce Wayne"]
 
 
 def test_setname(relay: RunningRelay) -> None:
