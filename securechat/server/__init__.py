@@ -15,6 +15,8 @@ each effect once for each capability set and posts it to the I/O threads.
 - ``dispatch``        the command table; ``context`` how a handler answers
 - ``client_batch``    a message of several lines, while its client sends it
 - ``commands/``       one module for each command group
+- ``visibility``      what one user may see of others; ``rooms`` what a room looks like
+- ``help_topics``     what HELP says beside the commands
 - ``events``, ``effects``, ``state``, ``network``   the chat as a deterministic state machine
 - ``rules/``          what each event does to it, one module for each group
 - ``delivery/``       effects to bytes, one module for each group

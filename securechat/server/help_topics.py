@@ -85,6 +85,12 @@ TOPICS: Final[Mapping[str, Topic]] = {
         (
             "* stands for any run of characters, ? for one; what is left out is completed:",
             "bob is bob!*@*, *@host is *!*@host.",
+            "HELP EXTBANS tells of other masks.",
+        ),
+    ),
+    "EXTBANS": Topic(
+        "Extended masks: a letter, a colon, and what it is about",
+        (
             "a:account is who is logged in to that account, a:* who is logged in at all.",
             "With m: before it, as in +b m:bob or m:a:account, a ban forbids speaking only.",
         ),
