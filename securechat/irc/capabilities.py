@@ -23,6 +23,7 @@ BITS: Final[dict[str, int]] = {
             "cap-notify",
             "chghost",
             "draft/account-registration",
+            "draft/channel-rename",
             "draft/chathistory",
             "draft/event-playback",
             "draft/extended-isupport",
@@ -57,6 +58,7 @@ AWAY_NOTIFY: Final = BITS["away-notify"]
 BATCH: Final = BITS["batch"]
 CAP_NOTIFY: Final = BITS["cap-notify"]
 CHATHISTORY: Final = BITS["draft/chathistory"]
+CHANNEL_RENAME: Final = BITS["draft/channel-rename"]
 CHGHOST: Final = BITS["chghost"]
 ECHO_MESSAGE: Final = BITS["echo-message"]
 EVENT_PLAYBACK: Final = BITS["draft/event-playback"]

@@ -23,6 +23,7 @@ __all__ = [
     "CameOnline",
     "ChannelMessage",
     "ChannelModesChanged",
+    "ChannelRenamed",
     "DirectMessage",
     "Effect",
     "HostChanged",
@@ -147,6 +148,16 @@ class ChannelModesChanged(Effect):
     channel: Channel
     author: Author
     changes: tuple[ModeChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRenamed(Effect):
+    """For all members. ``channel`` has its new name already, and is the same room as before."""
+
+    channel: Channel
+    author: Author
+    old_name: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ __all__ = [
     "Part",
     "RankAccount",
     "RedactMessage",
+    "RenameChannel",
     "Restore",
     "SendMessage",
     "SessionId",
@@ -268,6 +269,15 @@ class SetChannelModes(Event):
 
     channel: str
     changes: tuple[ModeChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RenameChannel(Event):
+    """A user gives a channel another name."""
+
+    channel: str
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

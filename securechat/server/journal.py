@@ -23,6 +23,9 @@ def describe(found: Iterable[Effect]) -> Iterator[str]:
                 yield f"kick {user.nick} {channel.name} by {by}: {len(channel.members)} remain"
             case effects.Killed(user=user, author=author):
                 yield f"kill {user.nick} by {author.source.partition('!')[0]}"
+            case effects.ChannelRenamed(channel=channel, author=author, old_name=old_name):
+                by = author.source.partition("!")[0]
+                yield f"rename {old_name} {channel.name} by {by}"
             case effects.OwnerChanged(channel=channel, author=author):
                 by = author.source.partition("!")[0]
                 yield f"owner of {channel.name} by {by}: {channel.owner or 'nobody'}"

@@ -97,8 +97,9 @@ class RoomKeeper:
             case effects.AccountChanged(user=user):
                 for channel in user.channels.values():
                     yield from self._people(channel, self._network.account_key(user))
-            case effects.TopicChanged(channel=channel) if channel.owner is not None:
-                yield channel, [_save(channel, self._network)]
+            case effects.TopicChanged(channel=channel) | effects.ChannelRenamed(channel=channel):
+                if channel.owner is not None:
+                    yield channel, [_save(channel, self._network)]
             case effects.ChannelModesChanged(channel=channel, changes=changes):
                 if channel.owner is not None:
                     yield channel, self._modes(channel, changes)

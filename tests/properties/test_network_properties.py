@@ -91,6 +91,7 @@ KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     lambda s, b, c: events.Kick(Stamp(s, 0, ""), _room(b), _pick(NICKS, c), "x"),
     lambda s, b, c: events.Invite(Stamp(s, 0, ""), _room(b), _pick(NICKS, c)),
     lambda s, b, c: events.SetTopic(Stamp(s, 0, ""), _room(b), _pick(WORDS, c)),
+    lambda s, b, c: events.RenameChannel(Stamp(s, 0, ""), _room(b), _room(c), "x"),
     lambda s, b, c: events.ClaimRoom(Stamp(s, 0, ""), _room(b)),
     lambda s, b, c: events.TransferRoom(Stamp(s, 0, ""), _room(b), _pick(ACCOUNTS, c)),
     lambda s, b, c: events.DropRoom(Stamp(s, 0, ""), _room(b)),

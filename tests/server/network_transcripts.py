@@ -95,6 +95,7 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "mode": lambda s, w: events.SetChannelModes(
         s, w[0], tuple(parse_modes(w[1], w[2:], CHANNEL_MODES))
     ),
+    "rename": lambda s, w: events.RenameChannel(s, w[0], w[1], " ".join(w[2:])),
     "claim": lambda s, w: events.ClaimRoom(s, w[0]),
     "transfer": lambda s, w: events.TransferRoom(s, w[0], w[1]),
     "drop": lambda s, w: events.DropRoom(s, w[0]),
@@ -128,6 +129,8 @@ def show_effect(effect: Effect) -> str:
             return f"topic {channel.name} by {_nick(author)}: {topic}"
         case effects.ChannelModesChanged(channel=channel, author=author, changes=changes):
             return f"mode {channel.name} by {_nick(author)}: {' '.join(format_modes(changes))}"
+        case effects.ChannelRenamed(channel=channel, author=author, old_name=old_name):
+            return f"renamed {old_name} {channel.name} by {_nick(author)}: {effect.reason}"
         case effects.OwnerChanged(channel=channel, author=author):
             return f"owner of {channel.name} by {_nick(author)}: {channel.owner}"
         case effects.RankRemembered(channel=channel, author=author, account=account):

@@ -295,6 +295,7 @@ LINES = [
     "NICK {nick}x",
     "NICK {nick}",
     "NICK bob",
+    "RENAME #none #other",
     "ROOM INFO #den",
     "ROOM CLAIM #den",
     "ROOM LIST",

@@ -523,6 +523,42 @@ TRANSCRIPTS = {
         >> 5 topic #den mine
         << topic #den by alice: mine
     """,
+    "a channel is renamed and stays the same": """
+        >> 1 account alice
+        >> 1 attach alice as alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 2 join #hall
+        << joined #hall bob
+        >> 1 rename #nowhere #yard
+        !! ERR_NOSUCHCHANNEL #nowhere
+        >> 1 rename #hall #yard
+        !! ERR_NOTONCHANNEL #hall
+        >> 1 mode #den +ob bob x!*@*
+        << mode #den by alice: +ob bob x!*@*
+        >> 2 rename #den #yard
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 1 rename #den #Hall
+        !! ERR_UNKNOWNERROR RENAME: The channel name is already taken
+        >> 1 rename #den #DEN
+        << renamed #den #DEN by alice:
+        >> 1 rename #den #DEN
+        >> 1 rename #den #yard more room
+        << renamed #DEN #yard by alice: more room
+        >> 2 privmsg #yard hello
+        << privmsg #yard by bob: hello
+        >> 2 privmsg #den hello
+        !! ERR_NOSUCHCHANNEL #den
+        >> 2 join #den
+        << joined #den bob
+        >> 2 rename #hall #lobby
+        << renamed #hall #lobby by bob:
+        >> 2 detach bye
+        << quit bob: bye | to alice | from #yard #den #lobby
+    """,
     "a room of an account outlives its members and gives ranks back": f"""
         >> 1 account alice
         >> 2 account bob
@@ -1475,6 +1511,7 @@ CHANGES = [
     "1 privmsg bob hi",
     "9 attach dave",
     "6 claim #own",
+    "1 rename #den #yonder",
     "5 transfer #yard zoe",
     "5 drop #yard",
     "5 rank #yard zoe +v",

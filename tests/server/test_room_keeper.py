@@ -117,6 +117,8 @@ def test_a_new_room(kept: Kept) -> None:
         "3 login carol",
         "1 drop #den",
         "1 nick alison",
+        "1 rename #den #yard",
+        "1 rename #den #DEN",
     ],
 )
 def test_each_change(kept: Kept, change: str) -> None:

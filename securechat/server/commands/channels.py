@@ -1,4 +1,4 @@
-"""JOIN, PART, TOPIC, NAMES, KICK, INVITE.
+"""JOIN, PART, TOPIC, NAMES, KICK, RENAME, INVITE.
 
 https://modern.ircdocs.horse/#channel-operations
 """
@@ -14,8 +14,8 @@ from securechat.irc.names import is_channel
 from securechat.irc.text import cut_text
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
-from securechat.server.events import Invite, Join, Kick, Part, SetTopic
-from securechat.server.refusals import Refusal
+from securechat.server.events import Invite, Join, Kick, Part, RenameChannel, SetTopic
+from securechat.server.refusals import Fail, Refusal
 from securechat.server.rooms import end_of_names, names_replies, topic_replies
 from securechat.server.state import Channel
 
@@ -123,6 +123,27 @@ def kick(context: Context, message: Message) -> None:
             context.propose(Kick(context.stamp(), name, nick, reason))
         except Refusal as refusal:
             context.refuse(refusal)
+
+
+@command("RENAME", least=2)
+def rename(context: Context, message: Message) -> None:
+    """RENAME <channel> <new name> [<reason>].
+
+    Give a channel another name, as its operator; one that belongs to somebody, as its founder.
+    """
+    # https://ircv3.net/specs/extensions/channel-rename
+    services = context.services
+    old, new = message.params[:2]
+    reason = message.params[2] if len(message.params) > 2 else ""
+    channel, other = services.network.find_channel(old), services.network.find_channel(new)
+    if other is not None and other is not channel:
+        text = "The channel name is already taken"
+        raise Fail("RENAME", "CHANNEL_NAME_IN_USE", as_middle(old), as_middle(new), text=text)
+    if not services.network.names.is_channel_name(new, services.config.limits.channel_length):
+        text = "The channel cannot be renamed: that is no name for a channel"
+        raise Fail("RENAME", "CANNOT_RENAME", as_middle(old), as_middle(new), text=text)
+    reason = cut_text(reason, services.config.limits.kick_length)
+    context.propose(RenameChannel(context.stamp(), old, new, reason))
 
 
 @command("INVITE")

@@ -65,12 +65,16 @@ def tell_joined(
 def _greet(delivery: Delivery, channel: Channel, user: User, context: Context) -> None:
     """Send read marker, topic and names to all sessions of a new member."""
     for session in delivery.sessions(user):
-        lines = _greeting(channel, user, session.caps, context)
-        if session is context.session:
-            for tags, body in lines:
-                context.line(body, tags)
-        else:
-            session.connection.send(b"".join(end_line(*line) for line in lines))
+        _greet_session(channel, user, session, context)
+
+
+def _greet_session(channel: Channel, user: User, session: Session, context: Context) -> None:
+    lines = _greeting(channel, user, session.caps, context)
+    if session is context.session:
+        for tags, body in lines:
+            context.line(body, tags)
+    else:
+        session.connection.send(b"".join(end_line(*line) for line in lines))
 
 
 def _parted(delivery: Delivery, effect: effects.Parted, context: Context) -> None:
@@ -179,6 +183,37 @@ def _fitting(changes: Iterable[ModeChange], limit_bytes: int) -> Iterator[list[M
     yield group
 
 
+def _renamed(delivery: Delivery, effect: effects.ChannelRenamed, context: Context) -> None:
+    channel, fold = effect.channel, context.services.network.fold
+    start = f":{effect.author.source} RENAME {effect.old_name} {channel.name}"
+    line = Line(effect.stamp, effect.author, f"{start} :{effect.reason}")
+    members = delivery.members(channel)
+    delivery.to_all(members, line, context, caps.CHANNEL_RENAME)
+    # "This fallback SHOULD NOT be used if the rename only changes the case of the channel name"
+    if fold(effect.old_name) != fold(channel.name):
+        for member in channel.members.values():
+            for session in delivery.sessions(member.user):
+                if not session.caps & caps.CHANNEL_RENAME:
+                    _simulate_rename(delivery, effect, member.user, session, context)
+
+
+def _simulate_rename(
+    delivery: Delivery,
+    effect: effects.ChannelRenamed,
+    user: User,
+    session: Session,
+    context: Context,
+) -> None:
+    """Let a session that knows no RENAME see its user leave, and enter the channel's new name."""
+    quiet = effect.stamp._replace(msgid="")  # the id is the RENAME's
+    reason = f" :{effect.reason}" if effect.reason else ""
+    left = f":{user.author.source} PART {effect.old_name}{reason}"
+    joined = _join_body(effect.channel, user, session.caps)
+    for body in (left, joined):
+        delivery.to_all([session], Line(quiet, user.author, body), context)
+    _greet_session(effect.channel, user, session, context)
+
+
 def _nothing_to_see(delivery: Delivery, effect: Effect, context: Context) -> None:
     pass
 
@@ -190,6 +225,7 @@ DELIVERERS: Final[Deliverers] = {
     effects.TopicChanged: _topic_changed,
     effects.ChannelModesChanged: _channel_modes_changed,
     effects.Invited: _invited,
+    effects.ChannelRenamed: _renamed,
     effects.OwnerChanged: _nothing_to_see,
     effects.RankRemembered: _nothing_to_see,
 }

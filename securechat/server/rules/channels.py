@@ -111,6 +111,28 @@ def set_topic(network: Network, event: events.SetTopic) -> list[Effect]:
     return [effects.TopicChanged(event.stamp, channel, user.author, event.topic)]
 
 
+def rename(network: Network, event: events.RenameChannel) -> list[Effect]:
+    """Give a channel another name; nothing else of it changes.
+
+    https://ircv3.net/specs/extensions/channel-rename
+    """
+    user, channel = network.member(event.stamp.session, event.channel)
+    check_rank(channel, user, "o" if channel.owner is None else "q")
+    old_name = channel.name
+    old_key, key = network.fold(old_name), network.fold(event.name)
+    if network.channels.get(key) not in (None, channel):
+        raise Refusal(numerics.ERR_UNKNOWNERROR, "RENAME", text="The channel name is already taken")
+    if event.name == old_name:
+        return []
+    del network.channels[old_key]
+    channel.name = event.name
+    network.channels[key] = channel
+    for member in channel.members.values():
+        del member.user.channels[old_key]
+        member.user.channels[key] = channel
+    return [effects.ChannelRenamed(event.stamp, channel, user.author, old_name, event.reason)]
+
+
 def _check_may_join(channel: Channel, user: User, key: str) -> None:
     if user.id in channel.invited:
         return  # by one who could open any of these locks
@@ -133,5 +155,6 @@ RULES: Final[Mapping[type[Event], Rule]] = {
     events.Kick: kick,
     events.Invite: invite,
     events.SetTopic: set_topic,
+    events.RenameChannel: rename,
 }
 """The rule of each event."""
