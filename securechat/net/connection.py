@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import logging
 import socket
@@ -232,6 +233,7 @@ class Connection:
             self.drop(error)
             return
         except OSError as error:
+            self._read_rest()
             self.drop(ConnectionLost(error.strerror or str(error)))
             return
         else:
@@ -323,6 +325,21 @@ class Connection:
         callback, self._sent = self._sent, None
         if callback is not None and self._state is _State.OPEN:
             self.thread.post(callback)
+
+    def _read_rest(self) -> None:
+        """Hand on what the other side said before it was gone: maybe why it went."""
+        with contextlib.suppress(OSError, TlsError):
+            data = self._socket.recv(RECEIVE_BYTES)
+            if not data or not self._pipe.handshake_done or self._state is not _State.OPEN:
+                return
+            if plain := self._pipe.receive(data):
+                self._hand_on(plain)
+
+    def _hand_on(self, plain: bytes) -> None:
+        try:
+            self._handler.received(plain)
+        except Exception:  # noqa: BLE001 - a handler's bug must not end the thread
+            _log.exception("a handler failed; its connection is closed")
 
     def _fail(self, error: TlsError) -> None:
         # Nothing more can be encrypted, but the alert shall arrive that says why; see LINGER_S.

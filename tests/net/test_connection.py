@@ -675,6 +675,30 @@ class TestEnds:
         io.post(send_after_the_reset)
         assert isinstance(handler.wait_closed(), ConnectionLost)
 
+    def test_the_last_word_before_a_reset_is_heard(
+        self, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        """A client that quits, and leaves what we have sent it unread, resets the connection."""
+        relay = serve(io)
+        client = connect(relay.address)
+        handler = relay.next_handler()
+        handler.wait_opened()
+        connection = handler.connection
+        connection.send(b"never read")
+        settle(io)
+
+        def send_after_the_end() -> None:
+            client.sendall(b"good night")
+            client.close()
+            wait_readable(connection)
+            while connection.fileno() != -1:
+                connection.queue(b"more")
+                connection.flush()
+
+        io.post(send_after_the_end)
+        assert isinstance(handler.wait_closed(), ConnectionLost)
+        assert bytes(handler.data) == b"good night"
+
     def test_a_stream_that_breaks_on_our_side(
         self, io: IoThread, serve: Serve, connect: Connect
     ) -> None:
