@@ -417,6 +417,15 @@ class HistoryConfig:
     page: int = _setting(
         100, _number(1, 1_000), "Messages that a client may ask for at once (CHATHISTORY)."
     )
+    days: int = _setting(
+        365, _number(0, 100_000), "Days after which a message is deleted, 0 for never."
+    )
+    messages_per_room: int = _setting(
+        100_000,
+        _number(0, 1_000_000_000),
+        "Entries (messages, and joins and the like) that are kept of one room, or of what two "
+        "people say to each other; the oldest go first. 0 for no limit.",
+    )
     redact_seconds: int = _setting(
         0,
         _number(0, 1_000_000_000),

@@ -31,6 +31,7 @@ from securechat.server.events import Stamp
 from securechat.server.hash_workers import HashWorkers
 from securechat.server.history.keeper import HistoryKeeper
 from securechat.server.history.read_markers import ReadMarkerKeeper
+from securechat.server.history.retention import Retention
 from securechat.server.isupport import isupport_tokens
 from securechat.server.names import Names, make_names
 from securechat.server.network import Network, NetworkLimits
@@ -43,6 +44,7 @@ from securechat.server.store_thread import StoreThread
 from securechat.server.websocket import ALPN as WEB_ALPN
 from securechat.server.websocket import WebSocketHandler
 from securechat.store.accounts import Accounts
+from securechat.store.history import History
 from securechat.store.rooms import Rooms
 
 __all__ = ["ALPN", "Relay"]
@@ -127,6 +129,11 @@ class Relay:
             thread.start(self._threads)
         for listener in self._listeners:
             listener.start(self._crashed)
+        if self._config.history.enabled:
+            services = self.services
+            Retention(
+                self._config.history, self._store, services.history, services.wall_clock
+            ).start(self._threads[0])
         for address in self.addresses:
             _log.info("listening on %s", format_address(*address))
         for address in self.websocket_addresses:
@@ -178,6 +185,8 @@ class Relay:
         network.read_markers.update(markers.load())
         registry = SessionRegistry()
         delivery = Delivery(registry)
+        uids = [channel.uid for channel in network.channels.values()]
+        self._store.call(lambda connection: History(connection).delete_other_rooms(uids))
         history = HistoryKeeper(self._store, enabled=config.history.enabled, fold=names.fold)
         shown = certificate_in(config.tls.certificate)
         return Services(

@@ -290,6 +290,17 @@ class History:
                 (key,),
             )
 
+    def delete_other_rooms(self, keys: Iterable[str]) -> None:
+        """Delete all conversations but these and the direct ones, as ``delete_conversation``."""
+        with store_errors("delete conversations"):
+            others = self._connection.execute(
+                "SELECT key FROM conversations WHERE key IS NOT NULL AND party IS NULL"
+            ).fetchall()
+            staying = set(keys)
+            for (key,) in others:
+                if key not in staying:
+                    self.delete_conversation(key)
+
     # ---- inside ----
 
     def _find(self, key: str) -> tuple[int, Conversation] | None:

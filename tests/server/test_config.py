@@ -92,6 +92,8 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "enabled": NO_FLAG,
         "before_joining": NO_FLAG,
         "page": (*NO_WHOLE_NUMBER, "0", "1001"),
+        "days": (*NO_WHOLE_NUMBER, "100001"),
+        "messages_per_room": (*NO_WHOLE_NUMBER, "1000000001"),
         "redact_seconds": (*NO_WHOLE_NUMBER, "1000000001"),
     },
     "limits": {

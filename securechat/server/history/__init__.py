@@ -4,6 +4,7 @@
 - ``entries``   what an effect is in the history
 - ``access``    who may read what
 - ``playback``  entries to lines
+- ``retention``   what goes in the end
 - ``read_markers``  how far people have read, kept
 
 **The promise:** a message whose echo or labelled reply the sender has received is in the history,

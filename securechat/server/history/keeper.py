@@ -7,6 +7,7 @@ about a microsecond, and the slower the disk, the larger the groups.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -80,6 +81,7 @@ class HistoryKeeper:
         # Owned by the store thread.
         self._kept = 0  # the ticket of the last item that was written, or lost
         self._group: _Group | None = None
+        self._grown: dict[str, None] = {}  # conversations written to since they were trimmed
 
     @property
     def full(self) -> bool:
@@ -139,6 +141,14 @@ class HistoryKeeper:
 
     # ---- on the store thread ----
 
+    def grown(self, most: int) -> list[str]:
+        """Return the keys of up to ``most`` conversations that may have grown too long."""
+        return list(itertools.islice(self._grown, most))
+
+    def forget_grown(self, key: str) -> None:
+        """Take note that a conversation is not too long."""
+        self._grown.pop(key, None)
+
     def _take(self) -> _Group:
         with self._lock:
             group = _Group(self._items, self._waiting)
@@ -160,7 +170,9 @@ class HistoryKeeper:
                 history.add(entries)
                 entries.clear()
                 history.redact(item.effect.event.conversation, item.effect.event.msgid)
-            entries.append(make_entry(item, self._fold))
+            entry = make_entry(item, self._fold)
+            entries.append(entry)
+            self._grown[entry.conversation.key] = None
         history.add(entries)
 
     def _written(self, outcome: Outcome[None]) -> None:
