@@ -392,6 +392,17 @@ def test_a_conversation_is_trimmed_to_its_newest(connection, ten):
     integrity(connection)
 
 
+def test_rooms_that_are_no_more_go_and_direct_conversations_stay(ten):
+    direct = Conversation("a b", ("a", "b"))
+    ten.add([entry("o1", 1, conversation=OTHER_ROOM), entry("d1", 1, conversation=direct)])
+    ten.delete_other_rooms([OTHER_ROOM.key, "unknown"])
+    assert everything(ten) == ""
+    assert everything(ten, OTHER_ROOM.key) == "o1"
+    assert everything(ten, direct.key) == "d1"
+    ten.delete_other_rooms([])
+    assert everything(ten, OTHER_ROOM.key) == ""
+
+
 def test_a_deleted_conversation_is_gone_at_once_and_its_rows_in_slices(connection, ten):
     ten.add([entry("o1", 1, conversation=OTHER_ROOM)])
     ten.delete_conversation(ROOM.key)

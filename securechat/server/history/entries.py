@@ -148,6 +148,11 @@ def _owner_changed(effect: effects.OwnerChanged) -> list[Item]:
     return [RoomEnded(effect.channel.uid)] if effect.channel.ended else []
 
 
+def _renamed(effect: effects.ChannelRenamed) -> list[Item]:
+    names = f"{effect.old_name} {effect.channel.name}"
+    return [_in(effect.channel, effect, effect.author, "RENAME", names, effect.reason)]
+
+
 def _topic_changed(effect: effects.TopicChanged) -> list[Item]:
     return [_in(effect.channel, effect, effect.author, "TOPIC", text=effect.topic)]
 
@@ -192,6 +197,7 @@ _COLLECTORS: Final[Mapping[type[Effect], Callable[[Any], list[Item]]]] = {
     effects.Kicked: _kicked,
     effects.Quit: _quit,
     effects.OwnerChanged: _owner_changed,
+    effects.ChannelRenamed: _renamed,
     effects.TopicChanged: _topic_changed,
     effects.ChannelModesChanged: _modes_changed,
     effects.NickChanged: _nick_changed,

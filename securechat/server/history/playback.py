@@ -57,6 +57,9 @@ def entry_lines(entry: Entry, listener: Listener) -> Sequence[TaggedLine]:
             msgid, _, nick = entry.detail.partition(" ")
             body = redact_body(entry.source, listener.room or nick, msgid, entry.text)
             return Line(stamp, author, body, needed=caps.MESSAGE_REDACTION).parts(listener.caps)
+        case "RENAME":
+            body = f":{entry.source} RENAME {entry.detail} :{entry.text}"
+            return Line(stamp, author, body, needed=caps.CHANNEL_RENAME).parts(listener.caps)
         case _:
             body = _event_body(entry, listener)
             return Line(stamp, author, body).parts(listener.caps)

@@ -293,6 +293,16 @@ def test_event_playback(relay: RunningRelay) -> None:
     assert first.source == f"ann!~ann@{host}"
 
 
+def test_a_room_that_was_renamed(relay: RunningRelay, ann: Client) -> None:
+    """It is the same room: what was said before is there under the new name."""
+    ann.request("draft/channel-rename", "draft/event-playback")
+    ann.ask("PRIVMSG #a :before", "RENAME #a #b :better", "PRIVMSG #b :after")
+    wanted = [":ann PRIVMSG #b before", ":ann RENAME #a #b better", ":ann PRIVMSG #b after"]
+    assert history(ann, "LATEST #b * 3") == wanted
+    ann.request("-draft/channel-rename")
+    assert history(ann, "LATEST #b * 3") == wanted[::2]
+
+
 def test_client_tags_are_kept(ann: Client) -> None:
     sent = "@+example/x=a\\sb\\:;+draft/persist PRIVMSG #a :x"
     (echo,) = ann.collect(sent)
