@@ -165,6 +165,7 @@ class Network:
                         account: sorted(ranks) for account, ranks in channel.remembered.items()
                     },
                     "members_since": dict(channel.members_since),
+                    "present_before": sorted(channel.present_before),
                 }
                 for channel in self.channels.values()
             ],

@@ -181,6 +181,7 @@ class Relay:
         settings = SettingsKeeper(self._store)
         now_ms = int(wall_clock() * 1000)
         settings.load(network, Stamp(0, now_ms, ""), config.accounts.oldest_presence_ms(now_ms))
+        rooms.forget_absent()
         markers = ReadMarkerKeeper(self._store, names.fold)
         network.read_markers.update(markers.load())
         registry = SessionRegistry()

@@ -46,6 +46,18 @@ class RoomKeeper:
             channel = _restore(saved)
             self._network.channels[self._network.fold(channel.name)] = channel
 
+    def forget_absent(self) -> None:
+        """Keep that those who were in rooms, and have not been put back, are not in them any more.
+
+        For start-up, when all who are always on are there.
+        """
+        writes: list[_Write] = []
+        for channel in self._network.channels.values():
+            absent, channel.present_before = channel.present_before, set()
+            writes += [self._person(channel, account) for account in sorted(absent)]
+        if writes:
+            self._store.call(partial(_write_all, writes))
+
     def keep(self, found: Sequence[Effect], context: Context) -> None:
         """Have what lasts of an event's effects kept. Does not block."""
         changed: set[Channel] = set()
@@ -200,6 +212,8 @@ def _restore(saved: SavedRoom) -> Channel:
             channel.remembered[person.account] = set(person.ranks)
         if person.since_ms:
             channel.members_since[person.account] = person.since_ms
+        if person.present:
+            channel.present_before.add(person.account)
     return channel
 
 

@@ -157,6 +157,8 @@ class Channel:
     members_since: dict[str, int] = field(default_factory=dict)
     """Folded account → since when it is a member, in the room now or not: a lost connection ends no
     membership, PART and KICK do."""
+    present_before: set[str] = field(default_factory=set)
+    """Folded accounts that were in it when the relay ended; empty once it has started."""
 
     @property
     def ended(self) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from securechat.errors import StoreBusy, StoreError
+from securechat.server import events
+from securechat.server.events import Stamp
 from securechat.server.network import Network
 from securechat.server.refusals import Refusal
 from securechat.server.room_keeper import RoomKeeper
@@ -53,7 +55,8 @@ class Kept:
     def rooms(self) -> list[dict[str, Any]]:
         """Return the rooms of the state that belong to somebody, as they are when all have left."""
         channels = self.network.snapshot()["channels"]
-        return [{**each, "members": {}, "invited": []} for each in channels if each["owner"]]
+        gone = {"members": {}, "invited": [], "present_before": []}
+        return [{**each, **gone} for each in channels if each["owner"]]
 
     def check(self) -> None:
         """What is kept is what there is."""
@@ -185,3 +188,18 @@ def test_what_could_not_be_written_is_written_later(
     assert kept.saved()[0].record.topic == ""
     kept.play("2 join #b")
     kept.check()
+
+
+def test_who_was_there_is_put_back_or_forgotten(kept: Kept) -> None:
+    again = Kept(kept.store)
+    den = again.network.channels["#den"]
+    assert den.present_before == {"alice", "bob"}
+    again.network.apply(events.CreateAccount(Stamp(0, START_MS, ""), "bob", "guest"))
+    again.network.apply(events.ChangeSetting(Stamp(0, START_MS, ""), "bob", "always-on", "on"))
+    fields = {"username": "~b", "realname": "B", "cloak": "b.ip", "gone_ms": START_MS}
+    again.network.apply(events.Restore(Stamp(0, START_MS, ""), "bob", **fields))
+    assert [member.user.nick for member in den.members.values()] == ["bob"]
+    assert den.members_since == kept.network.channels["#den"].members_since
+    again.keeper.forget_absent()
+    assert den.present_before == set()
+    again.check()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from securechat.server import events
 from securechat.server.effects import Effect
 from securechat.server.events import Event
+from securechat.server.rules.belonging import put_back
 from securechat.server.rules.presence import (
     ALWAYS_ON,
     forget_presence,
@@ -62,6 +63,7 @@ def restore(network: Network, event: events.Restore) -> list[Effect]:
         return forget_presence(network, stamp, user)
     network.gone[user.id] = user
     seen = enter_network(network, stamp, user)
+    put_back(network, user, stamp.at_ms)
     return [*seen, *say_away(network, stamp, user, ""), *keep_presence(network, stamp, user)]
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "logged_in",
     "make_owner",
     "may_always_enter",
+    "put_back",
     "remember_rank",
     "standing",
 ]
@@ -82,6 +83,15 @@ def enter(network: Network, channel: Channel, user: User, at_ms: int) -> Members
     member = channel.members[user.id] = Membership(user, ranks, at_ms)
     user.channels[network.fold(channel.name)] = channel
     return member
+
+
+def put_back(network: Network, user: User, at_ms: int) -> None:
+    """Put ``user``, who is always on, into the rooms where they were when the relay ended."""
+    account = network.account_key(user)
+    for channel in network.channels.values():
+        if account in channel.present_before:
+            channel.present_before.remove(account)
+            enter(network, channel, user, at_ms)
 
 
 def leave(network: Network, channel: Channel, user: User) -> None:

@@ -207,3 +207,17 @@ def test_a_room_stays_over_a_restart(start_relay: StartRelay) -> None:
     names = [line for line in bob.ask("JOIN #a key") if line.startswith("353")]
     assert names == ["353 bob = #a +bob"]
     assert commands(relay.join("evil").ask("JOIN #a key")) == ["474"]
+
+
+def test_who_is_always_on_is_in_the_room_after_a_restart(start_relay: StartRelay) -> None:
+    relay = start_relay()
+    ann = owned(relay)
+    bob, carl = relay.account("bob"), relay.account("carl")
+    bob.ask("SET always-on on", "JOIN #a")
+    carl.ask("JOIN #a")
+    ann.ask("MODE #a +v bob")
+    relay.stop()
+    relay = start_relay()
+    ann = relay.login("ann")
+    assert ann.ask("JOIN #a")[1] == "353 ann = #a :+bob ~ann"
+    assert relay.login("bob").ask("PART #a") == [":bob PART #a"]
