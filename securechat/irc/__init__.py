@@ -14,6 +14,7 @@ all speak through it.
 - ``masks``         ``nick!user@host`` patterns
 - ``modes``         mode strings
 - ``capabilities``  the IRCv3 capabilities that the relay speaks
+- ``metadata``      which keys of metadata are legal
 - ``isupport``      the 005 tokens
 - ``sasl``          PLAIN, SCRAM-SHA-256(-PLUS), EXTERNAL, both sides
 - ``batch``         collecting batched messages

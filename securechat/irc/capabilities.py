@@ -28,6 +28,8 @@ BITS: Final[dict[str, int]] = {
             "draft/event-playback",
             "draft/extended-isupport",
             "draft/message-redaction",
+            "draft/metadata-2",
+            "draft/metadata-3",
             "draft/multiline",
             "draft/oper-tag",
             "draft/pre-away",
@@ -69,6 +71,8 @@ INVITE_NOTIFY: Final = BITS["invite-notify"]
 LABELED_RESPONSE: Final = BITS["labeled-response"]
 MESSAGE_REDACTION: Final = BITS["draft/message-redaction"]
 MESSAGE_TAGS: Final = BITS["message-tags"]
+METADATA: Final = BITS["draft/metadata-2"] | BITS["draft/metadata-3"]
+"""Either will do: both are served with the newer behaviour."""
 MULTILINE: Final = BITS["draft/multiline"]
 MULTI_PREFIX: Final = BITS["multi-prefix"]
 NO_IMPLICIT_NAMES: Final = BITS["no-implicit-names"]

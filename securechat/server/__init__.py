@@ -23,7 +23,7 @@ each effect once for each capability set and posts it to the I/O threads.
 - ``history/``        what is kept of it, and given back
 - ``authentication``  logins and registrations; ``hash_workers``, ``store_thread`` do what is slow
 - ``room_keeper``    the rooms that belong to somebody, kept in the store
-- ``settings_keeper``  what accounts have set, kept in the store
+- ``settings_keeper``, ``metadata_keeper``  what is set and published, kept in the store
 
 Locks: the *network lock* (tier 3) is held for one command: its handler, ``apply`` and the posting
 of its output, so that all members of a room see one order. ``Network``, ``Delivery`` and the

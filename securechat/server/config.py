@@ -514,6 +514,15 @@ class LimitsConfig:
         "People who have left or changed their nick whom WHOWAS knows; some 500 bytes each.",
     )
     rooms_per_account: int = _setting(30, _number(1, 100_000), "Rooms that one account may own.")
+    metadata_keys: int = _setting(
+        50, _number(1, 1_000), "Keys of metadata that each account and channel may have."
+    )
+    metadata_subscriptions: int = _setting(
+        100, _number(1, 1_000), "Keys of metadata that one client may subscribe to."
+    )
+    metadata_value_bytes: int = _setting(
+        256, _number(16, 280), "Bytes in a value of metadata: key, target and value fit one line."
+    )
     targets: int = _setting(
         4, _number(1, 100), "Targets of one command: recipients, or people to kick."
     )

@@ -3,8 +3,10 @@
 ``Network.apply`` returns them, ``delivery`` turns them into lines, ``journal`` into log lines. Each
 holds what was true when it happened (``Author``), so that it can be encoded later. An effect names
 a channel or users, never a session or a connection: a message to a room of thousands is one small
-object. Only ``watchers`` are sessions: each device has its own MONITOR list. All are immutable; the
-channels and users that they point to are not, and are looked at only under the network lock.
+object. Only ``watchers`` and ``subscribers`` are sessions: each device has lists of its own.
+
+All are immutable; the channels and users that they point to are not, and are looked at only under
+the network lock.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ __all__ = [
     "Kicked",
     "Killed",
     "MarkedRead",
+    "MetadataChanged",
     "NickChanged",
     "OwnerChanged",
     "Parted",
@@ -277,6 +280,21 @@ class SettingChanged(Effect):
     account: str
     key: str
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataChanged(Effect):
+    """For ``subscribers``. The value of ``key`` is empty when there is none any more.
+
+    ``account`` (folded) or the ``uid`` of a channel says of whom it is kept, if at all.
+    """
+
+    target: str
+    key: str
+    value: str
+    subscribers: tuple[SessionId, ...]
+    account: str = ""
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

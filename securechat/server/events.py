@@ -21,6 +21,7 @@ __all__ = [
     "ChangeNick",
     "ChangeSetting",
     "ClaimRoom",
+    "ClearMetadata",
     "CreateAccount",
     "Detach",
     "DropRoom",
@@ -43,11 +44,14 @@ __all__ = [
     "SessionId",
     "SetAway",
     "SetChannelModes",
+    "SetMetadata",
     "SetRealname",
     "SetTopic",
     "SetUserModes",
     "Stamp",
+    "Subscribe",
     "TransferRoom",
+    "Unsubscribe",
     "Unwatch",
     "Wallops",
     "Watch",
@@ -167,6 +171,36 @@ class Unwatch(Event):
     """A session wants to hear no more of these nicks."""
 
     nicks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetMetadata(Event):
+    """A user publishes ``value`` of a channel or nick (``*``: of themselves), nothing if empty."""
+
+    target: str
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearMetadata(Event):
+    """A user takes back all that is published of a channel or nick (``*``: of themselves)."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe(Event):
+    """A session wants to be told of the metadata with these keys."""
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe(Event):
+    """A session wants to hear no more of the metadata with these keys."""
+
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ class NetworkLimits:
     monitored_nicks: int
     whowas_entries: int
     always_on: AlwaysOn = "opt-in"
+    metadata_keys: int = 50
+    metadata_subscriptions: int = 100
 
 
 class Network:
@@ -61,6 +63,12 @@ class Network:
         """Folded account → key → value; no empty ones."""
         self.read_markers: dict[str, dict[str, int]] = {}
         """Folded account → folded target → time, in milliseconds since 1970 UTC."""
+        self.metadata: dict[str, dict[str, str]] = {}
+        """Folded account → key → value; no empty ones."""
+        self.subscriptions: dict[SessionId, dict[str, None]] = {}
+        """Session → keys of metadata; no empty ones."""
+        self.subscribers: dict[str, dict[SessionId, None]] = {}
+        """The same the other way."""
         self.most_users = 0
         self.mode_counts: Counter[str] = Counter()  # users with each user mode
         self.departed: deque[WhowasEntry] = deque(maxlen=limits.whowas_entries)  # oldest first
@@ -136,6 +144,7 @@ class Network:
                     "active_ms": user.active_ms,
                     "away": [user.away, *user.away_texts.items()],
                     "gone_ms": user.gone_ms,
+                    "metadata": dict(user.metadata),
                     "modes": sorted(user.modes),
                     "accepted": list(user.accepted),
                     "sessions": list(user.sessions),
@@ -159,6 +168,7 @@ class Network:
                         key: [sorted(member.ranks), member.since_ms]
                         for key, member in channel.members.items()
                     },
+                    "metadata": dict(channel.metadata),
                     "invited": sorted(channel.invited),
                     "owner": channel.owner,
                     "remembered": {
@@ -172,6 +182,8 @@ class Network:
             "accounts": dict(self.accounts),
             "settings": {key: dict(values) for key, values in self.settings.items()},
             "read_markers": {key: dict(values) for key, values in self.read_markers.items()},
+            "metadata": {key: dict(values) for key, values in self.metadata.items()},
+            "subscriptions": {key: list(keys) for key, keys in self.subscriptions.items()},
             "monitors": {key: list(nicks.values()) for key, nicks in self.monitors.items()},
             "most_users": self.most_users,
             "departed": [list(entry) for entry in self.departed],

@@ -18,6 +18,8 @@ class Registration:
     username: str = ""
     realname: str = ""
     away: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    subscriptions: list[str] = field(default_factory=list)  # keys of metadata
     negotiating: bool = False  # CAP LS or REQ has come, CAP END has not
     admitted: bool = False  # the password of the relay has been given
     commands: int = 0  # that have come; WEBIRC must be the first

@@ -33,6 +33,7 @@ from securechat.server.history.keeper import HistoryKeeper
 from securechat.server.history.read_markers import ReadMarkerKeeper
 from securechat.server.history.retention import Retention
 from securechat.server.isupport import isupport_tokens
+from securechat.server.metadata_keeper import MetadataKeeper
 from securechat.server.names import Names, make_names
 from securechat.server.network import Network, NetworkLimits
 from securechat.server.room_keeper import RoomKeeper
@@ -170,6 +171,8 @@ class Relay:
             rooms_per_account=config.limits.rooms_per_account,
             monitored_nicks=config.limits.monitored_nicks,
             always_on=config.accounts.always_on,
+            metadata_keys=config.limits.metadata_keys,
+            metadata_subscriptions=config.limits.metadata_subscriptions,
             whowas_entries=config.limits.whowas_entries,
         )
         network = Network(limits, names)
@@ -184,20 +187,21 @@ class Relay:
         rooms.forget_absent()
         markers = ReadMarkerKeeper(self._store, names.fold)
         network.read_markers.update(markers.load())
+        metadata = MetadataKeeper(self._store)
+        metadata.load(network)
         registry = SessionRegistry()
         delivery = Delivery(registry)
         uids = [channel.uid for channel in network.channels.values()]
         self._store.call(lambda connection: History(connection).delete_other_rooms(uids))
         history = HistoryKeeper(self._store, enabled=config.history.enabled, fold=names.fold)
+        keepers = (rooms.keep, settings.keep, markers.keep, metadata.keep, history.keep)
         shown = certificate_in(config.tls.certificate)
         return Services(
             config=config,
             lock=make_lock("network", tier=3),
             network=network,
             delivery=delivery,
-            event_log=EventLog(
-                network, delivery, (rooms.keep, settings.keep, markers.keep, history.keep)
-            ),
+            event_log=EventLog(network, delivery, keepers),
             history=history,
             registry=registry,
             store=self._store,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -50,6 +51,12 @@ class _Answer(NamedTuple):
     context: Context
 
 
+SYNCS_PER_S: Final = 0.25
+SYNC_BURST: Final = 8
+"""METADATA SYNC of one session: as many at once, and then so many each second. One may take as long
+as a thousand messages."""
+
+
 class Session:
     """A device attached to the relay; the handler of its connection.
 
@@ -80,6 +87,7 @@ class Session:
         "_seat",
         "_seen",
         "_services",
+        "_syncs",
         "_throttle",
         "_timer",
         "_unstored",
@@ -119,6 +127,7 @@ class Session:
         self.host = cloak(services.cloak_secret, seat.address)
         self.id = services.registry.new_id()
         self.since_ms = services.now_ms()
+        self._syncs: TokenBucket | None = None  # of METADATA
         self.registration = Registration()
         self.caps = 0
         self.cap_version = 301
@@ -322,6 +331,13 @@ class Session:
         """Return a reference that no open batch of this session has."""
         self._batches += 1
         return f"{self._batches:x}"
+
+    def sync_wait_s(self) -> int:
+        """Count a METADATA SYNC; return how many seconds it must wait, 0 if it need not."""
+        now = self._services.clock()
+        if self._syncs is None:
+            self._syncs = TokenBucket(SYNCS_PER_S, SYNC_BURST, now)
+        return 0 if self._syncs.take(now) else math.ceil(self._syncs.wait_s())
 
     # ---- inside ----
 

@@ -73,6 +73,8 @@ class User:
     """What is told to others; empty while one of the sessions is there."""
     away_texts: dict[SessionId, str] = field(default_factory=dict)
     """Of the sessions that are away, in the order in which they left."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    """Of a guest; that of an account is the network's."""
     gone_ms: int = 0
     """When the last session left; 0 while one is there."""
     modes: set[str] = field(default_factory=set)
@@ -149,6 +151,7 @@ class Channel:
     lists: dict[str, dict[str, ListEntry]] = field(default_factory=_no_entries)
     """Letter → folded mask → entry."""
     members: dict[UserId, Membership] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
     invited: set[UserId] = field(default_factory=set)
     owner: str | None = None
     """The folded account that it belongs to. Only an owned room remembers what follows."""

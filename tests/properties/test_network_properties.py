@@ -121,6 +121,10 @@ KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     lambda s, b, c: events.RedactMessage(
         Stamp(s, 0, ""), _pick(CHANNELS, b), "k", "m", "x", 0, bool(c % 2), ""
     ),
+    lambda s, b, c: events.SetMetadata(Stamp(s, 0, ""), "*", _pick("kl", b), _pick(WORDS, c)),
+    lambda s, b, c: events.ClearMetadata(Stamp(s, 0, ""), "*"),
+    lambda s, b, c: events.Subscribe(Stamp(s, 0, ""), (_pick("kl", b),)),
+    lambda s, b, c: events.Unsubscribe(Stamp(s, 0, ""), (_pick("kl", b),)),
     _user_modes,
     lambda s, b, c: events.CreateAccount(Stamp(s, 0, ""), _pick(ACCOUNTS, c), "guest"),
     lambda s, b, c: events.LogIn(Stamp(s, 0, ""), _pick(ACCOUNTS, c)),
@@ -217,6 +221,18 @@ def check_monitors(network: Network) -> None:
     assert all(network.watchers.values())
 
 
+def check_metadata(network: Network) -> None:
+    pairs = {(session, key) for session, keys in network.subscriptions.items() for key in keys}
+    assert pairs == {
+        (session, key) for key, told in network.subscribers.items() for session in told
+    }
+    assert network.subscriptions.keys() <= network.sessions.keys()
+    assert all(network.subscriptions.values())
+    assert all(network.subscribers.values())
+    assert all(network.metadata.values())
+    assert all(not user.metadata for user in network.users.values() if user.account is not None)
+
+
 def check_channels(network: Network) -> None:
     for name, channel in network.channels.items():
         assert fold(channel.name) == name
@@ -280,6 +296,7 @@ def test_a_storm_leaves_the_state_in_one_piece(storm: list[Event]) -> None:
                 assert member.user is network.sessions[fitted.stamp.session]
         check_users(network)
         check_monitors(network)
+        check_metadata(network)
         check_channels(network)
 
 

@@ -20,7 +20,7 @@ from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
 from securechat.server.names import ASCII_NAMES, Names
 from securechat.server.network import Network, NetworkLimits
-from securechat.server.refusals import Refusal
+from securechat.server.refusals import Fail, Refusal
 from securechat.server.rules.presence import PRESENCE
 from securechat.server.state import Author, Channel, User
 
@@ -28,7 +28,13 @@ START_MS = 1_700_000_000_000
 STEP_MS = 1_000
 
 LIMITS = NetworkLimits(
-    channels_per_user=3, list_entries=2, rooms_per_account=2, whowas_entries=3, monitored_nicks=2
+    rooms_per_account=2,
+    channels_per_user=3,
+    list_entries=2,
+    whowas_entries=3,
+    monitored_nicks=2,
+    metadata_keys=2,
+    metadata_subscriptions=2,
 )
 
 _ERROR_NAMES = {value: name for name, value in vars(numerics).items() if name.startswith("ERR_")}
@@ -78,6 +84,10 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "expire": lambda s, w: events.Expire(s, int(w[0])),
     "realname": lambda s, w: events.SetRealname(s, " ".join(w)),
     "away": lambda s, w: events.SetAway(s, " ".join(w)),
+    "publish": lambda s, w: events.SetMetadata(s, w[0], w[1], " ".join(w[2:])),
+    "unpublish": lambda s, w: events.ClearMetadata(s, w[0]),
+    "subscribe": lambda s, w: events.Subscribe(s, tuple(w)),
+    "unsubscribe": lambda s, w: events.Unsubscribe(s, tuple(w)),
     "watch": lambda s, w: events.Watch(s, tuple(w)),
     "unwatch": lambda s, w: events.Unwatch(s, tuple(w)),
     "umode": lambda s, w: events.SetUserModes(s, tuple(parse_modes(w[0], w[1:], USER_MODES))),
@@ -150,6 +160,9 @@ def show_effect(effect: Effect) -> str:
             return f"nick {_nick(author)} {nick} | to {_nicks(audience)}"
         case effects.RealnameChanged(user=user):
             return f"realname {user.nick}: {user.realname} | {_told(effect)}"
+        case effects.MetadataChanged(target=target, key=key, value=value, subscribers=told):
+            kept = effect.account or effect.uid.rstrip("0123456789")
+            return f"metadata {target} {key}: {value} | to {_ids(told)} | of {kept or 'a guest'}"
         case effects.HostChanged(user=user, author=author):
             return f"host {author.source} {user.host} | {_told(effect)}"
         case effects.SettingChanged(account=account, key=key, value=value):
@@ -207,6 +220,9 @@ class Chat:
         before = self.network.snapshot()
         try:
             changed = self.network.apply(event)
+        except Fail as failure:
+            assert self.network.snapshot() == before, "a refused event has changed the state"
+            return [f"!! FAIL {' '.join(failure.params[1:-1])}"]
         except Refusal as refusal:
             assert self.network.snapshot() == before, "a refused event has changed the state"
             self.refusals.append(refusal)

@@ -473,6 +473,65 @@ TRANSCRIPTS = {
         << setting bob presence: …
         >> 0 expire {START_MS + 100 * STEP_MS}
     """,
+    "metadata is told to those who have subscribed and hear of the user": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 3 attach carol
+        >> 4 attach dave
+        >> 1 subscribe avatar colour size
+        >> 2 subscribe avatar
+        >> 3 subscribe avatar
+        >> 4 subscribe avatar
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 3 watch alice
+        >> 1 publish * avatar cat.png
+        << metadata alice avatar: cat.png | to 2 3 | of a guest
+        >> 1 publish alice avatar cat.png
+        >> 1 publish #den avatar den.png
+        << metadata #den avatar: den.png | to 2 | of id
+        >> 2 publish #den colour red
+        !! FAIL KEY_NO_PERMISSION #den colour
+        >> 2 publish alice colour red
+        !! FAIL KEY_NO_PERMISSION alice colour
+        >> 2 publish nobody colour red
+        !! FAIL INVALID_TARGET nobody
+        >> 1 publish * colour red
+        << metadata alice colour: red | to  | of a guest
+        >> 1 publish * size big
+        !! FAIL LIMIT_REACHED * 2
+        >> 2 unsubscribe avatar other
+        >> 1 unpublish *
+        << metadata alice avatar:  | to 3 | of a guest
+        << metadata alice colour:  | to  | of a guest
+        >> 1 publish * size big
+        << metadata alice size: big | to  | of a guest
+        >> 1 mode #den +i
+        << mode #den by alice: +i
+        >> 3 publish #den colour red
+        !! FAIL INVALID_TARGET #den
+    """,
+    "an account keeps its metadata, on all devices": """
+        >> 1 attach alice
+        >> 1 publish * avatar cat.png
+        << metadata alice avatar: cat.png | to  | of a guest
+        >> 1 login alice
+        << account alice: alice | to nobody
+        << metadata alice avatar: cat.png | to  | of alice
+        >> 2 attach alice as alice
+        << sessions alice: 1 2
+        >> 2 subscribe avatar
+        >> 1 publish * avatar dog.png
+        << metadata alice avatar: dog.png | to 2 | of alice
+        >> 2 publish * avatar
+        << metadata alice avatar:  | to  | of alice
+        >> 2 detach bye
+        << sessions alice: 1
+        >> 1 publish * avatar dog.png
+        << metadata alice avatar: dog.png | to  | of alice
+    """,
     "a registered nick is for its account alone": f"""
         >> 1 account Alice
         >> 2 attach alice
@@ -1493,6 +1552,10 @@ CHANGES = [
     "1 read #den 5",
     "1 away out",
     "1 watch bob",
+    "1 publish * avatar cat.png",
+    "3 unpublish carol",
+    "1 subscribe avatar",
+    "3 unsubscribe colour",
     "3 unwatch dave",
     "1 umode +i",
     "1 account x",
@@ -1527,6 +1590,9 @@ def test_a_snapshot_tells_every_change(change: str) -> None:
         >> 2 attach bob
         >> 3 attach carol
         >> 3 watch dave
+        >> 3 subscribe colour
+        >> 3 publish * colour red
+        << metadata carol colour: red | to  | of a guest
         >> 4 attach root
         >> 4 oper
         << umode root: +o

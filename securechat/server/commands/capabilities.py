@@ -85,7 +85,13 @@ def _offer(context: Context, version: int) -> list[str]:
     sts = _sts(context)
     if sts:
         offered.append("sts")
+    metadata = (
+        f"before-connect,max-subs={limits.metadata_subscriptions},max-keys={limits.metadata_keys},"
+        f"max-value-bytes={limits.metadata_value_bytes}"
+    )
     values = {
+        "draft/metadata-2": metadata,
+        "draft/metadata-3": metadata,
         "sts": sts,
         "sasl": ",".join(sasl_mechanisms(context)),
         "draft/account-registration": registration,

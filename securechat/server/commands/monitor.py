@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from securechat.irc import numerics
 from securechat.irc.message import Message
 from securechat.server.context import Context, as_middle
+from securechat.server.delivery.metadata import show_metadata_to
 from securechat.server.dispatch import command
 from securechat.server.events import Unwatch, Watch
 from securechat.server.refusals import Fail, Refusal
@@ -59,8 +60,11 @@ def _monitored(context: Context) -> dict[str, str]:
 
 def _added(context: Context, nicks: Iterable[str]) -> None:
     """Tell of those that are on the list now: there may not have been room for all."""
-    monitored = _monitored(context)
-    _status(context, [nick for nick in nicks if context.services.network.fold(nick) in monitored])
+    network, monitored = context.services.network, _monitored(context)
+    added = [nick for nick in nicks if network.fold(nick) in monitored]
+    _status(context, added)
+    found = [network.find_user(nick) for nick in added]
+    show_metadata_to(context.session, [user for user in found if user is not None], context)
 
 
 def _status(context: Context, nicks: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ from securechat.irc.message import Message
 from securechat.irc.modes import CHANNEL_MODES, USER_MODES
 from securechat.irc.names import clean_username
 from securechat.irc.text import cut_text
+from securechat.server.commands.metadata import begin_metadata
 from securechat.server.commands.server_queries import lusers, motd, send_isupport
 from securechat.server.config import Config
 from securechat.server.context import Context
@@ -180,6 +181,7 @@ def _welcome(context: Context) -> None:
     )
     send_isupport(context)
     lusers(context)
+    begin_metadata(context)
     motd(context)
     if user.modes:
         context.reply(numerics.RPL_UMODEIS, "+" + "".join(sorted(user.modes)))

@@ -9,6 +9,7 @@ import time
 from itertools import islice
 from typing import Final
 
+from securechat.irc import capabilities as caps
 from securechat.irc import numerics
 from securechat.irc.message import Message
 from securechat.server.commands.server_queries import check_server
@@ -16,6 +17,7 @@ from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
 from securechat.server.refusals import Refusal
 from securechat.server.rooms import shown_prefixes, words_lines
+from securechat.server.rules.metadata import metadata_of
 from securechat.server.state import User, WhowasEntry
 from securechat.server.visibility import sees_details, shown_address, shown_channels
 
@@ -114,6 +116,9 @@ def _tell_person(context: Context, user: User) -> None:
         context.reply(numerics.RPL_WHOISACCOUNT, nick, user.account, "is logged in as")
     if user.away:
         context.reply(numerics.RPL_AWAY, nick, user.away)
+    if context.session.caps & caps.METADATA:
+        for key, value in metadata_of(services.network, user).items():
+            context.reply(numerics.RPL_WHOISKEYVALUE, nick, key, "*", value)
     sessions = services.registry.find(user.sessions)
     # Not of a web gateway's client that has no TLS, nor of one who is always on and not here.
     if sessions and all(session.secure for session in sessions):

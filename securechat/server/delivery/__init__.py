@@ -8,6 +8,6 @@ the poster a few entries, and the I/O threads join what goes to the same tuple (
 
 - ``delivery``  the groups, and sending to sessions, members, a room
 - ``lines``     one line, as it looks for any set of capabilities
-- ``messages``, ``channels``, ``users``, ``operators``, ``monitors``, ``read_markers``,
-  ``redactions``   which lines an effect becomes, and who gets them
+- ``messages``, ``channels``, ``users``, ``operators``, ``monitors``, ``metadata``,
+  ``read_markers``, ``redactions``   which lines an effect becomes, and who gets them
 """

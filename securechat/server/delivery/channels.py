@@ -11,11 +11,13 @@ from securechat.irc.modes import PREFIXES, ModeChange, format_modes
 from securechat.server import effects
 from securechat.server.context import Context, end_line
 from securechat.server.delivery.lines import Line, to_origin
+from securechat.server.delivery.metadata import show_metadata_of, synced_lines
 from securechat.server.delivery.read_markers import marker_params
 from securechat.server.delivery.table import Deliverers
 from securechat.server.effects import Effect
 from securechat.server.events import Stamp
 from securechat.server.rooms import names_replies, topic_replies
+from securechat.server.rules.metadata import metadata_of
 from securechat.server.rules.ranks import at_least
 from securechat.server.state import Author, Channel, User
 
@@ -31,6 +33,14 @@ def _joined(delivery: Delivery, effect: effects.Joined, context: Context) -> Non
     delivery.forget_members(channel)
     tell_joined(delivery, effect.stamp, channel, user, delivery.members(channel), context)
     _greet(delivery, channel, user, context)
+    network = context.services.network
+    watching = dict.fromkeys(
+        session
+        for key in metadata_of(network, user)
+        for session in network.subscribers.get(key, ())
+        if network.sessions[session].id in channel.members
+    )
+    show_metadata_of(delivery, user, watching, context)
 
 
 def tell_joined(
@@ -63,13 +73,16 @@ def tell_joined(
 
 
 def _greet(delivery: Delivery, channel: Channel, user: User, context: Context) -> None:
-    """Send read marker, topic and names to all sessions of a new member."""
+    """Send read marker, topic, names and metadata to all sessions of a new member."""
     for session in delivery.sessions(user):
         _greet_session(channel, user, session, context)
 
 
 def _greet_session(channel: Channel, user: User, session: Session, context: Context) -> None:
-    lines = _greeting(channel, user, session.caps, context)
+    lines = [
+        *_greeting(channel, user, session.caps, context),
+        *synced_lines(session, channel, context),
+    ]
     if session is context.session:
         for tags, body in lines:
             context.line(body, tags)
@@ -141,6 +154,8 @@ def show_joined(channel: Channel, user: User, context: Context) -> None:
     stamp = context.stamp()._replace(msgid="")  # nothing has happened
     to_origin(Line(stamp, user.author, _join_body(channel, user, mask)), context)
     for tags, body in _greeting(channel, user, mask, context):
+        context.line(body, tags)
+    for tags, body in synced_lines(context.session, channel, context):
         context.line(body, tags)
 
 

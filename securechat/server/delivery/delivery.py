@@ -11,6 +11,7 @@ from securechat.server.context import Context
 from securechat.server.delivery import (
     channels,
     messages,
+    metadata,
     monitors,
     operators,
     read_markers,
@@ -34,6 +35,7 @@ _DELIVERERS: Final[Deliverers] = {
     **channels.DELIVERERS,
     **users.DELIVERERS,
     **monitors.DELIVERERS,
+    **metadata.DELIVERERS,
     **read_markers.DELIVERERS,
     **redactions.DELIVERERS,
     **operators.DELIVERERS,

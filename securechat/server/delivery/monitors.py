@@ -11,6 +11,7 @@ from securechat.irc import numerics
 from securechat.server import effects
 from securechat.server.context import Context
 from securechat.server.delivery.lines import Line
+from securechat.server.delivery.metadata import show_metadata_of
 from securechat.server.delivery.table import Deliverers
 from securechat.server.state import Author
 
@@ -22,6 +23,7 @@ __all__ = ["DELIVERERS"]
 
 def _came_online(delivery: Delivery, effect: effects.CameOnline, context: Context) -> None:
     _tell(delivery, effect, numerics.RPL_MONONLINE, effect.author.source, context)
+    show_metadata_of(delivery, effect.user, effect.watchers, context)
 
 
 def _went_offline(delivery: Delivery, effect: effects.WentOffline, context: Context) -> None:

@@ -13,6 +13,7 @@ from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event
 from securechat.server.refusals import Refusal
+from securechat.server.rules.metadata import unsubscribe_all
 from securechat.server.rules.monitors import stop_watching
 from securechat.server.rules.rule import Rule
 from securechat.server.rules.users import leave_network
@@ -34,6 +35,7 @@ def kill(network: Network, event: events.Kill) -> list[Effect]:
     for session in user.sessions:  # which the user keeps: they are still to be told
         del network.sessions[session]
         stop_watching(network, session)
+        unsubscribe_all(network, session)
     reason = f"Killed ({operator.nick} ({event.reason}))"
     return [
         effects.Killed(event.stamp, user, author, event.reason),

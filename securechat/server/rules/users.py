@@ -12,6 +12,7 @@ from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
 from securechat.server.refusals import NickReserved, Refusal
 from securechat.server.rules.belonging import logged_in
+from securechat.server.rules.metadata import adopt_metadata, unsubscribe_all
 from securechat.server.rules.monitors import came_online, stop_watching, went_offline
 from securechat.server.rules.presence import (
     forget_presence,
@@ -71,6 +72,7 @@ def detach(network: Network, event: events.Detach) -> list[Effect]:
         return []
     user.sessions.remove(stamp.session)
     stop_watching(network, stamp.session)
+    unsubscribe_all(network, stamp.session)
     if not user.sessions and not stays(network, user):
         return leave_network(network, stamp, user, event.reason)
     seen = [effects.SessionsChanged(stamp, user), *say_away(network, stamp, user, "")]
@@ -175,6 +177,7 @@ def log_in(network: Network, event: events.LogIn) -> list[Effect]:
         effects.AccountChanged(event.stamp, user, user.author, audience, watchers),
         *show_host(network, event.stamp, user, network.setting(event.account, HOST) or user.host),
         *keep_presence(network, event.stamp, user),
+        *adopt_metadata(network, event.stamp, user),
     ]
 
 

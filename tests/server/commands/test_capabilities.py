@@ -11,7 +11,10 @@ from tests.server.conftest import StartRelay
 from tests.server.relay_harness import Client, RunningRelay, commands, short
 
 TIME = "2023-11-14T22:13:20.250Z"
+METADATA = "before-connect,max-subs=100,max-keys=50,max-value-bytes=256"
 VALUES = {
+    "draft/metadata-2": METADATA,
+    "draft/metadata-3": METADATA,
     "sasl": "SCRAM-SHA-256-PLUS,SCRAM-SHA-256,PLAIN",
     "draft/account-registration": "before-connect",
     "draft/multiline": "max-bytes=4096,max-lines=32",
