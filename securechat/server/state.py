@@ -89,6 +89,14 @@ class User:
     def __post_init__(self) -> None:
         self.refresh_author()
 
+    def covered_by(self, mask: str) -> bool:
+        """Whether a mask is of this user; a host that an operator gave hides from none."""
+        if covers(mask, self.author.source, self.account):
+            return True
+        if self.host == self.cloak:
+            return False
+        return covers(mask, f"{self.nick}!{self.username}@{self.cloak}", self.account)
+
     def refresh_author(self) -> None:
         """Make ``author`` anew after a change of nick, account or modes."""
         self.author = Author(
@@ -177,9 +185,7 @@ class Channel:
         """Whether a mask of the list ``letter`` covers ``user``; mutes do not count."""
         entries = self.lists[letter]
         return bool(entries) and any(
-            covers(entry.mask, user.author.source, user.author.account)
-            for entry in entries.values()
-            if not is_mute(entry.mask)
+            user.covered_by(entry.mask) for entry in entries.values() if not is_mute(entry.mask)
         )
 
     def banned(self, user: User) -> bool:
@@ -194,7 +200,7 @@ class Channel:
 
     def _mutes(self, letter: str, user: User) -> bool:
         return any(
-            covers(entry.mask, user.author.source, user.author.account)
+            user.covered_by(entry.mask)
             for entry in self.lists[letter].values()
             if is_mute(entry.mask)
         )

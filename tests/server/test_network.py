@@ -288,6 +288,24 @@ TRANSCRIPTS = {
         >> 2 host carol example.org
         !! ERR_NOSUCHNICK carol
     """,
+    "a host that an operator gives hides from no ban": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 1 mode #den +b *!*@h2.ip
+        << mode #den by alice: +b *!*@h2.ip
+        >> 1 host bob example.org
+        << host bob!~bob@h2.ip example.org | to nobody
+        >> 2 join #den
+        !! ERR_BANNEDFROMCHAN #den
+        >> 1 mode #den -b *!*@h2.ip
+        << mode #den by alice: -b *!*@h2.ip
+        >> 1 mode #den +b *!*@example.org
+        << mode #den by alice: +b *!*@example.org
+        >> 2 join #den
+        !! ERR_BANNEDFROMCHAN #den
+    """,
     "an account keeps its host": """
         >> 1 account Alice
         >> 1 attach alice as Alice

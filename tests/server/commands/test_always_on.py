@@ -190,6 +190,28 @@ def test_a_restart(start_relay: StartRelay) -> None:
     assert bob.ask("PRIVMSG ann :x") == []
 
 
+def test_a_restart_brings_them_back_into_their_rooms(start_relay: StartRelay) -> None:
+    """Into those that outlive it: that belong to somebody."""
+    first = start_relay()
+    ann, dan = first.account("ann"), first.account("dan")
+    for client in (ann, dan):
+        stay(client)
+    ann.ask("JOIN #a", "JOIN #left", "PART #left", "TOPIC #a :news")
+    dan.ask("JOIN #a")
+    first.account("eve").ask("JOIN #a")
+    ann.quit()
+    dan.sync()
+    first.stop()
+    second = start_relay()
+    bob = second.join("bob")
+    bob.ask("JOIN #a")
+    found = [m.params[-1] for m in bob.collect("NAMES #a") if m.command == "353"]
+    assert set(found[0].split()) == {"~ann", "dan", "bob"}
+    ann = second.login("ann", "multi-prefix")
+    assert ann.ask("MODE #a +v bob") == [":ann MODE #a +v bob"]
+    assert names(ann, "#left") <= {"bob"}
+
+
 def test_too_long(start_relay: StartRelay) -> None:
     now = [WALL_S]
     relay = start_relay(accounts={"always_on_days": 2}, wall_clock=lambda: now[0])
