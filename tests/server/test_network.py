@@ -680,6 +680,8 @@ TRANSCRIPTS = {
         << mode #den by alice: -qo alice alice
         >> 1 part #den
         << parted #den alice:
+        >> 2 mode #den +ib *!*@*
+        << mode #den by bob: +ib *!*@*
         >> 1 join #den
         << joined #den alice
         >> 1 mode #den -qa bob bob

@@ -67,8 +67,7 @@ def check_not_owner(network: Network, channel: Channel, user: User, target: User
 
 def may_always_enter(network: Network, channel: Channel, user: User) -> bool:
     """Whether the account of ``user`` is trusted enough here to need no key or invitation."""
-    account = network.account_key(user)
-    return account is not None and at_least(channel.remembered.get(account, ()), "h")
+    return at_least(standing(network, channel, user), "h")
 
 
 def enter(network: Network, channel: Channel, user: User, at_ms: int) -> Membership:
