@@ -230,7 +230,8 @@ class Client:
 
     def send(self, target: str, text: str) -> int:
         """Say ``text`` to a channel or nick; return the number that its ``Delivered`` or
-        ``NotDelivered`` will carry. A long text or one with line ends becomes several messages.
+        ``NotDelivered`` will carry. A long text or one with line ends is one message of several
+        lines where the server knows such, and several messages elsewhere.
 
         :raises LocalProtocolError: the target is not one name, or there is no text.
         :raises NetworkError: we are not connected now; nothing was sent.

@@ -1,7 +1,8 @@
 """Which of our texts the server has taken, and which it has refused.
 
 With ``labeled-response``, ``batch`` and ``echo-message`` each line carries a label, and whatever
-comes back with it is the answer. Without them a PING follows each text: its PONG says that the
+comes back with it is the answer; a text of several lines is one message where the server knows
+such (``draft/multiline``). Without them a PING follows each text: its PONG says that the
 server has handled all that was before; a refusal that names the target belongs to the oldest text
 to that target.
 """
@@ -15,12 +16,16 @@ from typing import Final
 from securechat.client.events import Delivered, NotDelivered
 from securechat.client.session import Session
 from securechat.irc.message import NO_TAGS, Message
+from securechat.irc.multiline import BATCH_TYPE, CONCAT_TAG, Piece, combined_text, join_pieces
 
 __all__ = ["OPEN_DELIVERIES", "Deliveries"]
 
 OPEN_DELIVERIES: Final = 1000
 """Most texts that wait for an answer: a server that never answers must not fill our memory. A text
 beyond it is not sent but reported as not delivered."""
+
+_LABELS: Final = ("labeled-response", "batch", "echo-message")
+"""The capabilities with which every text is answered."""
 
 _PING: Final = "delivery-"
 
@@ -45,16 +50,41 @@ class Deliveries:
         self._open: dict[int, _Open] = {}
         self._labels: dict[str, int] = {}
 
+    def send_whole(self, delivery: int, command: str, target: str, pieces: list[Piece]) -> None:
+        """Send one text as a message of several lines; ``can_send_whole`` has allowed it."""
+        session = self._session
+        if not self._begin(delivery, target, 1):
+            return
+        label = f"{delivery}.0"
+        self._labels[label] = delivery
+        reference = str(delivery)
+        session.say("BATCH", f"+{reference}", BATCH_TYPE, target, tags={"label": label})
+        for text, concat in pieces:
+            tags = {"batch": reference} | ({CONCAT_TAG: ""} if concat else {})
+            session.say(command, target, text, tags=tags)
+        session.say("BATCH", f"-{reference}")
+
+    def can_send_whole(self, pieces: list[Piece]) -> bool:
+        """Whether the server takes these as one message, and tells whether it has."""
+        session = self._session
+        if not session.has(BATCH_TYPE, *_LABELS):
+            return False
+        limits = dict(
+            token.split("=", 1)
+            for token in session.offered.get(BATCH_TYPE, "").split(",")
+            if "=" in token
+        )
+        size = len(combined_text(join_pieces(pieces)).encode())
+        return size <= _number(limits.get("max-bytes")) and len(pieces) <= _number(
+            limits.get("max-lines", str(OPEN_DELIVERIES))
+        )
+
     def send(self, delivery: int, command: str, target: str, texts: list[str]) -> bool:
         """Send the lines of one text; report whether they were sent."""
         session = self._session
-        if len(self._open) >= OPEN_DELIVERIES:
-            session.emit(
-                NotDelivered(delivery, target, "TOO_MANY", "too many texts wait for an answer")
-            )
+        labels = session.has(*_LABELS)
+        if not self._begin(delivery, target, len(texts) if labels else 1):
             return False
-        labels = session.has("labeled-response", "batch", "echo-message")
-        self._open[delivery] = _Open(target, len(texts) if labels else 1)
         for number, text in enumerate(texts):
             tags: Mapping[str, str] = NO_TAGS
             if labels:
@@ -64,6 +94,14 @@ class Deliveries:
             session.say(command, target, text, tags=tags)
         if not labels:
             session.say("PING", f"{_PING}{delivery}")
+        return True
+
+    def _begin(self, delivery: int, target: str, unanswered: int) -> bool:
+        if len(self._open) >= OPEN_DELIVERIES:
+            text = "too many texts wait for an answer"
+            self._session.emit(NotDelivered(delivery, target, "TOO_MANY", text))
+            return False
+        self._open[delivery] = _Open(target, unanswered)
         return True
 
     def refused(self, label: str, message: Message) -> bool:
@@ -131,3 +169,7 @@ class Deliveries:
             code = message.params[1] if len(message.params) > 1 else code
         text = message.params[-1] if message.params else ""
         self._session.emit(NotDelivered(delivery, waiting.target, code, text))
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -27,7 +27,7 @@ from securechat.irc.ctcp import format_ctcp
 from securechat.irc.framing import OVERLONG, SERVER_TAG_DATA_BYTES, LineBuffer
 from securechat.irc.message import BODY_BYTES, Message, split_source
 from securechat.irc.multiline import BATCH_TYPE as MULTILINE
-from securechat.irc.multiline import CONCAT_TAG, Piece, combined_text, join_pieces
+from securechat.irc.multiline import CONCAT_TAG, Piece, combined_text, cut_pieces, join_pieces
 from securechat.irc.text import split_text
 
 __all__ = ["ClientProtocol", "SentKind", "check_command", "check_line", "check_text", "encode"]
@@ -154,7 +154,7 @@ class ClientProtocol:
     def send_text(
         self, target: str, text: str, *, delivery: int, kind: SentKind = "message"
     ) -> None:
-        """Say ``text`` to a channel or nick, in as many lines as it takes.
+        """Say ``text`` to a channel or nick: as one message, or in as many lines as it takes.
 
         ``Delivered`` or ``NotDelivered`` with the number ``delivery`` will follow, once.
 
@@ -171,6 +171,10 @@ class ClientProtocol:
             room -= len(format_ctcp("ACTION", " ")) - 1
         if room < _TEXT_BYTES:
             raise LocalProtocolError(f"no room for a text behind the name {target!r}")
+        whole = cut_pieces(_LINE_ENDS.split(text.strip("\r\n")), room)
+        if kind != "action" and len(whole) > 1 and self._deliveries.can_send_whole(whole):
+            self._deliveries.send_whole(delivery, command, target, whole)
+            return
         pieces = [piece for line in _text_lines(text) for piece in split_text(line, room) if piece]
         lines = [format_ctcp("ACTION", piece) if kind == "action" else piece for piece in pieces]
         sent = self._deliveries.send(delivery, command, target, lines)

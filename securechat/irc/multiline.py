@@ -14,11 +14,14 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from securechat.irc.text import cut_text
+
 __all__ = [
     "BATCH_TYPE",
     "CONCAT_TAG",
     "Piece",
     "combined_text",
+    "cut_pieces",
     "is_multiline",
     "join_pieces",
     "split_pieces",
@@ -70,3 +73,21 @@ def split_pieces(text: str) -> list[Piece]:
 def combined_text(text: str) -> str:
     """Return what people read: the "combined message value", with a line feed between lines."""
     return text.replace(_CONCAT, "")
+
+
+def cut_pieces(lines: Iterable[str], limit_bytes: int) -> list[Piece]:
+    """Return the pieces of a message of ``lines``, each of at most ``limit_bytes``, 4 or more.
+
+    A line is cut between words where possible, behind the space: nothing is lost, and who gets the
+    pieces by themselves does not see one begin with a space.
+    """
+    pieces = []
+    for line in lines:
+        concat = False
+        while len(line.encode()) > limit_bytes:
+            piece = cut_text(line, limit_bytes)
+            piece = piece[: piece.rfind(" ") + 1] or piece
+            pieces.append(Piece(piece, concat))
+            line, concat = line[len(piece) :], True
+        pieces.append(Piece(line, concat))
+    return pieces

@@ -68,6 +68,15 @@ def send(text: str, target: str = "#room", delivery: int = 1, kind: str = "messa
 
 # ---- on the network ----
 
+MULTILINE: list[Step] = [
+    *NEW,
+    S("CAP alice NEW :draft/multiline=max-bytes=900,max-lines=5,unknown"),
+    C("CAP REQ draft/multiline"),
+    S("CAP alice ACK :draft/multiline"),
+]
+SIZES = (480, 421)
+"""How 901 bytes are cut for who is seen as ``alice!~a@host``."""
+
 BOB = ":bob!~b@host"
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -107,6 +116,46 @@ CONVERSATIONS: dict[str, list[Step]] = {
         said("alice", "alice", "to myself", own=True, time=LONG_AGO, replayed=True),
         S(f"{BOB} PRIVMSG #room :new"),
         said("#room", "bob", "new"),
+    ],
+    "saying several lines": [
+        *MULTILINE,
+        send("one\n\n" + "word " * 100 + "\r\nlast\n", delivery=7),
+        C("@label=7.0 BATCH +7 draft/multiline #room"),
+        C("@batch=7 PRIVMSG #room one"),
+        C("@batch=7 PRIVMSG #room :"),
+        C(f"@batch=7 PRIVMSG #room :{'word ' * 82}"),
+        C(f"@batch=7;draft/multiline-concat PRIVMSG #room :{'word ' * 18}"),
+        C("@batch=7 PRIVMSG #room last"),
+        C("BATCH -7"),
+        S("@label=7.0;msgid=m :alice!~a@host BATCH +x draft/multiline #room"),
+        S("@batch=x :alice!~a@host PRIVMSG #room :one"),
+        S("@batch=x :alice!~a@host PRIVMSG #room :last"),
+        S(":alice!~a@host BATCH -x"),
+        said("#room", "alice", "one\nlast", own=True, msgid="m"),
+        Delivered(7),
+        send("one\ntwo", delivery=8),
+        C("@label=8.0 BATCH +8 draft/multiline #room"),
+        C("@batch=8 PRIVMSG #room one"),
+        C("@batch=8 PRIVMSG #room two"),
+        C("BATCH -8"),
+        S("@label=8.0 404 alice #room :Cannot send to channel"),
+        NotDelivered(8, "#room", "404", "Cannot send to channel"),
+        send("one\ntwo", delivery=9),
+        C("@label=9.0 BATCH +9 draft/multiline #room"),
+        C("@batch=9 PRIVMSG #room one"),
+        C("@batch=9 PRIVMSG #room two"),
+        C("BATCH -9"),
+        S("@label=9.0 FAIL BATCH MULTILINE_MAX_LINES 1 :Too many lines"),
+        NotDelivered(9, "#room", "MULTILINE_MAX_LINES", "Too many lines"),
+        send("one", delivery=10),
+        C("@label=10.0 PRIVMSG #room one"),
+        send("a\nb\nc\nd\ne\nf", delivery=11),  # above the limits: by themselves
+        *(C(f"@label=11.{n} PRIVMSG #room {line}") for n, line in enumerate("abcdef")),
+        send("x" * 901, delivery=12),
+        *(C(f"@label=12.{n} PRIVMSG #room {'x' * size}") for n, size in enumerate(SIZES)),
+        send("one\ntwo", delivery=13, kind="action"),
+        C("@label=13.0 PRIVMSG #room :\x01ACTION one\x01"),
+        C("@label=13.1 PRIVMSG #room :\x01ACTION two\x01"),
     ],
     "a room is renamed": [
         *NEW,

@@ -94,6 +94,26 @@ def test_lines_from_a_pipe_arrive(relay: RelayProcess, open_client: OpenClient) 
     alice.wait_for("<cron> all is wéll")
 
 
+def test_a_long_line_is_one_message(relay: RelayProcess, open_client: OpenClient) -> None:
+    alice = open_client(relay, "--nick", "alice", "--join", "#ops")
+    alice.wait_for("you joined #ops")
+    text = "one two " * 100 + "end"
+    done = subprocess.run(
+        [
+            script("securechat-client"),
+            *("--ca", str(relay.ca), "--port", str(relay.port), "--nick", "cron"),
+            *("--join", "#ops"),
+        ],
+        input=f"{text}\n",
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    alice.wait_for(f"<cron> {text}")
+
+
 def test_the_wrong_ca_is_refused_in_plain_words(relay: RelayProcess, tmp_path: Path) -> None:
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(other)

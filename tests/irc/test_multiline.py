@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from securechat.irc.multiline import (
     Piece,
     combined_text,
+    cut_pieces,
     is_multiline,
     join_pieces,
     split_pieces,
@@ -45,3 +46,24 @@ def test_the_combined_text(given_pieces: list[Piece], combined: str) -> None:
     with the previous line's message with no separation." "No line feed is appended to the final
     line message of a batch." """
     assert combined_text(join_pieces(given_pieces)) == combined
+
+
+@given(st.lists(line_texts, min_size=1, max_size=5), st.integers(4, 40))
+def test_cut_lines_are_whole_again(lines: list[str], limit: int) -> None:
+    found = cut_pieces(lines, limit)
+    assert combined_text(join_pieces(found)) == "\n".join(lines)
+    assert all(len(piece.text.encode()) <= limit for piece in found)
+    assert not any(piece.concat and not piece.text for piece in found)
+
+
+def test_lines_are_cut_behind_a_space() -> None:
+    """ "split long lines between words where possible and leave the space character at the end of
+    the line" """
+    assert cut_pieces(["how is everyone?", "", "abcdefghijkl"], 8) == [
+        Piece("how is "),
+        Piece("everyone", True),
+        Piece("?", True),
+        Piece(""),
+        Piece("abcdefgh"),
+        Piece("ijkl", True),
+    ]
