@@ -426,6 +426,12 @@ class HistoryConfig:
         "Entries (messages, and joins and the like) that are kept of one room, or of what two "
         "people say to each other; the oldest go first. 0 for no limit.",
     )
+    replay_lines: int = _setting(
+        50,
+        _number(0, 1_000),
+        "Missed messages of each room that people with an account are sent when they come back, if "
+        "their client does not fetch them itself (CHATHISTORY). 0 for none.",
+    )
     redact_seconds: int = _setting(
         0,
         _number(0, 1_000_000_000),

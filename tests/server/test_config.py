@@ -94,6 +94,7 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "page": (*NO_WHOLE_NUMBER, "0", "1001"),
         "days": (*NO_WHOLE_NUMBER, "100001"),
         "messages_per_room": (*NO_WHOLE_NUMBER, "1000000001"),
+        "replay_lines": (*NO_WHOLE_NUMBER, "1001"),
         "redact_seconds": (*NO_WHOLE_NUMBER, "1000000001"),
     },
     "limits": {

@@ -6,6 +6,7 @@ https://modern.ircdocs.horse/#channel-operations
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import zip_longest
 
 from securechat.irc import numerics
@@ -15,6 +16,7 @@ from securechat.irc.text import cut_text
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
 from securechat.server.events import Invite, Join, Kick, Part, RenameChannel, SetTopic
+from securechat.server.history.replay import replay_room
 from securechat.server.refusals import Fail, Refusal
 from securechat.server.rooms import end_of_names, names_replies, topic_replies
 from securechat.server.state import Channel
@@ -41,9 +43,17 @@ def join(context: Context, message: Message) -> None:
             if not context.services.network.names.is_channel_name(name, limit):
                 wrong = numerics.ERR_BADCHANMASK if is_channel(name) else numerics.ERR_NOSUCHCHANNEL
                 raise Refusal(wrong, name)
-            context.propose(Join(context.stamp(), name, key))
+            _join(context, name, key)
         except Refusal as refusal:
             context.refuse(refusal)
+
+
+def _join(context: Context, name: str, key: str) -> None:
+    channel = context.services.network.find_channel(name)
+    coming = channel is not None and context.user.id not in channel.members
+    stamp = context.stamp()
+    missed = partial(replay_room, context, name, stamp.at_ms) if coming else None
+    context.propose(Join(stamp, name, key), missed)
 
 
 @command("PART", least=1)

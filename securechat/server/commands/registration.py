@@ -19,6 +19,7 @@ from securechat.server.context import Context
 from securechat.server.delivery.channels import show_joined
 from securechat.server.dispatch import command
 from securechat.server.events import Attach, ChangeNick, Expire
+from securechat.server.history.replay import replay_absence
 from securechat.server.refusals import NickReserved, Refusal
 
 __all__ = ["complete_registration", "is_admitted", "may_register_early"]
@@ -125,8 +126,10 @@ def complete_registration(context: Context) -> None:
         session.account,
         registration.away,
     )
+    holder = services.network.find_user(registration.nick)
+    gone_ms = holder.gone_ms if holder is not None else 0  # since when no device was there
     try:
-        context.propose(event, lambda: _welcome(context))
+        context.propose(event, lambda: _welcome(context, gone_ms))
     except Refusal as refusal:
         if isinstance(refusal, NickReserved):
             # The nick is kept: a login may follow. Told before 433, at which clients move on.
@@ -159,7 +162,7 @@ def _demand_account(context: Context) -> None:
         context.session.close_soon(text)
 
 
-def _welcome(context: Context) -> None:
+def _welcome(context: Context, gone_ms: int) -> None:
     services, session, user = context.services, context.session, context.user
     session.registered()
     config = services.config.server
@@ -187,6 +190,8 @@ def _welcome(context: Context) -> None:
         context.reply(numerics.RPL_UMODEIS, "+" + "".join(sorted(user.modes)))
     for channel in user.channels.values():  # an account's further device is where the others are
         show_joined(channel, user, context)
+    if gone_ms:
+        replay_absence(context, gone_ms)
     _expire(context)
     account = f" account {session.account}" if session.account else " as a guest"
     context.note(f"registered {user.nick}{account}")

@@ -4,6 +4,7 @@
 - ``entries``   what an effect is in the history
 - ``access``    who may read what
 - ``playback``  entries to lines
+- ``replay``      what was missed, for clients that do not ask
 - ``retention``   what goes in the end
 - ``read_markers``  how far people have read, kept
 

@@ -1,11 +1,12 @@
 """Who may read what.
 
 **Rooms.** One must be a member now, or be invited; operators of the relay have no special right.
-Who may read at all may read
+One may read
 
 - everything since the room was made, if anyone may enter it (neither ``+i`` nor ``+k``) and
   ``[history] before_joining`` allows it;
-- else what was said since one is a member;
+- else what was said since one is a member (a lost connection ends no membership in a room that
+  belongs to somebody; an invitation alone opens nothing here);
 - what one has said oneself, as an account, in any case.
 
 **Direct conversations.** Only one's own, by account. A guest reads none: somebody else may have had
@@ -31,6 +32,7 @@ __all__ = [
     "Source",
     "find_place",
     "find_source",
+    "newest_own",
     "other_party",
     "readable_rooms",
     "shown_person",
@@ -96,6 +98,11 @@ def readable_rooms(services: Services, user: User) -> Iterator[Source]:
         readable = _of_room(channel, user, services.config.history.before_joining)
         assert readable is not None
         yield Source(channel.name, readable, room=True)
+
+
+def newest_own(key: str, account: str) -> Readable:
+    """Return what of a conversation ``account`` has said and done itself, and nothing else."""
+    return Readable(key, _NEVER_MS, account)
 
 
 def other_party(own: str, parties: tuple[str, str]) -> str:
