@@ -31,10 +31,10 @@ _ALL: Final = "*ALL"
 
 @command("METADATA", least=2, early=True)
 def metadata(context: Context, message: Message) -> None:
-    """METADATA <target | *> GET <key>{ <key>} | LIST | SET <key> [<value>] | CLEAR | SYNC.
+    """METADATA <target> <GET | LIST | SET | CLEAR | SYNC | SUB | UNSUB | SUBS> [<key> [<value>]].
 
-    See or change what is published of a person (* is you) or channel. METADATA * SUB <key>…, UNSUB
-    <key>… and SUBS choose of which keys you are told.
+    See or change what is published of a person (* is you) or channel: a picture, a colour, a page.
+    With SUB, UNSUB and SUBS, whose target is *, choose of which keys you are told.
     """
     target, subcommand, *params = message.params
     if not context.session.registration.complete:
