@@ -26,7 +26,7 @@ more than this". What we read may have any number (a line limits it): we "MUST p
 NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 """The tags of a message without tags; shared, so that a plain line costs no dict."""
 
-_COMMAND: Final = re.compile(r"[A-Za-z]+|[0-9]{3}")
+_COMMAND: Final = re.compile(r"[^:\x00-\x1f\x7f][^\x00-\x1f\x7f]*")
 _OUR_COMMAND: Final = re.compile(r"[A-Z]+|[0-9]{3}")
 _FORBIDDEN: Final = re.compile(r"[\0\r\n]")
 
@@ -48,8 +48,9 @@ class Message:
     def parse(cls, line: str) -> Message:
         """Return the message in ``line`` (no CR LF).
 
-        :raises RemoteProtocolError: there is no command, or it is not a word or three digits, or
-            the line holds NUL, CR or LF.
+        Any word is taken for a command: that it is none, its receiver can say.
+
+        :raises RemoteProtocolError: there is no command, or the line holds NUL, CR or LF.
         """
         if _FORBIDDEN.search(line):
             raise RemoteProtocolError("a message must not contain NUL, CR or LF")
@@ -67,7 +68,7 @@ class Message:
         if "" in words:
             words = [word for word in words if word]
         if not words or not _COMMAND.fullmatch(words[0]):
-            raise RemoteProtocolError("a message needs a command: a word or three digits")
+            raise RemoteProtocolError("a message needs a command")
         params = words[1:]
         if colon:
             params.append(trailing)

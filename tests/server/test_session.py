@@ -85,7 +85,7 @@ def test_invalid_utf8_is_answered_by_label(relay: RunningRelay) -> None:
         (b"@label=l PRIVMSG ann :\xff", "PRIVMSG", {"label": "l"}),
         (b"@label=\xff PRIVMSG ann :x", "PRIVMSG", {}),
         (b"@label=l NONSENSE \xff", "*", {"label": "l"}),
-        (b"@label=l \xff", "*", {}),
+        (b"@label=l \xff", "*", {"label": "l"}),
     ):
         ann.send_bytes(data + b"\r\n")
         (answer,) = ann.sync()
@@ -107,11 +107,11 @@ def test_nul(relay: RunningRelay) -> None:
     assert bob.seen() == []
 
 
-@pytest.mark.parametrize("line", [":", ":x", "@", "@x", "@x :y", "é", "12", "1234", ":x  ", "-"])
+@pytest.mark.parametrize("line", [":", ":x", "@", "@x", "@x :y", ":x  "])
 def test_lines_without_a_command(relay: RunningRelay, line: str) -> None:
     """A standard reply to those who take "arbitrary" ones; its code is of no specification."""
     ann = relay.join("ann")
-    text = ":a message needs a command: a word or three digits"
+    text = ":a message needs a command"
     assert ann.ask(line) == [f"400 ann * {text}"]
     ann.request("standard-replies")
     assert ann.ask(line) == [f"FAIL * INVALID_MESSAGE {text}"]

@@ -41,8 +41,7 @@ def join(context: Context, message: Message) -> None:
     for name, key in dict(zip_longest(names, keys[: len(names)], fillvalue="")).items():
         try:
             if not context.services.network.names.is_channel_name(name, limit):
-                wrong = numerics.ERR_BADCHANMASK if is_channel(name) else numerics.ERR_NOSUCHCHANNEL
-                raise Refusal(wrong, name)
+                raise Refusal(_not_a_name(name, limit), name)
             _join(context, name, key)
         except Refusal as refusal:
             context.refuse(refusal)
@@ -183,6 +182,13 @@ def invite(context: Context, message: Message) -> None:
             context.reply(numerics.RPL_AWAY, target.nick, target.away)
 
     context.propose(Invite(context.stamp(), name, nick), confirm)
+
+
+def _not_a_name(name: str, limit_bytes: int) -> str:
+    """Return the error numeric for what cannot be a channel's name."""
+    if is_channel(name) and len(name.encode()) <= limit_bytes:
+        return numerics.ERR_BADCHANMASK
+    return numerics.ERR_NOSUCHCHANNEL
 
 
 def _visible(context: Context, name: str) -> Channel | None:

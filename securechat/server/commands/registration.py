@@ -35,8 +35,10 @@ def nick(context: Context, message: Message) -> None:
         raise Refusal(numerics.ERR_NONICKNAMEGIVEN)
     wanted = message.params[0]
     services, session = context.services, context.session
-    if not services.network.names.is_nick(wanted, services.config.limits.nick_length):
-        raise Refusal(numerics.ERR_ERRONEUSNICKNAME, wanted)
+    limit = services.config.limits.nick_length
+    if not services.network.names.is_nick(wanted, limit):
+        text = f"Erroneous nickname: over {limit} characters" if len(wanted) > limit else ""
+        raise Refusal(numerics.ERR_ERRONEUSNICKNAME, wanted, text=text)
     if session.registration.complete:
         context.propose(ChangeNick(context.stamp(), wanted))
         return
@@ -59,11 +61,11 @@ def user(context: Context, message: Message) -> None:
     if registration.complete or registration.username:
         raise Refusal(numerics.ERR_ALREADYREGISTERED)
     username, realname = message.params[0], message.params[3]
-    if not username:
+    if not username or not realname:  # "even if an empty parameter is provided"
         raise Refusal(numerics.ERR_NEEDMOREPARAMS, message.command)
     limits = context.services.config.limits
     registration.username = clean_username(username, limits.user_length)
-    registration.realname = cut_text(realname, limits.realname_length) or username
+    registration.realname = cut_text(realname, limits.realname_length)
     complete_registration(context)
 
 

@@ -140,7 +140,8 @@ def _tell_details(context: Context, user: User) -> None:
         address = shown_address(user.address)
         context.reply(numerics.RPL_WHOISACTUALLY, nick, address, "Is actually using host")
     modes = "".join(sorted(user.modes))
-    context.reply(numerics.RPL_WHOISMODES, nick, f"is using modes +{modes}")
+    if modes:
+        context.reply(numerics.RPL_WHOISMODES, nick, f"is using modes +{modes}")
     for session in context.services.registry.find(user.sessions):
         if session.fingerprint:
             text = f"has client certificate fingerprint {session.fingerprint}"
