@@ -76,7 +76,7 @@ class Network:
     def apply(self, event: Event) -> list[Effect]:
         """Change the state by ``event``; return what changed.
 
-        :raises Refusal: the state forbids it; nothing has changed.
+        :raises Refusal, Fail: the state forbids it; nothing has changed.
         """
         return RULES[type(event)](self, event)
 
