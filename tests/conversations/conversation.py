@@ -24,7 +24,8 @@ One text file for each specification; its lines are, in order::
 In an expected line ``*`` stands for any text; a source that is not given may be any; tags that are
 not given may be there, ``@!time`` says that ``time`` must not be; ``...`` as a parameter stands for
 any number of them. ``{name}`` takes what stands there, and must be the same text ever after; in
-a sent line it is replaced by it.
+a sent line it is replaced by it. In a sent line ``{70 x}`` stands for 70 times that letter, and
+``\xE9`` for a byte.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class Conversation:
         who, verb, rest = found[1], found[2], found[3] or ""
         match verb:
             case "->":
-                self._clients[who].send(self._filled(rest))
+                self._clients[who].send_bytes(self._filled(rest) + b"\r\n")
             case "<-":
                 self._expect(who, rest)
             case "opens":
@@ -157,8 +158,10 @@ class Conversation:
             self._names = names
         return fits
 
-    def _filled(self, text: str) -> str:
-        return re.sub(r"\{(\w+)\}", lambda name: self._names[name[1]], text)
+    def _filled(self, text: str) -> bytes:
+        text = re.sub(r"\{(\d+) (.)\}", lambda found: int(found[1]) * found[2], text)
+        text = re.sub(r"\{(\w+)\}", lambda found: self._names[found[1]], text)
+        return re.sub(rb"\\x([0-9A-F]{2})", lambda found: bytes([int(found[1], 16)]), text.encode())
 
     # ---- coming and going ----
 
