@@ -151,6 +151,7 @@ class Relay:
         for thread in self._threads:
             thread.join()
         self._hashers.close()
+        self.services.history.flush()
         self._store.close()
         _log.info("stopped: %s", reason)
 

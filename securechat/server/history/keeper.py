@@ -1,7 +1,8 @@
 """From effects to the store: what waits to be kept, and who waits for it.
 
 Under the network lock an effect is only put into a list. One piece of work for the store takes the
-whole list; while the store is at it the next list grows. So a message costs the relay's hot path
+whole list: at once if somebody waits for it, else a little later; while the store is at it the next
+list grows. So a message costs the relay's hot path
 about a microsecond, and the slower the disk, the larger the groups.
 """
 
@@ -44,6 +45,10 @@ WAITING_ITEMS: Final = 16_384
 """How much may wait for the store: a second or two of a stalling disk at 10,000 messages a second.
 About 1 KB each, ten times that where tags and lines are as long as they may be."""
 
+_GROUP_S: Final = 0.05
+"""How long what nobody waits for may wait for more to come, in seconds: a commit costs as much for
+one entry as for many, and the relay has other work for the processor."""
+
 _RETRY_S: Final = 0.1
 """When the store is asked again after it was too busy to be asked, in seconds."""
 
@@ -73,11 +78,12 @@ class HistoryKeeper:
         self._fold = fold
         self._store = store
         self._limit = limit
-        self._lock = make_lock("history", tier=1)  # guards the next four
+        self._lock = make_lock("history", tier=1)  # guards the next five
         self._items: list[Item] = []
         self._count = 0  # items that ever came; the number of an item is its *ticket*
         self._waiting: dict[Session, None] = {}  # whom to tell when these items are kept
-        self._submitted = False
+        self._submitted = False  # the store will take them
+        self._scheduled = False  # a timer will submit them
         # Owned by the store thread.
         self._kept = 0  # the ticket of the last item that was written, or lost
         self._group: _Group | None = None
@@ -103,12 +109,16 @@ class HistoryKeeper:
                 self._count += len(items)
                 if waits:
                     self._waiting[context.session] = None
-                submit = not self._submitted
-                self._submitted = True
+                hurry = waits and not self._submitted
+                later = not (hurry or self._submitted or self._scheduled)
+                self._submitted = self._submitted or hurry
+                self._scheduled = self._scheduled or later
             if waits:
                 context.wait_for_store(first, self._count)
-            if submit:
+            if hurry:
                 self._submit(context)
+            elif later:
+                self._flush_later(context, _GROUP_S)
 
     def read(
         self,
@@ -120,24 +130,34 @@ class HistoryKeeper:
 
         As ``StoreThread.submit``, of which it is a use.
         """
-        self._flush(context)
+        self.flush(context)
         self._store.submit(lambda connection: work(History(connection)), done)
 
-    def _flush(self, context: Context) -> None:
+    def flush(self, context: Context | None = None) -> None:
+        """Have all written that came, at once. Safe from any thread, without a context."""
         with self._lock:
             submit = not self._submitted and bool(self._items)
             self._submitted = self._submitted or submit
         if submit:
             self._submit(context)
 
-    def _submit(self, context: Context) -> None:
+    def _flush_later(self, context: Context, delay_s: float) -> None:
+        context.session.connection.thread.call_later(delay_s, partial(self._flush_now, context))
+
+    def _flush_now(self, context: Context) -> None:
+        with self._lock:
+            self._scheduled = False
+        self.flush(context)
+
+    def _submit(self, context: Context | None) -> None:
         try:
             self._store.submit(self._write, self._written)
         except StoreBusy as error:
-            context.note(f"the history must wait: {error}")
             with self._lock:
                 self._submitted = False
-            context.session.connection.thread.call_later(_RETRY_S, partial(self._flush, context))
+            if context is not None:
+                context.note(f"the history must wait: {error}")
+                self._flush_later(context, _RETRY_S)
 
     # ---- on the store thread ----
 

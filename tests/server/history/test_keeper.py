@@ -16,11 +16,13 @@ from securechat.errors import StoreBusy, StoreError
 from securechat.server import session, store_thread
 from securechat.store.history import History
 from tests.e2e.children import RelayProcess, run_relay
+from tests.server.conftest import StartRelay
 from tests.server.relay_harness import (
     LONG_TIMEOUT_S,
     PASSWORD,
     Certificates,
     Client,
+    FakeClock,
     RunningRelay,
     commands,
     make_certificates,
@@ -39,6 +41,7 @@ class StuckStore:
     def __init__(self, relay: RunningRelay) -> None:
         self._go_on = threading.Event()
         self.stuck = threading.Event()
+        relay.relay.services.history.flush()
         relay.relay._store.submit(self._wait, lambda outcome: None)
         assert self.stuck.wait(LONG_TIMEOUT_S)
 
@@ -170,6 +173,36 @@ def test_who_waits_may_leave(relay: RunningRelay) -> None:
         ann.vanish()
         assert commands([short(bob.read())]) == ["QUIT"]
     assert bob.ask("PRIVMSG #a :2") == []
+
+
+def test_what_nobody_waits_for_waits_a_little_for_more(
+    start_relay: StartRelay, clock: FakeClock
+) -> None:
+    relay = start_relay(clock=clock)
+    ann, bob = together(relay, ("ann", *ECHO), ("bob",))
+    keeper = relay.relay.services.history
+    ann.ask("PRIVMSG #a :all that came before is written")
+    bob.ask("PRIVMSG #a :1", "PRIVMSG #a :2")
+    assert len(keeper._items) == 2
+    clock.now += 1
+    for nick in ("ann", "bob") * 2:  # the timer is either's, and runs at the end of a turn
+        relay.run_on(relay.session(nick), lambda: None)
+    relay.relay._store.call(lambda connection: None)
+    assert keeper._items == []
+    bob.ask("PRIVMSG #a :3")
+    assert len(keeper._items) == 1
+    ann.ask("PRIVMSG #a :4")
+    assert keeper._items == []
+
+
+def test_what_waits_is_written_when_the_relay_stops(
+    start_relay: StartRelay, clock: FakeClock
+) -> None:
+    relay = start_relay(clock=clock)
+    relay.account("ann").ask("PRIVMSG ann :kept")
+    relay.stop()
+    ann = start_relay().login("ann", *READING)
+    assert any("PRIVMSG ann kept" in line for line in ann.ask("CHATHISTORY LATEST ann * 9"))
 
 
 # ---- when it cannot be kept ----

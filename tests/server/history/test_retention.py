@@ -20,6 +20,7 @@ def texts(client: Client, target: str) -> list[str]:
 
 
 def rows(relay: RunningRelay) -> int:
+    relay.relay.services.history.flush()
     (count,) = relay.relay._store.call(
         lambda connection: connection.execute("SELECT count(*) FROM messages").fetchone()
     )
