@@ -121,11 +121,16 @@ class WhowasEntry(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Membership:
-    """A user in a channel, with ranks (mode letters), a member since then."""
+    """A user in a channel, with ranks (mode letters), a member since then.
+
+    The ``founder`` is of the account that the channel belongs to: they may do all that the rank
+    ``q`` may, whether they have it or not.
+    """
 
     user: User
     ranks: set[str] = field(default_factory=set)
     since_ms: int = 0
+    founder: bool = False
 
     @property
     def prefixes(self) -> str:
@@ -177,9 +182,11 @@ class Channel:
         return not self.members and self.owner is None
 
     def ranks(self, user: User) -> set[str]:
-        """Return the ranks of ``user`` here, empty for one who is not a member."""
+        """Return the ranks whose rights ``user`` has here; none for one who is not a member."""
         member = self.members.get(user.id)
-        return member.ranks if member else set()
+        if member is None:
+            return set()
+        return member.ranks | {"q"} if member.founder else member.ranks
 
     def listed(self, letter: str, user: User) -> bool:
         """Whether a mask of the list ``letter`` covers ``user``; mutes do not count."""

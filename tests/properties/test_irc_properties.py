@@ -135,7 +135,7 @@ class TestMessages:
         message = remote(lambda: Message.parse(line))
         if message is None:
             return
-        assert re.fullmatch("[A-Z]+|[0-9]{3}", message.command)
+        assert re.fullmatch("[^: ][^ ]*", message.command)
         assert not any(bad in param for param in message.params for bad in "\0\r\n")
         assert not any(" " in param or not param for param in message.params[:-1])
         assert len(split_source(message.nick)) == 3
@@ -168,7 +168,9 @@ class TestMessages:
     @given(ANY_LINE)
     def test_what_was_read_can_be_sent(self, line: str) -> None:
         message = remote(lambda: Message.parse(line))
-        if message and len(message.params) <= MAX_PARAMS:
+        if message is None or not re.fullmatch("[A-Z]+|[0-9]{3}", message.command):
+            return
+        if len(message.params) <= MAX_PARAMS:
             assert Message.parse(message.to_line()) == message
 
 

@@ -291,7 +291,7 @@ def test_a_storm_leaves_the_state_in_one_piece(storm: list[Event]) -> None:
             if isinstance(fitted, events.Join) and fold(fitted.channel) not in were:
                 made = network.channels[fold(fitted.channel)]
                 (member,) = made.members.values()
-                assert member.ranks == ({"q", "o"} if made.owner else {"o"})
+                assert (member.ranks, member.founder) == ({"o"}, made.owner is not None)
                 assert made.owner == network.account_key(member.user)
                 assert member.user is network.sessions[fitted.stamp.session]
         check_users(network)

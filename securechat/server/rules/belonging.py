@@ -45,9 +45,10 @@ _FOUNDER: Final = ("q", "o")
 _TOO_MANY: Final = "You own as many rooms as you may: free one with ROOM DROP or ROOM TRANSFER"
 
 
-def make_owner(channel: Channel, account: str) -> None:
+def make_owner(network: Network, channel: Channel, account: str) -> None:
     """Make ``channel`` that of ``account`` (folded), its founder."""
     channel.owner = account
+    _mark_founders(network, channel)
     channel.remembered.setdefault(account, set()).update(_FOUNDER)
 
 
@@ -65,6 +66,13 @@ def check_not_owner(network: Network, channel: Channel, user: User, target: User
         raise Refusal(numerics.ERR_CHANOPRIVSNEEDED, channel.name, text="The channel is theirs")
 
 
+def _mark_founders(network: Network, channel: Channel) -> None:
+    """Mark the members to whose account ``channel`` belongs now."""
+    for member in channel.members.values():
+        account = network.account_key(member.user)
+        member.founder = account is not None and account == channel.owner
+
+
 def may_always_enter(network: Network, channel: Channel, user: User) -> bool:
     """Whether the account of ``user`` is trusted enough here to need no key or invitation."""
     return at_least(standing(network, channel, user), "h")
@@ -79,7 +87,8 @@ def enter(network: Network, channel: Channel, user: User, at_ms: int) -> Members
         if account == channel.owner:
             ranks.add("q")
         at_ms = channel.members_since.setdefault(account, at_ms)
-    member = channel.members[user.id] = Membership(user, ranks, at_ms)
+    founder = account is not None and account == channel.owner
+    member = channel.members[user.id] = Membership(user, ranks, at_ms, founder)
     user.channels[network.fold(channel.name)] = channel
     return member
 
@@ -106,7 +115,9 @@ def logged_in(network: Network, user: User) -> None:
     account = network.account_key(user)
     for channel in user.channels.values():
         if channel.owner is not None and account is not None:
-            channel.members_since.setdefault(account, channel.members[user.id].since_ms)
+            member = channel.members[user.id]
+            member.founder = account == channel.owner
+            channel.members_since.setdefault(account, member.since_ms)
 
 
 def remember_rank(network: Network, channel: Channel, user: User, change: ModeChange) -> None:
@@ -170,6 +181,7 @@ def drop(network: Network, event: events.DropRoom) -> list[Effect]:
     """Make a room belong to nobody; it goes at once if nobody is in it."""
     user, channel = _owned(network, event.stamp.session, event.channel)
     channel.owner = None
+    _mark_founders(network, channel)
     channel.remembered.clear()
     channel.members_since.clear()
     network.end_if_empty(channel)
@@ -232,7 +244,7 @@ def _give(
         change = ModeChange(False, "q")
         changes += _set_ranks(network, channel, channel.owner, change)
         _remember(channel, channel.owner, change)
-    make_owner(channel, account)
+    make_owner(network, channel, account)
     for letter in _FOUNDER:
         changes += _set_ranks(network, channel, account, ModeChange(True, letter))
     changed = effects.OwnerChanged(event.stamp, channel, user.author)

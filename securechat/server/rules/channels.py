@@ -53,8 +53,10 @@ def join(network: Network, event: events.Join) -> list[Effect]:
         )
         network.channels[network.fold(channel.name)] = channel
         if account is not None:
-            make_owner(channel, account)
-        enter(network, channel, user, event.stamp.at_ms).ranks.add("o")
+            make_owner(network, channel, account)
+        # On any network, who makes a channel is shown as its operator. The mark of a founder comes
+        # with the room that is theirs, the next time they join; the rights are there at once.
+        enter(network, channel, user, event.stamp.at_ms).ranks = {"o"}
         return [effects.Joined(event.stamp, channel, user, user.author)]
     if not may_always_enter(network, channel, user):
         _check_may_join(channel, user, event.key)

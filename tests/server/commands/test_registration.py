@@ -399,7 +399,7 @@ def test_a_second_device_is_the_same_user(relay: RunningRelay) -> None:
     assert commands(found)[:1] == ["001"]
     there = found.index(":ann JOIN #a")
     assert commands(found[there:]) == ["JOIN", "332", "333", "353", "366", "JOIN", "353", "366"]
-    assert found[there + 3] == "353 ann = #a :~ann bob"
+    assert found[there + 3] == "353 ann = #a :@ann bob"
     assert [line for line in found if line.startswith(":ann JOIN")] == [
         ":ann JOIN #a",
         ":ann JOIN #b",

@@ -33,7 +33,7 @@ def failed(client: Client, line: str) -> str:
 
 def test_who_makes_a_room_while_logged_in_owns_it(relay: RunningRelay) -> None:
     ann, bob = owned(relay), relay.join("bob")
-    assert ann.ask("NAMES #a")[0] == "353 ann = #a ~ann"
+    assert ann.ask("NAMES #a")[0] == "353 ann = #a @ann"
     assert told(bob, "ROOM INFO #A") == [
         "#a: made on 2023-11-14, 1 there now",
         "#a: belongs to ann, and stays",
@@ -42,6 +42,16 @@ def test_who_makes_a_room_while_logged_in_owns_it(relay: RunningRelay) -> None:
     made, whose = told(ann, "room info #b")
     assert made == "#b: made on 2023-11-14, 1 there now"
     assert whose.startswith("#b: belongs to nobody, and ends when all have left")
+
+
+def test_an_owner_has_all_rights_before_the_mark_of_a_founder(relay: RunningRelay) -> None:
+    """On any network who makes a channel is shown as its operator."""
+    ann, bob = owned(relay), relay.join("bob")
+    bob.ask("JOIN #a")
+    assert ann.ask("MODE #a +a bob")[-1] == ":ann MODE #a +a bob"
+    assert ann.ask("MODE #a +q ann")[-1] == ":ann MODE #a +q ann"
+    assert ann.ask("MODE #a -q ann")[-1] == ":ann MODE #a -q ann"
+    assert ann.ask("MODE #a -a bob")[-1] == ":ann MODE #a -a bob"
 
 
 def test_an_empty_room_gives_nobody_else_a_rank(relay: RunningRelay) -> None:
@@ -75,7 +85,7 @@ def test_ranks_of_those_who_are_away(relay: RunningRelay) -> None:
     ]
     bob = relay.login("bob", "multi-prefix")
     assert told(bob, "ROOM LIST") == ["#a: half-op, voice, 1 there now"]
-    assert bob.ask("JOIN #a")[1] == "353 bob = #a :~@ann %+bob"
+    assert bob.ask("JOIN #a")[1] == "353 bob = #a :@ann %+bob"
     ann.sync()
     assert ann.ask("ROOM RANK #a bob -h")[-1] == "NOTICE ann :#a: bob: voice"
     assert ann.ask("ROOM RANK #a bob -v")[-1] == "NOTICE ann :#a: bob: no rank"
@@ -114,6 +124,7 @@ def test_transfer(relay: RunningRelay) -> None:
     bob = relay.account("bob")
     assert failed(ann, "ROOM TRANSFER #a nobody") == "NO_SUCH_ACCOUNT"
     assert failed(bob, "ROOM TRANSFER #a bob") == "482"
+    ann.ask("PART #a", "JOIN #a")
     assert ann.ask("ROOM TRANSFER #a bob") == [
         ":ann MODE #a -q ann",
         "NOTICE ann :#a: belongs to bob now",
@@ -139,7 +150,7 @@ def test_how_many_rooms_one_may_own(start_relay: StartRelay) -> None:
     text = "You own as many rooms as you may: free one with ROOM DROP or ROOM TRANSFER"
     assert ann.ask("JOIN #b") == [f"405 ann #b :{text}"]
     ann.ask("ROOM DROP #a #a")
-    assert ann.ask("JOIN #b")[1] == "353 ann = #b ~ann"
+    assert ann.ask("JOIN #b")[1] == "353 ann = #b @ann"
     assert ann.ask("ROOM CLAIM #a") == [f"405 ann #a :{text}"]
 
 
