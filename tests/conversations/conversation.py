@@ -18,7 +18,8 @@ One text file for each specification; its lines are, in order::
     alice <- ...                     lines may come until one matches what is next
     alice <- nothing                 nothing more has come
     alice is cut off                 the relay closes the connection; lines before it are dropped
-    alice leaves                     closes the connection
+    alice leaves                     by QUIT
+    alice vanishes                   closes the connection without a word
     the relay restarts               killed with SIGKILL, and started again on its data
 
 In an expected line ``*`` stands for any text; a source that is not given may be any; tags that are
@@ -53,7 +54,9 @@ argon2_iterations = 1
 commands_per_s = 0
 """
 
-_STATEMENT = re.compile(r"(\w+) (->|<-|is|joins|connects|registers|logs|opens|leaves)(?: (.*))?")
+_STATEMENT = re.compile(
+    r"(\w+) (->|<-|is|joins|connects|registers|logs|opens|leaves|vanishes)(?: (.*))?"
+)
 
 
 class Mismatch(AssertionError):
@@ -113,6 +116,8 @@ class Conversation:
                 self._enter(who, verb, rest)
             case "leaves":
                 self._clients.pop(who).quit()
+            case "vanishes":
+                self._clients.pop(who).vanish()
             case _:
                 self._clients.pop(who).read_to_end()
 
