@@ -79,7 +79,8 @@ def replay_absence(context: Context, gone_ms: int) -> None:
     rooms = list(readable_rooms(services, user))
     own = person(user.nick, user.account, services.network.fold)
     now_ms = services.now_ms()
-    find = partial(_missed, rooms, own, Position.at(gone_ms), Position.at(now_ms))
+    # What was said in the millisecond of leaving may have been heard; better twice than never.
+    find = partial(_missed, rooms, own, Position.at(gone_ms - 1), Position.at(now_ms))
     _replay(context, context.session, find, now_ms)
 
 

@@ -168,3 +168,14 @@ def test_who_is_always_on(relay: RunningRelay, wall: FakeClock) -> None:
     other = relay.login("bob", *BATCH)
     spoken(other, relay)
     assert not any(b" PRIVMSG " in line for line in other.lines)
+
+
+def test_what_is_said_in_the_millisecond_of_leaving(relay: RunningRelay, wall: FakeClock) -> None:
+    ann, bob = relay.account("ann"), relay.account("bob")
+    bob.ask("SET ALWAYS-ON on")
+    bob.quit()
+    ann.ask("PRIVMSG bob :wait")
+    wall.now += 1
+    bob = relay.login("bob")
+    spoken(bob, relay)
+    assert any(line.endswith(b"wait") for line in bob.lines)
