@@ -5,7 +5,8 @@ shared checks → a handler in ``commands/`` refuses, or proposes an event → `
 in one order → ``network.apply`` changes the chat state and returns effects → ``delivery`` encodes
 each effect once for each capability set and posts it to the I/O threads.
 
-- ``config``          what there is to set; ``config_file`` the TOML file, checked whole
+- ``config``          what there is to set; ``config_checks`` what may be set; ``config_file`` the TOML
+                      file, checked whole
 - ``cli``             the console script
 - ``relay``           builds the parts, starts and stops them
 - ``admission``       how many connections each address may have

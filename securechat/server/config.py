@@ -7,24 +7,17 @@ disagree. Command-line flags override the file, the file overrides the defaults.
 
 from __future__ import annotations
 
-import ipaddress
-import json
-import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any
 
-from securechat.net.listener import parse_address
 from securechat.net.tls import TlsVersion
-from securechat.server.names import UNICODE_EXTRA, unicode_available
+from securechat.server import config_checks as checks
 from securechat.server.state import AlwaysOn
-from securechat.server.toml_text import toml_text
-from securechat.store.passwords import Argon2Parameters, needs_upgrade
+from securechat.store.passwords import Argon2Parameters
 
 __all__ = [
     "AccountsConfig",
-    "BadValue",
     "Config",
     "GatewayConfig",
     "HistoryConfig",
@@ -36,142 +29,9 @@ __all__ = [
     "WebSocketConfig",
 ]
 
-T = TypeVar("T")
 
-
-class BadValue(Exception):
-    """What is allowed, when a value is not."""
-
-
-Check = Callable[[Any], Any]
-"""Takes a value from TOML, returns it in our type, or raises ``BadValue`` with what is allowed."""
-
-
-def _setting(default: Any, check: Check, doc: str) -> Any:
+def _setting(default: Any, check: checks.Check, doc: str) -> Any:
     return field(default=default, metadata={"check": check, "doc": doc})
-
-
-def _text(allowed: str, test: Callable[[str], object]) -> Check:
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or not test(value):
-            raise BadValue(allowed)
-        return value
-
-    return check
-
-
-def _choice(*choices: str) -> Check:
-    allowed = "one of " + ", ".join(json.dumps(choice) for choice in choices)
-    return _text(allowed, lambda value: value in choices)
-
-
-def _number(least: float, most: float, kind: type[int] | type[float] = int) -> Check:
-    what = "a whole number" if kind is int else "a number"
-
-    def check(value: Any) -> float:
-        right = isinstance(value, int if kind is int else (int, float))
-        if isinstance(value, bool) or not right or not least <= value <= most:
-            raise BadValue(f"{what} from {least:,} to {most:,}")
-        return kind(value)
-
-    return check
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise BadValue("true or false")
-    return value
-
-
-def _path(value: Any) -> Path:
-    allowed = "the path of a file, as a string"
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise BadValue(allowed)
-    try:
-        return Path(value).expanduser()
-    except RuntimeError as error:  # ~name, and there is no such user
-        raise BadValue(f"{allowed}; {error}") from error
-
-
-def _optional_path(value: Any) -> Path | None:
-    return None if value == "" else _path(value)
-
-
-def _addresses(value: Any) -> tuple[tuple[str, int], ...]:
-    found = _optional_addresses(value)
-    if not found:
-        raise BadValue(_ADDRESSES)
-    return found
-
-
-_ADDRESSES: Final = 'a list of addresses such as ["127.0.0.1:6697", "[::1]:6697"]'
-
-
-def _optional_addresses(value: Any) -> tuple[tuple[str, int], ...]:
-    allowed = _ADDRESSES
-    if not isinstance(value, list):
-        raise BadValue(allowed)
-    found = []
-    for item in value:
-        if not isinstance(item, str):
-            raise BadValue(allowed)
-        try:
-            host, port = parse_address(item)
-        except ValueError as error:
-            raise BadValue(f"{allowed}; {toml_text(item)}: {error}") from error
-        if not host.isprintable() or " " in host:
-            raise BadValue(f"{allowed}; {toml_text(item)}: no such host")
-        found.append((host, port))
-    return tuple(found)
-
-
-def _texts(allowed: str, test: Callable[[str], bool]) -> Check:
-    def check(value: Any) -> tuple[str, ...]:
-        if not isinstance(value, list):
-            raise BadValue(allowed)
-        for item in value:
-            if not isinstance(item, str) or not test(item):
-                raise BadValue(f"{allowed}; not {toml_text(item)}")
-        return tuple(value)
-
-    return check
-
-
-def _is_public_name(value: str) -> bool:
-    labels = value.split(".")
-    return (
-        len(value) <= 253
-        and all(label.isascii() and label.replace("-", "a").isalnum() for label in labels)
-        and value == value.lower()
-        and labels[-1] != "localhost"
-        and not labels[-1].isdigit()  # an IPv4 address
-    )
-
-
-def _is_origin(value: str) -> bool:
-    scheme, _, rest = value.partition("://")
-    if value == "*":
-        return True
-    return bool(scheme and rest) and value.isascii() and not set(rest) & set("/?#@ ")
-
-
-def _is_gateway_name(value: str) -> bool:
-    return 1 <= len(value) <= 40 and value.isprintable()
-
-
-def _casemapping(value: Any) -> str:
-    found = str(_choice("ascii", "precis")(value))
-    if found == "precis" and not unicode_available():
-        raise BadValue(f'"ascii" unless names beyond ASCII are installed: {UNICODE_EXTRA}')
-    return found
-
-
-def _single_line(value: str) -> bool:
-    return value.isprintable()
-
-
-def _optional_password_hash(value: Any) -> str:
-    return "" if value == "" else _password_hash(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +40,7 @@ class ServerConfig:
 
     name: str = _setting(
         "securechat.local",
-        _text(
+        checks.text(
             "a name with a dot, without spaces, at most 63 characters",
             lambda v: (
                 "." in v
@@ -193,29 +53,35 @@ class ServerConfig:
     )
     network: str = _setting(
         "securechat",
-        _text(
+        checks.text(
             "1 to 40 printable characters without spaces",
-            lambda v: 1 <= len(v) <= 40 and _single_line(v) and " " not in v,
+            lambda v: 1 <= len(v) <= 40 and checks.single_line(v) and " " not in v,
         ),
         "The name of your chat, as clients show it.",
     )
     motd: str = _setting(
         "",
-        _text("a string, at most 8,192 characters", lambda v: len(v) <= 8192 and "\0" not in v),
+        checks.text(
+            "a string, at most 8,192 characters", lambda v: len(v) <= 8192 and "\0" not in v
+        ),
         'The message of the day; several lines in """…""". Empty: none.',
     )
     description: str = _setting(
         "A private chat",
-        _text("1 to 100 printable characters", lambda v: 1 <= len(v) <= 100 and _single_line(v)),
+        checks.text(
+            "1 to 100 printable characters", lambda v: 1 <= len(v) <= 100 and checks.single_line(v)
+        ),
         "What the relay is, in a few words; shown by WHOIS and LINKS.",
     )
     admin: str = _setting(
         "",
-        _text(
+        checks.text(
             "up to three lines of at most 100 printable characters",
             lambda v: (
                 len(v.strip().splitlines()) <= 3
-                and all(len(line) <= 100 and _single_line(line) for line in v.strip().splitlines())
+                and all(
+                    len(line) <= 100 and checks.single_line(line) for line in v.strip().splitlines()
+                )
             ),
         ),
         "Who runs the relay, for ADMIN: up to three lines, where, who and at last an e-mail "
@@ -223,7 +89,7 @@ class ServerConfig:
     )
     icon_url: str = _setting(
         "",
-        _text(
+        checks.text(
             "a URL that begins with https://, at most 200 printable ASCII characters, or empty",
             lambda v: (
                 not v
@@ -231,7 +97,7 @@ class ServerConfig:
                     v.startswith("https://")
                     and len(v) <= 200
                     and v.isascii()
-                    and _single_line(v)
+                    and checks.single_line(v)
                     and " " not in v
                 )
             ),
@@ -240,26 +106,26 @@ class ServerConfig:
     )
     casemapping: str = _setting(
         "ascii",
-        _casemapping,
+        checks.casemapping,
         'Which nicks and room names are the same. "ascii": nicks are ASCII. "precis": all scripts '
         "(RFC 8265), and who looks like somebody else is refused; it needs "
         'pip install "securechat[unicode]".',
     )
     listen: tuple[tuple[str, int], ...] = _setting(
         (("localhost", 6697),),
-        _addresses,
+        checks.addresses,
         "Where to listen: HOST:PORT, [IPv6]:PORT. A name stands for all its addresses; "
         '"0.0.0.0:6697" and "[::]:6697" are all of this machine. Always TLS.',
     )
     password_hash: str = _setting(
         "",
-        _optional_password_hash,
+        checks.optional_password_hash,
         "The hash of a password that everybody must give (PASS) who has no account to log in to; "
         'made by "securechat-server hash-password". Empty: none.',
     )
     io_threads: int = _setting(
         2,
-        _number(1, 64),
+        checks.number(1, 64),
         "Threads that serve connections. More add isolation, not speed, while Python has a GIL.",
     )
 
@@ -269,21 +135,23 @@ class TlsConfig:
     """The relay's certificate and what it accepts."""
 
     certificate: Path = _setting(
-        Path("certs/server.pem"), _path, "The relay's certificate with its chain, PEM."
+        Path("certs/server.pem"), checks.path, "The relay's certificate with its chain, PEM."
     )
-    key: Path = _setting(Path("certs/server-key.pem"), _path, "Its private key, PEM.")
+    key: Path = _setting(Path("certs/server-key.pem"), checks.path, "Its private key, PEM.")
     client_ca: Path | None = _setting(
         None,
-        _optional_path,
+        checks.optional_path,
         "A CA whose client certificates log their holder in (SASL EXTERNAL): the name in the "
         "certificate is the account. Empty: nobody logs in that way. Usually certs/ca.pem.",
     )
     minimum_version: TlsVersion = _setting(
-        "1.3", _choice("1.2", "1.3"), 'The oldest TLS that is accepted. "1.2" for old clients.'
+        "1.3",
+        checks.choice("1.2", "1.3"),
+        'The oldest TLS that is accepted. "1.2" for old clients.',
     )
     sts_names: tuple[str, ...] = _setting(
         (),
-        _texts('a list of host names such as ["chat.example.org"]', _is_public_name),
+        checks.texts('a list of host names such as ["chat.example.org"]', checks.is_public_name),
         "The host names whose clients are told never to connect without TLS from then on (STS). A "
         "client that has been told refuses the name once its certificate cannot be verified, also "
         "where its user had switched that off: so none by default, as it is for you to say that "
@@ -291,13 +159,13 @@ class TlsConfig:
     )
     sts_duration_s: int = _setting(
         2_592_000,
-        _number(0, 315_360_000),
+        checks.number(0, 315_360_000),
         "For how many seconds they then keep to it, counted from their last visit. 0 takes it "
         "back from those who come.",
     )
     sts_preload: tuple[str, ...] = _setting(
         (),
-        _texts('a list of host names such as ["chat.example.org"]', _is_public_name),
+        checks.texts('a list of host names such as ["chat.example.org"]', checks.is_public_name),
         "Those of sts_names that may be put into clients from the start (preload lists).",
     )
 
@@ -308,14 +176,14 @@ class WebSocketConfig:
 
     listen: tuple[tuple[str, int], ...] = _setting(
         (),
-        _optional_addresses,
+        checks.optional_addresses,
         "Where to listen for WebSocket, as in [server]; on ports of its own. Empty: nowhere.",
     )
     origins: tuple[str, ...] = _setting(
         (),
-        _texts(
+        checks.texts(
             'a list of origins such as ["https://chat.example.org"], or ["*"]',
-            _is_origin,
+            checks.is_origin,
         ),
         "The web pages that may connect, each as scheme://host or scheme://host:port in lower case,"
         ' with no path. "*": any page. Empty: none. What is not a browser needs no permission.',
@@ -328,47 +196,51 @@ class AccountsConfig:
 
     registration: str = _setting(
         "open",
-        _choice("open", "invite", "closed"),
+        checks.choice("open", "invite", "closed"),
         'Who may register an account: anyone ("open"), whoever has a code made by '
         '"securechat-server invite" ("invite"), nobody ("closed").',
     )
     required: bool = _setting(
-        False, _flag, "Whether one must be logged in to chat at all; false lets guests in."
+        False, checks.flag, "Whether one must be logged in to chat at all; false lets guests in."
     )
     before_connect: bool = _setting(
         True,
-        _flag,
+        checks.flag,
         "Whether one may register an account before one is on the network; where one must be "
         "logged in to chat, there is no other time.",
     )
     always_on: AlwaysOn = _setting(
         "opt-in",
-        _choice("off", "opt-in", "opt-out"),
+        checks.choice("off", "opt-in", "opt-out"),
         "Who stays in the chat, shown as away, while no device of theirs is connected: nobody "
         '("off"), whoever asks for it by SET always-on on ("opt-in"), all accounts but those that '
         'SET always-on off ("opt-out"). Being seen when one has left is a choice of one\'s own.',
     )
     always_on_days: int = _setting(
         90,
-        _number(0, 36_500),
+        checks.number(0, 36_500),
         "Days after which somebody who is always on, and has not come back, is gone; 0 for never.",
     )
     argon2_memory_kib: int = _setting(
         19_456,
-        _number(8_192, 4_194_304),
+        checks.number(8_192, 4_194_304),
         "Memory for hashing one password with Argon2id, in KiB. Two are hashed at a time. "
         "Stored hashes are upgraded when their owner logs in.",
     )
-    argon2_iterations: int = _setting(2, _number(1, 64), "Passes of Argon2id over that memory.")
+    argon2_iterations: int = _setting(
+        2, checks.number(1, 64), "Passes of Argon2id over that memory."
+    )
     password_length: int = _setting(
-        8, _number(1, 64), "Characters of a new password, at least (NIST SP 800-63B asks for 8)."
+        8,
+        checks.number(1, 64),
+        "Characters of a new password, at least (NIST SP 800-63B asks for 8).",
     )
     login_attempts: int = _setting(
-        5, _number(1, 1_000), "Failed logins on one connection before it is closed."
+        5, checks.number(1, 1_000), "Failed logins on one connection before it is closed."
     )
     failures_per_minute: int = _setting(
         10,
-        _number(0, 100_000),
+        checks.number(0, 100_000),
         "Failed logins in a minute from each address, and five times as many to each account; "
         "0 for no limit.",
     )
@@ -389,13 +261,11 @@ class StoreConfig:
 
     path: Path = _setting(
         Path("data/securechat.db"),
-        _path,
+        checks.path,
         "The database file; its folder is made if there is none. With --data DIR it is in there.",
     )
 
 
-_TAG: Final = r"[^\s,;=*+-][^\s,;=]*"
-_DENIED_TAGS: Final = re.compile(rf"(\*(,-{_TAG})*|{_TAG}(,{_TAG})*)?")
 """A value of CLIENTTAGDENY: some tags, or all but some."""
 
 
@@ -405,36 +275,36 @@ class HistoryConfig:
 
     enabled: bool = _setting(
         True,
-        _flag,
+        checks.flag,
         "Whether messages are kept at all: those in rooms, and those to or from an account.",
     )
     before_joining: bool = _setting(
         True,
-        _flag,
+        checks.flag,
         "Whether members may read what was said before they came, in rooms that anyone may enter "
         "(neither +i nor +k).",
     )
     page: int = _setting(
-        100, _number(1, 1_000), "Messages that a client may ask for at once (CHATHISTORY)."
+        100, checks.number(1, 1_000), "Messages that a client may ask for at once (CHATHISTORY)."
     )
     days: int = _setting(
-        365, _number(0, 100_000), "Days after which a message is deleted, 0 for never."
+        365, checks.number(0, 100_000), "Days after which a message is deleted, 0 for never."
     )
     messages_per_room: int = _setting(
         100_000,
-        _number(0, 1_000_000_000),
+        checks.number(0, 1_000_000_000),
         "Entries (messages, and joins and the like) that are kept of one room, or of what two "
         "people say to each other; the oldest go first. 0 for no limit.",
     )
     replay_lines: int = _setting(
         50,
-        _number(0, 1_000),
+        checks.number(0, 1_000),
         "Missed messages of each room that people with an account are sent when they come back, if "
         "their client does not fetch them itself (CHATHISTORY). 0 for none.",
     )
     redact_seconds: int = _setting(
         0,
-        _number(0, 1_000_000_000),
+        checks.number(0, 1_000_000_000),
         "Seconds in which people may delete what they have said, 0 for ever. Operators of a room "
         "delete at any time.",
     )
@@ -445,112 +315,107 @@ class LimitsConfig:
     """The limits. Each protects the relay or other people from one client."""
 
     connections: int = _setting(
-        16_000, _number(1, 1_000_000), "Connections in all; the next is turned away."
+        16_000, checks.number(1, 1_000_000), "Connections in all; the next is turned away."
     )
     connections_per_address: int = _setting(
         64,
-        _number(0, 1_000_000),
+        checks.number(0, 1_000_000),
         "Connections from one address (IPv6: one /64); 0 for no limit. Loopback has none.",
     )
     handshake_timeout_s: float = _setting(
-        10.0, _number(1, 600, float), "Seconds in which the TLS handshake must be done."
+        10.0, checks.number(1, 600, float), "Seconds in which the TLS handshake must be done."
     )
     registration_timeout_s: float = _setting(
         60.0,
-        _number(5, 3600, float),
+        checks.number(5, 3600, float),
         "Seconds from the handshake in which nick and login must be given.",
     )
     ping_interval_s: float = _setting(
-        90.0, _number(5, 3600, float), "Seconds of silence after which a client is pinged."
+        90.0, checks.number(5, 3600, float), "Seconds of silence after which a client is pinged."
     )
     ping_timeout_s: float = _setting(
-        60.0, _number(5, 3600, float), "Seconds it then has to answer."
+        60.0, checks.number(5, 3600, float), "Seconds it then has to answer."
     )
     sendq_bytes: int = _setting(
         1_048_576,
-        _number(65_536, 1_073_741_824),
+        checks.number(65_536, 1_073_741_824),
         "Bytes that may wait for one client that reads too slowly; beyond, it is disconnected.",
     )
     input_queue_bytes: int = _setting(
         32_768,
-        _number(4_608, 16_777_216),
+        checks.number(4_608, 16_777_216),
         "Bytes of commands that may wait their turn for one client; beyond, it is disconnected "
         "(Excess Flood).",
     )
     commands_per_s: float = _setting(
         5.0,
-        _number(0, 1_000_000, float),
+        checks.number(0, 1_000_000, float),
         "Commands of one client that are done each second, after a burst; 0 for no limit.",
     )
-    command_burst: int = _setting(40, _number(1, 1_000_000), "How many may come at once.")
+    command_burst: int = _setting(40, checks.number(1, 1_000_000), "How many may come at once.")
     multiline_bytes: int = _setting(
         4_096,
-        _number(512, 65_536),
+        checks.number(512, 65_536),
         "Bytes of text in one message of several lines (draft/multiline).",
     )
     multiline_lines: int = _setting(
         32,
-        _number(2, 1_000),
+        checks.number(2, 1_000),
         "Lines in one such message. Clients that do not know them get all lines at once.",
     )
     denied_client_tags: str = _setting(
         "",
-        _text(
+        checks.text(
             'names of client-only tags without "+", such as "typing,draft/react", or "*,-reply"',
-            _DENIED_TAGS.fullmatch,
+            checks.is_tag_list,
         ),
         "Client-only tags that are not passed on (CLIENTTAGDENY), separated by commas; "
         '"*,-reply" stands for all but reply. Empty: all are passed on.',
     )
     batch_timeout_s: float = _setting(
-        30.0, _number(1, 600, float), "Seconds in which such a message must be complete."
+        30.0, checks.number(1, 600, float), "Seconds in which such a message must be complete."
     )
-    channels_per_user: int = _setting(100, _number(1, 100_000), "Channels one user may be in.")
+    channels_per_user: int = _setting(
+        100, checks.number(1, 100_000), "Channels one user may be in."
+    )
     list_entries: int = _setting(
-        100, _number(1, 10_000), "Entries in all lists of a channel together."
+        100, checks.number(1, 10_000), "Entries in all lists of a channel together."
     )
     monitored_nicks: int = _setting(
         100,
-        _number(1, 10_000),
+        checks.number(1, 10_000),
         "Nicks of whose coming and going one client may be told (MONITOR).",
     )
     whowas_entries: int = _setting(
         1_000,
-        _number(0, 100_000),
+        checks.number(0, 100_000),
         "People who have left or changed their nick whom WHOWAS knows; some 500 bytes each.",
     )
-    rooms_per_account: int = _setting(30, _number(1, 100_000), "Rooms that one account may own.")
+    rooms_per_account: int = _setting(
+        30, checks.number(1, 100_000), "Rooms that one account may own."
+    )
     metadata_keys: int = _setting(
-        50, _number(1, 1_000), "Keys of metadata that each account and channel may have."
+        50, checks.number(1, 1_000), "Keys of metadata that each account and channel may have."
     )
     metadata_subscriptions: int = _setting(
-        100, _number(1, 1_000), "Keys of metadata that one client may subscribe to."
+        100, checks.number(1, 1_000), "Keys of metadata that one client may subscribe to."
     )
     metadata_value_bytes: int = _setting(
-        256, _number(16, 280), "Bytes in a value of metadata: key, target and value fit one line."
+        256,
+        checks.number(16, 280),
+        "Bytes in a value of metadata: key, target and value fit one line.",
     )
     targets: int = _setting(
-        4, _number(1, 100), "Targets of one command: recipients, or people to kick."
+        4, checks.number(1, 100), "Targets of one command: recipients, or people to kick."
     )
-    modes: int = _setting(12, _number(1, 100), "Modes with a parameter in one MODE command.")
-    nick_length: int = _setting(30, _number(5, 64), "Characters in a nick.")
-    user_length: int = _setting(20, _number(5, 64), "Characters in a user name.")
-    channel_length: int = _setting(64, _number(8, 128), "Bytes in a channel's name.")
-    topic_length: int = _setting(300, _number(50, 400), "Bytes in a topic.")
-    away_length: int = _setting(200, _number(20, 400), "Bytes in an away message.")
-    kick_length: int = _setting(250, _number(20, 300), "Bytes in the reason of a kick.")
-    realname_length: int = _setting(150, _number(20, 200), "Bytes in a real name.")
-
-
-def _password_hash(value: Any) -> str:
-    allowed = 'a line made by "securechat-server hash-password"'
-    if not isinstance(value, str):
-        raise BadValue(allowed)
-    try:
-        needs_upgrade(value)
-    except Exception as error:
-        raise BadValue(allowed) from error
-    return value
+    modes: int = _setting(12, checks.number(1, 100), "Modes with a parameter in one MODE command.")
+    nick_length: int = _setting(30, checks.number(5, 64), "Characters in a nick.")
+    user_length: int = _setting(20, checks.number(5, 64), "Characters in a user name.")
+    channel_length: int = _setting(64, checks.number(8, 128), "Bytes in a channel's name.")
+    topic_length: int = _setting(300, checks.number(50, 400), "Bytes in a topic.")
+    away_length: int = _setting(200, checks.number(20, 400), "Bytes in an away message.")
+    kick_length: int = _setting(250, checks.number(20, 300), "Bytes in the reason of a kick.")
+    realname_length: int = _setting(150, checks.number(20, 200), "Bytes in a real name.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -559,14 +424,16 @@ class OperatorConfig:
 
     name: str = _setting(
         "",
-        _text(
+        checks.text(
             "1 to 30 letters, digits, - and _",
             lambda v: v.replace("-", "a").replace("_", "a").isalnum() and len(v) <= 30,
         ),
         "The name given to OPER.",
     )
     password_hash: str = _setting(
-        "", _password_hash, 'Made by "securechat-server hash-password"; never the password itself.'
+        "",
+        checks.password_hash,
+        'Made by "securechat-server hash-password"; never the password itself.',
     )
 
     @staticmethod
@@ -575,45 +442,26 @@ class OperatorConfig:
         return "" if {"name", "password_hash"} <= given else "a name and a password_hash"
 
 
-def _networks(value: Any) -> tuple[str, ...]:
-    allowed = 'a list of networks such as ["192.0.2.7", "2001:db8::/64"]'
-    if not isinstance(value, list):
-        raise BadValue(allowed)
-    try:
-        return tuple(str(ipaddress.ip_network(item)) for item in value if _string(item, allowed))
-    except ValueError as error:
-        raise BadValue(f"{allowed}; {error}") from error
-
-
-def _string(value: Any, allowed: str) -> bool:
-    if not isinstance(value, str):  # ip_network takes numbers too
-        raise BadValue(allowed)
-    return True
-
-
-def _fingerprint(value: Any) -> str:
-    plain = value.replace(":", "").lower() if isinstance(value, str) else ""
-    if len(plain) != 64 or set(plain) - set("0123456789abcdef"):
-        raise BadValue("the SHA-256 fingerprint of a certificate: 64 hexadecimal digits")
-    return plain
-
-
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """A web gateway that may say for whom it connects (WEBIRC)."""
 
     name: str = _setting(
-        "", _text("1 to 40 printable characters", _is_gateway_name), "What the log calls it."
+        "",
+        checks.text("1 to 40 printable characters", checks.is_gateway_name),
+        "What the log calls it.",
     )
     password_hash: str = _setting(
-        "", _password_hash, 'Of its password; made by "securechat-server hash-password".'
+        "", checks.password_hash, 'Of its password; made by "securechat-server hash-password".'
     )
     addresses: tuple[str, ...] = _setting(
-        (), _networks, "Its addresses, as networks. Its password needs them; its certificate, no."
+        (),
+        checks.networks,
+        "Its addresses, as networks. Its password needs them; its certificate, no.",
     )
     fingerprint: str = _setting(
         "",
-        _fingerprint,
+        checks.fingerprint,
         "The SHA-256 fingerprint of its client certificate, which is of the client_ca.",
     )
 

@@ -15,7 +15,6 @@ from typing import Any, Final, TypeVar
 from securechat.errors import ConfigError
 from securechat.server.config import (
     AccountsConfig,
-    BadValue,
     Config,
     GatewayConfig,
     HistoryConfig,
@@ -26,6 +25,7 @@ from securechat.server.config import (
     TlsConfig,
     WebSocketConfig,
 )
+from securechat.server.config_checks import BadValue
 from securechat.server.toml_text import toml_key, toml_text
 
 __all__ = ["load_config", "print_default_config"]
