@@ -112,6 +112,8 @@ class WeeChat(RealClient):
     """``weechat-headless``; typed to by its FIFO, read by a trigger on whatever it prints."""
 
     PACKAGE = "weechat-headless weechat-plugins"
+    PLUGINS = ("alias", "fifo", "irc", "trigger")
+    """Some are in a package of their own, which may be missing."""
 
     def __init__(self, home: Path) -> None:
         program = find_program("weechat-headless", self.PACKAGE)
@@ -124,11 +126,15 @@ class WeeChat(RealClient):
             r'lines.command = "/print -stdout ${buffer.full_name}\t${tg_prefix_nocolor} '
             r'${tg_message_nocolor}\n"' + "\n"
         )
+        tell_directory = rf"/print -stdout {CORE}\t${{info:weechat_libdir}}/plugins\n"
         output, child_output = os.pipe()
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, child_output)
             process = subprocess.Popen(
-                [program, "--dir", str(home), "--plugins", "alias,fifo,irc,trigger"],
+                [
+                    *(program, "--dir", str(home), "--plugins", ",".join(self.PLUGINS)),
+                    *("--run-command", tell_directory),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=child_output,
                 stderr=subprocess.STDOUT,
@@ -138,7 +144,7 @@ class WeeChat(RealClient):
         super().__init__(process, output)
         self._typed = -1
         try:
-            self.wait_for("Plugins loaded")
+            self._check_plugins(Path(self.wait_for("/plugins", CORE)))
             self._typed = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
             # By default it sends one command in two seconds. What a version has not, it ignores.
             for name in ("anti_flood", "anti_flood_prio_high", "anti_flood_prio_low"):
@@ -146,6 +152,11 @@ class WeeChat(RealClient):
         except BaseException:
             self.close()
             raise
+
+    def _check_plugins(self, directory: Path) -> None:
+        missing = [name for name in self.PLUGINS if not (directory / f"{name}.so").exists()]
+        if missing:
+            pytest.skip(f"WeeChat has no {', '.join(missing)}: apt-get install {self.PACKAGE}")
 
     def type(self, text: str, window: str = "") -> None:
         if "." not in window:

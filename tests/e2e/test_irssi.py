@@ -16,8 +16,8 @@ JOINED = "#room: Total of"
 SASL = ("-sasl_username alice", f'-sasl_password "{PASSWORD}"')
 
 
-def in_the_room(irssi: Irssi, relay: RelayProcess) -> Irssi:
-    irssi.add_server(relay, relay.ca, "alice")
+def in_the_room(irssi: Irssi, relay: RelayProcess, *flags: str) -> Irssi:
+    irssi.add_server(relay, relay.ca, "alice", *flags)
     irssi.type("/channel add -auto #room securechat")
     irssi.connect()
     irssi.wait_for(JOINED, ROOM)
@@ -206,6 +206,24 @@ def test_leave_and_come_back(alice: Irssi, bob: Client) -> None:
     alice.wait_for(JOINED, ROOM)
     bob.send("PRIVMSG #room :good morning")
     alice.wait_for("< bob> good morning", ROOM)
+
+
+def test_what_was_said_meanwhile(irssi: Irssi, relay: RelayProcess, bob: Client) -> None:
+    register_account(relay, "alice")
+    in_the_room(irssi, relay, *SASL, "-sasl_mechanism PLAIN")
+    bob.send("PRIVMSG #room :you know this")
+    irssi.wait_for("bob> you know this", ROOM)
+    irssi.type("/disconnect *")
+    assert bob.expect("QUIT").nick == "alice"
+    irssi.wait_for("Connection lost to localhost")
+    bob.send("PRIVMSG #room :you missed this", "PRIVMSG #room :\1ACTION misses you\1")
+    bob.sync()
+    irssi.connect()
+    irssi.wait_for("bob> you missed this", ROOM)
+    irssi.wait_for("* bob misses you", ROOM)
+    bob.send("PRIVMSG #room :there you are")
+    irssi.wait_for("bob> there you are", ROOM)
+    assert len(irssi.shown("bob> you know this")) == 1
 
 
 def test_the_relay_says_why_it_stops_and_is_found_again(

@@ -202,6 +202,24 @@ def test_leave_and_come_back(alice: WeeChat, bob: Client) -> None:
     alice.wait_for("bob good morning", ROOM)
 
 
+def test_what_was_said_meanwhile(weechat: WeeChat, relay: RelayProcess, bob: Client) -> None:
+    register_account(relay, "alice")
+    in_the_room(weechat, relay, sasl_username="alice", sasl_password=PASSWORD)
+    bob.send("PRIVMSG #room :you know this")
+    weechat.wait_for("bob you know this", ROOM)
+    weechat.type("/disconnect securechat", CORE)
+    assert bob.expect("QUIT").nick == "alice"
+    weechat.wait_for("irc: disconnected from server")
+    bob.send("PRIVMSG #room :you missed this", "PRIVMSG #room :\1ACTION misses you\1")
+    bob.sync()
+    weechat.type("/connect securechat", CORE)
+    weechat.wait_for("bob you missed this", ROOM)
+    weechat.wait_for("* bob misses you", ROOM)
+    bob.send("PRIVMSG #room :there you are")
+    weechat.wait_for("bob there you are", ROOM)
+    assert len(weechat.shown("bob you know this")) == 1
+
+
 def test_the_relay_says_why_it_stops_and_is_found_again(
     ca: Path, tmp_path: Path, weechat: WeeChat
 ) -> None:
