@@ -169,7 +169,7 @@ class Network:
                         for key, member in channel.members.items()
                     },
                     "metadata": dict(channel.metadata),
-                    "invited": sorted(channel.invited),
+                    "invited": dict(channel.invited),
                     "owner": channel.owner,
                     "remembered": {
                         account: sorted(ranks) for account, ranks in channel.remembered.items()

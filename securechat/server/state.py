@@ -121,7 +121,7 @@ class WhowasEntry(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Membership:
-    """A user in a channel, with ranks (mode letters), a member since then.
+    """A user in a channel, with ranks (mode letters); a member, or invited, since then.
 
     The ``founder`` is of the account that the channel belongs to: they may do all that the rank
     ``q`` may, whether they have it or not.
@@ -165,7 +165,8 @@ class Channel:
     """Letter → folded mask → entry."""
     members: dict[UserId, Membership] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
-    invited: set[UserId] = field(default_factory=set)
+    invited: dict[UserId, int] = field(default_factory=dict)
+    """Who may come in whatever the modes say, and since when."""
     owner: str | None = None
     """The folded account that it belongs to. Only an owned room remembers what follows."""
     remembered: dict[str, set[str]] = field(default_factory=dict)

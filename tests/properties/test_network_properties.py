@@ -242,8 +242,8 @@ def check_channels(network: Network) -> None:
             assert network.users[user_id] is member.user
             assert member.user.channels[name] is channel
             assert member.ranks <= set(PREFIXES)
-        assert channel.invited <= set(network.users)
-        assert not channel.invited & set(channel.members)
+        assert channel.invited.keys() <= set(network.users)
+        assert not channel.invited.keys() & channel.members.keys()
         assert sum(map(len, channel.lists.values())) <= LIMITS.list_entries
         for entries in channel.lists.values():
             assert all(fold(entry.mask) == key for key, entry in entries.items())

@@ -5,8 +5,8 @@ One may read
 
 - everything since the room was made, if anyone may enter it (neither ``+i`` nor ``+k``) and
   ``[history] before_joining`` allows it;
-- else what was said since one is a member (a lost connection ends no membership in a room that
-  belongs to somebody; an invitation alone opens nothing here);
+- else what was said since one was invited or became a member (a lost connection ends no membership
+  in a room that belongs to somebody);
 - what one has said oneself, as an account, in any case.
 
 **Direct conversations.** Only one's own, by account. A guest reads none: somebody else may have had
@@ -120,11 +120,11 @@ def shown_person(network: Network, who: str) -> str:
 
 def _of_room(channel: Channel, user: User, before_joining: bool) -> Readable | None:
     member = channel.members.get(user.id)
-    if member is None and user.id not in channel.invited:
+    since_ms = channel.invited.get(user.id) if member is None else member.since_ms
+    if since_ms is None:
         return None
-    floor_ms = 0
-    if not before_joining or _CLOSING_MODES & channel.modes.keys():
-        floor_ms = member.since_ms if member is not None else _NEVER_MS
+    closed = not before_joining or _CLOSING_MODES & channel.modes.keys()
+    floor_ms = since_ms if closed else 0
     return Readable(channel.uid, floor_ms, user.account)
 
 

@@ -60,8 +60,8 @@ def join(network: Network, event: events.Join) -> list[Effect]:
         return [effects.Joined(event.stamp, channel, user, user.author)]
     if not may_always_enter(network, channel, user):
         _check_may_join(channel, user, event.key)
-    channel.invited.discard(user.id)
-    enter(network, channel, user, event.stamp.at_ms)
+    since_ms = channel.invited.pop(user.id, event.stamp.at_ms)
+    enter(network, channel, user, since_ms)
     return [effects.Joined(event.stamp, channel, user, user.author)]
 
 
@@ -98,7 +98,7 @@ def invite(network: Network, event: events.Invite) -> list[Effect]:
     if target.id in channel.members:
         raise Refusal(numerics.ERR_USERONCHANNEL, target.nick, channel.name)
     if at_least(channel.ranks(user), "h"):  # else anybody inside could undo a ban or a key
-        channel.invited.add(target.id)
+        channel.invited.setdefault(target.id, event.stamp.at_ms)
     return [effects.Invited(event.stamp, channel, target, user.author)]
 
 

@@ -101,7 +101,7 @@ def leave_network(network: Network, stamp: Stamp, user: User, reason: str) -> li
     for channel in channels:
         network.remove_member(channel, user)
     for channel in network.channels.values():
-        channel.invited.discard(user.id)
+        channel.invited.pop(user.id, None)
     network.mode_counts.subtract(user.modes)
     network.gone.pop(user.id, None)
     del network.users[user.id]

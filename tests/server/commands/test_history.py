@@ -26,6 +26,7 @@ CAPS = (
 )
 EVENTS = (*CAPS, "draft/event-playback")
 ALWAYS = "timestamp=1970-01-01T00:00:00.000Z timestamp=2100-01-01T00:00:00.000Z"
+REFUSED = "FAIL CHATHISTORY INVALID_TARGET LATEST #a :Messages could not be retrieved"
 
 
 @pytest.fixture
@@ -409,12 +410,11 @@ def test_only_members_read_a_room(relay: RunningRelay, ann: Client, echoes: list
     """ "If the target does not exist or the client does not have permissions to query it, the
     INVALID_TARGET error code SHOULD be returned" """
     bob = relay.join("bob", *CAPS)
-    refused = "FAIL CHATHISTORY INVALID_TARGET LATEST #a :Messages could not be retrieved"
-    assert bob.ask("CHATHISTORY LATEST #a * 5") == [refused]
+    assert bob.ask("CHATHISTORY LATEST #a * 5") == [REFUSED]
     bob.ask("JOIN #a")
     assert texts(bob, "LATEST #a * 5") == [*"56789"]
     bob.ask("PART #a")
-    assert bob.ask("CHATHISTORY LATEST #a * 5") == [refused]
+    assert bob.ask("CHATHISTORY LATEST #a * 5") == [REFUSED]
 
 
 def test_a_closed_room_is_read_since_one_is_in_it(
@@ -444,6 +444,29 @@ def test_a_closed_room_is_read_since_one_is_in_it(
     assert not any(line.startswith(":ann") for line in history(bob, "LATEST #a * 9"))
     ann.ask("MODE #a -k key")
     assert len(history(bob, "LATEST #a * 100")) > 9
+
+
+@pytest.mark.parametrize("mode", ["+i", "+k key"])
+def test_the_invited_read_a_closed_room_since_then(
+    relay: RunningRelay, wall: FakeClock, ann: Client, mode: str
+) -> None:
+    bob = relay.join("bob", *CAPS)
+    ann.ask(f"MODE #a {mode}", "PRIVMSG #a :before")
+    assert bob.ask("CHATHISTORY LATEST #a * 9") == [REFUSED]
+    wall.now += 1
+    ann.ask("INVITE bob #a", "PRIVMSG #a :since")
+    bob.sync()
+    assert texts(bob, "LATEST #a * 9") == ["since"]
+    wall.now += 1
+    ann.ask("INVITE bob #a")  # once more changes nothing
+    bob.sync()
+    assert texts(bob, "LATEST #a * 9") == ["since"]
+    bob.ask("JOIN #a")
+    assert texts(bob, "LATEST #a * 9") == ["since"]
+    ann.sync()
+    ann.ask("KICK #a bob")
+    bob.sync()
+    assert bob.ask("CHATHISTORY LATEST #a * 9") == [REFUSED]
 
 
 def test_before_joining_can_be_off(start_relay: StartRelay, wall: FakeClock) -> None:
