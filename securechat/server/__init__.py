@@ -5,8 +5,8 @@ shared checks → a handler in ``commands/`` refuses, or proposes an event → `
 in one order → ``network.apply`` changes the chat state and returns effects → ``delivery`` encodes
 each effect once for each capability set and posts it to the I/O threads.
 
-- ``config``          what there is to set; ``config_checks`` what may be set; ``config_file`` the TOML
-                      file, checked whole
+- ``config``          what there is to set; ``config_checks`` what it may be; ``config_file`` the
+                      TOML file, checked whole
 - ``cli``             the console script
 - ``relay``           builds the parts, starts and stops them
 - ``admission``       how many connections each address may have
@@ -23,7 +23,7 @@ each effect once for each capability set and posts it to the I/O threads.
 - ``delivery/``       effects to bytes, one module for each group
 - ``history/``        what is kept of it, and given back
 - ``authentication``  logins and registrations; ``hash_workers``, ``store_thread`` do what is slow
-- ``room_keeper``    the rooms that belong to somebody, kept in the store
+- ``room_keeper``     the rooms that belong to somebody, kept in the store
 - ``settings_keeper``, ``metadata_keeper``  what is set and published, kept in the store
 
 Locks: the *network lock* (tier 3) is held for one command: its handler, ``apply`` and the posting

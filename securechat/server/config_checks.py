@@ -208,7 +208,7 @@ def networks(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise BadValue(allowed)
     try:
-        return tuple(str(ipaddress.ip_network(item)) for item in value if string(item, allowed))
+        return tuple(str(ipaddress.ip_network(item)) for item in value if _string(item, allowed))
     except ValueError as error:
         raise BadValue(f"{allowed}; {error}") from error
 
