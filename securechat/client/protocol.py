@@ -24,7 +24,7 @@ from securechat.client.session import Credentials, Identity, Session
 from securechat.errors import LocalProtocolError, RemoteProtocolError
 from securechat.irc.batch import Batch, BatchCollector
 from securechat.irc.ctcp import format_ctcp
-from securechat.irc.framing import OVERLONG, SERVER_TAG_DATA_BYTES, LineBuffer
+from securechat.irc.framing import SERVER_TAG_DATA_BYTES, LineBuffer, Overlong
 from securechat.irc.message import BODY_BYTES, Message, split_source
 from securechat.irc.multiline import BATCH_TYPE as MULTILINE
 from securechat.irc.multiline import CONCAT_TAG, Piece, combined_text, cut_pieces, join_pieces
@@ -84,9 +84,8 @@ class ClientProtocol:
             was understood before is in ``take_events``.
         """
         for line in self._lines.feed(data):
-            if line is OVERLONG:
+            if isinstance(line, Overlong):
                 raise RemoteProtocolError("the server sent a line that is too long")
-            assert isinstance(line, bytes)
             complete = self._batches.feed(Message.parse(line.decode(errors="replace")))
             if complete is not None:
                 self._handle(complete, None)

@@ -7,7 +7,7 @@ the next good line is understood again.
 
 from __future__ import annotations
 
-import enum
+from dataclasses import dataclass, field
 from typing import Final
 
 from securechat.irc.message import BODY_BYTES
@@ -19,13 +19,18 @@ SERVER_TAG_DATA_BYTES: Final = 8189
 """Most tag data in a message from a server: 8191 bytes with the leading ``@`` and the space."""
 
 
-class Overlong(enum.Enum):
-    """The type of ``OVERLONG``, which stands in for a line that was too long."""
+@dataclass(frozen=True, slots=True)
+class Overlong:
+    """Stands in for a line that was too long. Immutable.
 
-    OVERLONG = "overlong"
+    ``tag_data`` is what it had for tag data, if at least that fits: the answer may need its label.
+    """
+
+    tag_data: bytes = field(default=b"", compare=False)
 
 
-OVERLONG: Final = Overlong.OVERLONG
+OVERLONG: Final = Overlong()
+"""Equal to whatever stands in for such a line."""
 
 
 class LineBuffer:
@@ -64,7 +69,7 @@ class LineBuffer:
                 if line:
                     found.append(line)
             else:
-                found.append(OVERLONG)
+                found.append(self._overlong(line))
         if tail:
             found += self._keep(tail)
         return found
@@ -75,9 +80,15 @@ class LineBuffer:
         self._tail += data
         if len(self._tail) <= self._line_bytes:
             return []
+        found = self._overlong(self._tail)
         self._tail = b""
         self._skipping = True
-        return [OVERLONG]
+        return [found]
+
+    def _overlong(self, line: bytes) -> Overlong:
+        tags, space, _ = line.partition(b" ")
+        fits = line.startswith(b"@") and space and len(tags) - 1 <= self._tag_bytes
+        return Overlong(tags[1:]) if fits else OVERLONG
 
     def _fits(self, line: bytes) -> bool:
         if not line.startswith(b"@"):

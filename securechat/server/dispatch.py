@@ -13,6 +13,7 @@ from securechat.irc import capabilities as caps
 from securechat.irc import numerics
 from securechat.irc.framing import Overlong
 from securechat.irc.message import NO_TAGS, Message
+from securechat.irc.tags import parse_tags
 from securechat.server.client_batch import collected
 from securechat.server.context import Context
 from securechat.server.refusals import Fail, Refusal
@@ -94,7 +95,8 @@ def build_table(modules: Iterable[ModuleType]) -> Mapping[str, Command]:
 def dispatch(services: Services, session: Session, line: bytes | Overlong) -> None:
     """Handle one line of ``session``, on its thread. Raises nothing."""
     if isinstance(line, Overlong):
-        context = Context(services, session, Message("*"))
+        tags = _label_only(parse_tags(line.tag_data.decode(errors="replace")))
+        context = Context(services, session, Message("*", tags=tags))
         run(context, lambda: context.refuse(Refusal(numerics.ERR_INPUTTOOLONG)))
         return
     try:
@@ -118,11 +120,15 @@ def _refuse_encoding(services: Services, session: Session, line: bytes) -> None:
     except RemoteProtocolError:
         read = Message("*")
     name = read.command if read.command in services.commands else "*"
-    label = read.tags.get("label", "")
-    tags = {"label": label} if label and "\ufffd" not in label else NO_TAGS
-    context = Context(services, session, Message(name, tags=tags))
+    context = Context(services, session, Message(name, tags=_label_only(read.tags)))
     text = "Message rejected, your client must use UTF-8"
     run(context, lambda: context.refuse(Fail(name, "INVALID_UTF8", text=text)))
+
+
+def _label_only(tags: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the label among ``tags``, if there is one that was UTF-8."""
+    label = tags.get("label", "")
+    return {"label": label} if label and "\ufffd" not in label else NO_TAGS
 
 
 def _unreadable(session: Session, text: str) -> Refusal | Fail:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from securechat.errors import NetworkError
-from securechat.irc.framing import OVERLONG, LineBuffer, Overlong
+from securechat.irc.framing import LineBuffer, Overlong
 from securechat.irc.message import Message
 from securechat.net.connection import Connection
 from securechat.net.limits import TokenBucket
@@ -55,6 +55,11 @@ SYNCS_PER_S: Final = 0.25
 SYNC_BURST: Final = 8
 """METADATA SYNC of one session: as many at once, and then so many each second. One may take as long
 as a thousand messages."""
+
+
+def _size(line: bytes | Overlong) -> int:
+    """Return what a line counts in the queue, in bytes."""
+    return 1 + len(line.tag_data) if isinstance(line, Overlong) else len(line)
 
 
 class Session:
@@ -183,7 +188,7 @@ class Session:
         self._pinged = False
         lines = self._lines.feed(data)
         self._input[:0] = reversed(lines)
-        self._input_bytes += sum(1 if line is OVERLONG else len(line) for line in lines)
+        self._input_bytes += sum(map(_size, lines))
         self._handle_lines()
         if self._input_bytes > self._services.config.limits.input_queue_bytes:
             self.close("Excess Flood")
@@ -358,7 +363,7 @@ class Session:
                     )
                 return
             line = waiting.pop()
-            self._input_bytes -= 1 if line is OVERLONG else len(line)
+            self._input_bytes -= _size(line)
             dispatch(self._services, self, line)
 
     def _go_on(self) -> None:

@@ -146,3 +146,17 @@ def test_an_endless_line_costs_no_memory() -> None:
         tracemalloc.stop()
     assert held < CLIENT_TAG_DATA_BYTES
     assert peak < 4 * PIECE_BYTES
+
+
+def test_the_tag_data_of_a_long_line() -> None:
+    """What answers it may need its label, if the tags at least are whole and not too long."""
+    for line, tag_data in (
+        (b"@t=x " + b"x" * (BODY + 1) + b"\n", b"t=x"),
+        (b"@t=x " + b"x" * LINE_BYTES, b"t=x"),
+        (b"@" + b"t" * (TAG_BYTES + 1) + b" AB\n", b""),
+        (b"@" + b"t" * LINE_BYTES, b""),
+        (b"x @t=x " + b"x" * LINE_BYTES, b""),
+    ):
+        (found,) = small_buffer().feed(line)
+        assert isinstance(found, Overlong)
+        assert found.tag_data == tag_data

@@ -257,6 +257,22 @@ def test_lines_that_are_none(relay: RunningRelay, line: bytes, answer: str) -> N
     assert client.seen() == [answer]
 
 
+def test_the_label_of_a_long_line(relay: RunningRelay) -> None:
+    """ "the server MUST include the same tag and value in any response required from this message
+    where it is feasible to do so": where the tags themselves were not too long"""
+    alice = relay.join("alice", "labeled-response", "batch")
+    for tags, label in (
+        ("label=x", "x"),
+        ("+y=z;label=x", "x"),
+        ("label=" + "x" * 65, None),
+        ("label=x;+y=" + "z" * 4095, None),
+    ):
+        (found,) = alice.collect(f"@{tags} PING {'x' * 600}")
+        assert (found.command, found.tags.get("label")) == ("417", label)
+    alice.send_bytes(b"@label=\xff PING " + b"x" * 600 + b"\r\n")
+    assert [message.tags for message in alice.sync()] == [{}]
+
+
 NO_COMMAND = "400 alice * :a message needs a command"
 NUL = "400 alice * :a message must not contain NUL, CR or LF"
 PONG = "PONG relay.test x"
