@@ -53,8 +53,8 @@ class Entry:
     """One line of a conversation. Immutable.
 
     ``at_ms`` is milliseconds since 1970, UTC; ``sender`` the folded nick of ``source``. ``detail``
-    is whatever else the line needs, ``tags`` its client-only tags. The same ``msgid`` may be in
-    several conversations, but only once in each.
+    is whatever else the line needs, ``tags`` its client-only tags and the marks of its sender. The
+    same ``msgid`` may be in several conversations, but only once in each.
     """
 
     conversation: Conversation

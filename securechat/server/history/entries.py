@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from securechat.irc.message import split_source
+from securechat.irc import capabilities as caps
+from securechat.irc.message import NO_TAGS, split_source
 from securechat.irc.modes import format_modes
 from securechat.irc.tags import format_tags
 from securechat.server import effects
@@ -38,6 +39,9 @@ MESSAGE_EFFECTS: Final[frozenset[type[Effect]]] = frozenset(
 
 _PASSING_TAGS: Final = frozenset({"+typing", "+draft/typing"})
 """A message of nothing but these is old when it has been seen."""
+
+_EVERY_MARK: Final = caps.MESSAGE_TAGS | caps.OPER_TAG
+"""The capabilities by which all marks of an author are seen; who reads it later may have them."""
 
 
 class _Direct(NamedTuple):
@@ -224,7 +228,7 @@ def make_entry(item: effects.ChannelMessage | _Direct | _Event | Redaction, fold
             item.author.account,
             item.detail,
             item.text,
-            "",
+            _tags(item.author),
         )
     message = item.effect if isinstance(item, _Direct) else item
     author = message.author
@@ -247,7 +251,7 @@ def make_entry(item: effects.ChannelMessage | _Direct | _Event | Redaction, fold
         author.account,
         detail,
         message.text,
-        format_tags(message.tags) if message.tags else "",
+        _tags(author, message.tags),
     )
 
 
@@ -269,5 +273,11 @@ def _redaction_entry(item: Redaction, fold: Fold) -> Entry:
         effect.author.account,
         f"{event.msgid} {item.target}",
         event.reason,
-        "",
+        _tags(effect.author),
     )
+
+
+def _tags(author: Author, client_only: Mapping[str, str] = NO_TAGS) -> str:
+    """Return the tags that are kept: what marks the author, and what the client has given."""
+    marks = author.marks(_EVERY_MARK) if author.bot or author.operator else ()
+    return ";".join((*marks, format_tags(client_only)) if client_only else marks)

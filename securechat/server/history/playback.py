@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from securechat.irc import capabilities as caps
 from securechat.irc.message import NO_TAGS
-from securechat.irc.tags import parse_tags
+from securechat.irc.tags import client_only, parse_tags
 from securechat.server.context import in_batch
 from securechat.server.delivery.lines import Line, message_lines
 from securechat.server.delivery.redactions import redact_body
@@ -46,12 +46,13 @@ def wanted_kinds(mask: int) -> frozenset[str] | None:
 def entry_lines(entry: Entry, listener: Listener) -> Sequence[TaggedLine]:
     """Return the lines of an entry; none if the listener cannot take it."""
     stamp = Stamp(0, entry.at_ms, entry.msgid)
-    author = Author(entry.source, entry.account)
+    tags = parse_tags(entry.tags) if entry.tags else NO_TAGS
+    author = Author(entry.source, entry.account, "bot" in tags, "draft/oper" in tags)
     target = listener.room or entry.detail
     match entry.kind:
         case "PRIVMSG" | "NOTICE" | "TAGMSG":
-            tags = parse_tags(entry.tags) if entry.tags else NO_TAGS
-            lines = message_lines(stamp, author, entry.kind, target, entry.text, tags)
+            sent = client_only(tags) if tags else tags
+            lines = message_lines(stamp, author, entry.kind, target, entry.text, sent)
             return lines.parts(listener.caps)
         case "REDACT":
             msgid, _, nick = entry.detail.partition(" ")

@@ -11,6 +11,7 @@ from securechat.errors import StoreError
 from securechat.irc.message import Message
 from securechat.server.commands.history import parse_timestamp
 from securechat.store.history import History
+from tests.server.commands.operators import as_operator, with_operator
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import (
     WALL_S,
@@ -195,6 +196,40 @@ def test_the_batch(ann: Client, echoes: list[Message]) -> None:
         assert tags == echo.tags
         assert message.source == echo.source
         assert message.params == echo.params
+
+
+def test_the_batch_of_a_person(relay: RunningRelay, ann: Client) -> None:
+    """ "take a single additional parameter, the canonical name of the target being queried" """
+    relay.account("Carl").quit()
+    relay.join("Bob")
+    for target, name in (("bOB", "Bob"), ("cARL", "Carl"), ("nobody", "nobody")):
+        start, _ = ann.collect(f"CHATHISTORY LATEST {target} * 3")
+        assert start.params[1:] == ("chathistory", name)
+
+
+def test_marks_of_the_author(start_relay: StartRelay) -> None:
+    """bot-mode: "This tag SHOULD be added by the server to all commands sent by a bot"; oper-tag:
+    "The tag MUST be added by the ircd to all commands sent by a user" """
+    relay = with_operator(start_relay)
+    ann = relay.join("ann", *EVENTS, "draft/oper-tag")
+    bob = relay.join("bob", *CAPS)
+    chief = as_operator(relay.join("chief", "message-tags"))
+    ann.ask("JOIN #a")
+    chief.ask("MODE chief +B", "JOIN #a", "@+x=y PRIVMSG #a :hello", "MODE chief -oB", "TOPIC #a")
+    bob.ask("JOIN #a")
+    chief.ask("PRIVMSG #a :bye")
+    seen = {
+        (message.command, message.params[-1]): message.tags
+        for message in batch(ann.collect("CHATHISTORY LATEST #a * 10"))
+        if message.nick == "chief"
+    }
+    for line in (("JOIN", "#a"), ("PRIVMSG", "hello")):
+        assert (seen[line].get("bot"), seen[line].get("draft/oper")) == ("", "")
+    assert seen["PRIVMSG", "hello"]["+x"] == "y"
+    assert not {"bot", "draft/oper"} & seen["PRIVMSG", "bye"].keys()
+    hello, bye = batch(bob.collect("CHATHISTORY LATEST #a * 10"))
+    assert "bot" in hello.tags
+    assert not any("draft/oper" in message.tags for message in (hello, bye))
 
 
 def test_a_label_is_on_the_batch(ann: Client, echoes: list[Message]) -> None:
