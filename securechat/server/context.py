@@ -91,10 +91,9 @@ class Context:
     def reply(self, numeric: str, *params: str) -> None:
         """Answer with a numeric; the client's nick is put before ``params``."""
         user = self.services.network.sessions.get(self.session.id)
-        # "The tag SHOULD also be added (…) to all numerics directly caused by the bot."
-        tags = user.author.marks(self.session.caps) if user is not None else ()
+        tags = user.author.numeric_tags(self.session.caps) if user is not None else ""
         line = Message(numeric, (self.nick, *params), source=self.services.name).to_line()
-        self.line(line, ";".join(tags))
+        self.line(line, tags)
 
     def send(self, command: str, *params: str) -> None:
         """Answer with a message from the relay."""

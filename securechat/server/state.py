@@ -53,6 +53,17 @@ class Author(NamedTuple):
             tags.append("draft/oper")
         return tags
 
+    def numeric_tags(self, mask: int) -> str:
+        """Return the tags of a numeric that this author has caused, for a session with ``mask``.
+
+        https://ircv3.net/specs/extensions/account-tag: "The tag also SHOULD be added by the ircd to
+        all numerics directly caused by the sender", and the marks likewise.
+        """
+        tags = self.marks(mask)
+        if self.account is not None and mask & caps.ACCOUNT_TAG:
+            tags.insert(0, f"account={self.account}")
+        return ";".join(tags)
+
 
 @dataclass(slots=True, eq=False)
 class User:

@@ -171,7 +171,7 @@ def _greeting(
     replies = [*topic_replies(channel)]
     if not mask & caps.NO_IMPLICIT_NAMES:  # https://ircv3.net/specs/extensions/no-implicit-names
         replies += names_replies(channel, user, mask)
-    tags = ";".join(user.author.marks(mask))
+    tags = user.author.numeric_tags(mask)
     for numeric, *params in replies:
         yield tags, Message(numeric, (user.nick, *params), source=services.name).to_line()
 

@@ -22,7 +22,7 @@ __all__ = ["DELIVERERS"]
 
 
 def _came_online(delivery: Delivery, effect: effects.CameOnline, context: Context) -> None:
-    _tell(delivery, effect, numerics.RPL_MONONLINE, effect.author.source, context)
+    _tell(delivery, effect, numerics.RPL_MONONLINE, effect.author.source, context, effect.author)
     show_metadata_of(delivery, effect.user, effect.watchers, context)
 
 
@@ -36,11 +36,13 @@ def _tell(
     numeric: str,
     target: str,
     context: Context,
+    cause: Author | None = None,
 ) -> None:
     # "The server may send "*" instead of the nick": so it is the same line for all.
     name = context.services.name
     stamp = effect.stamp._replace(msgid="")
-    line = Line(stamp, Author(name, None), f":{name} {numeric} * :{target}")
+    author = Author(name, None) if cause is None else cause._replace(source=name)
+    line = Line(stamp, author, f":{name} {numeric} * :{target}")
     delivery.to_all(delivery.attached(effect.watchers), line, context)
 
 

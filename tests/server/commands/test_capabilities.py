@@ -520,6 +520,23 @@ def test_an_echo_is_the_final_version(relay: RunningRelay) -> None:
 # ---- account-notify, account-tag, extended-join ----
 
 
+def test_account_tag_on_numerics(relay: RunningRelay) -> None:
+    """ "The tag also SHOULD be added by the ircd to all numerics directly caused by the sender."
+    "If the user is not identified to any services account, the tag MUST NOT be sent." """
+    watcher, plain = relay.join("bob", "account-tag"), relay.join("cat")
+    for client in (watcher, plain):
+        client.ask("MONITOR + ann")
+    ann = relay.account("ann", "account-tag")
+    (online,) = watcher.sync()
+    assert (online.command, online.tags) == ("730", {"account": "ann"})
+    (online,) = plain.sync()
+    assert (online.command, online.tags) == ("730", {})
+    for line in ("JOIN #a", "MODE #a", "TOPIC #none"):
+        assert {message.tags.get("account") for message in ann.collect(line)} == {"ann"}
+    (answer,) = watcher.collect("TOPIC #none")
+    assert answer.tags == {}
+
+
 def join_all(*clients: Client, room: str = "#a") -> None:
     for client in clients:
         client.ask(f"JOIN {room}")
