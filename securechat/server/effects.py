@@ -43,6 +43,7 @@ __all__ = [
     "RealnameChanged",
     "Redacted",
     "Refused",
+    "RetentionChanged",
     "SessionsChanged",
     "SettingChanged",
     "StatusMessage",
@@ -169,6 +170,15 @@ class OwnerChanged(Effect):
 
     channel: Channel
     author: Author
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionChanged(Effect):
+    """What is said in a room is kept for other ``days`` (see ``Channel``); nobody sees it."""
+
+    channel: Channel
+    author: Author
+    days: int | None
 
 
 @dataclass(frozen=True, slots=True)

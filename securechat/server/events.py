@@ -46,6 +46,7 @@ __all__ = [
     "SetChannelModes",
     "SetMetadata",
     "SetRealname",
+    "SetRetention",
     "SetTopic",
     "SetUserModes",
     "Stamp",
@@ -334,6 +335,14 @@ class DropRoom(Event):
     """A user makes a room belong to nobody."""
 
     channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetRetention(Event):
+    """A user sets for how many ``days`` what is said in a room is kept: see ``Channel``."""
+
+    channel: str
+    days: int | None
 
 
 @dataclass(frozen=True, slots=True)

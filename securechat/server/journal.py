@@ -29,6 +29,10 @@ def describe(found: Iterable[Effect]) -> Iterator[str]:
             case effects.OwnerChanged(channel=channel, author=author):
                 by = author.source.partition("!")[0]
                 yield f"owner of {channel.name} by {by}: {channel.owner or 'nobody'}"
+            case effects.RetentionChanged(channel=channel, author=author, days=days):
+                by = author.source.partition("!")[0]
+                kept = "as configured" if days is None else f"{days} days"
+                yield f"history of {channel.name} by {by}: {kept}"
             case effects.Quit(user=user, channels=channels):
                 for channel in channels:
                     yield f"leave {user.nick} {channel.name}: {len(channel.members)} remain"

@@ -170,6 +170,7 @@ class Network:
                     },
                     "metadata": dict(channel.metadata),
                     "invited": dict(channel.invited),
+                    "history_days": channel.history_days,
                     "owner": channel.owner,
                     "remembered": {
                         account: sorted(ranks) for account, ranks in channel.remembered.items()

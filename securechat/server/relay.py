@@ -131,10 +131,7 @@ class Relay:
         for listener in self._listeners:
             listener.start(self._crashed)
         if self._config.history.enabled:
-            services = self.services
-            Retention(
-                self._config.history, self._store, services.history, services.wall_clock
-            ).start(self._threads[0])
+            Retention(self.services).start(self._threads[0])
         for address in self.addresses:
             _log.info("listening on %s", format_address(*address))
         for address in self.websocket_addresses:

@@ -112,6 +112,8 @@ class RoomKeeper:
             case effects.TopicChanged(channel=channel) | effects.ChannelRenamed(channel=channel):
                 if channel.owner is not None:
                     yield channel, [_save(channel, self._network)]
+            case effects.RetentionChanged(channel=channel):
+                yield channel, [_save(channel, self._network)]
             case effects.ChannelModesChanged(channel=channel, changes=changes):
                 if channel.owner is not None:
                     yield channel, self._modes(channel, changes)
@@ -179,6 +181,7 @@ def _save(channel: Channel, network: Network) -> _Write:
         channel.topic,
         channel.topic_by,
         channel.topic_ms,
+        channel.history_days,
         dict(channel.modes),
     )
     return lambda rooms: rooms.save(record)
@@ -202,6 +205,7 @@ def _restore(saved: SavedRoom) -> Channel:
         record.topic_by,
         record.topic_ms,
         dict(record.modes),
+        history_days=record.history_days,
         owner=record.owner,
     )
     for entry in saved.entries:

@@ -256,6 +256,14 @@ class History:
                 (Position.at(before_ms).first_id, most - deleted),
             )
 
+    def expire_conversation(self, key: str, before_ms: int, most: int) -> int:
+        """Delete up to ``most`` of the conversation's entries that are older, as ``expire``."""
+        with store_errors("delete old messages"):
+            found = self._find(key)
+            if found is None:
+                return 0
+            return self._delete_oldest(found[0], Position.at(before_ms).first_id - 1, most)
+
     def trim(self, key: str, keep: int, most: int) -> int:
         """Delete up to ``most`` of the conversation's oldest entries, to leave ``keep`` of them.
 
@@ -272,11 +280,7 @@ class History:
             ).fetchone()
             if row is None:
                 return 0
-            return self._delete(
-                "SELECT id FROM messages INDEXED BY messages_by_time WHERE conversation = ?"
-                " AND id <= ? ORDER BY id LIMIT ?",
-                (found[0], row[0], most),
-            )
+            return self._delete_oldest(found[0], row[0], most)
 
     def delete_conversation(self, key: str) -> None:
         """Delete all that was said there; does nothing if there is no such conversation.
@@ -308,6 +312,14 @@ class History:
             "SELECT id, key, party, other_party FROM conversations WHERE key = ?", (key,)
         ).fetchone()
         return None if row is None else (row[0], _conversation(*row[1:]))
+
+    def _delete_oldest(self, conversation: int, last_id: int, most: int) -> int:
+        """Delete up to ``most`` rows of a conversation, the oldest first, up to ``last_id``."""
+        return self._delete(
+            "SELECT id FROM messages INDEXED BY messages_by_time WHERE conversation = ?"
+            " AND id <= ? ORDER BY id LIMIT ?",
+            (conversation, last_id, most),
+        )
 
     def _delete(self, chosen: str, parameters: Sequence[Any]) -> int:
         """Delete those whose ids the SELECT ``chosen`` returns, and conversations left empty."""

@@ -125,7 +125,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             WHEN new.kind IN ('PRIVMSG', 'NOTICE')
             BEGIN INSERT INTO unindexed_messages (message) VALUES (new.id); END
         """,
-        # `modes` is a JSON object of letters and their parameters.
+        # `modes` is a JSON object of letters and their parameters. `history_days` is 0 where
+        # nothing is kept, NULL where no other time is set than for all rooms.
         """
         CREATE TABLE rooms (
             uid TEXT NOT NULL PRIMARY KEY,
@@ -136,7 +137,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             topic TEXT NOT NULL,
             topic_by TEXT NOT NULL,
             topic_ms INTEGER NOT NULL,
-            modes TEXT NOT NULL
+            modes TEXT NOT NULL,
+            history_days INTEGER
         )
         """,
         """

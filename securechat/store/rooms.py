@@ -23,7 +23,8 @@ class RoomRecord:
     """A room as it was when it was read. Immutable.
 
     ``owner`` is a folded account, ``modes`` has the parameter of each mode that is set ("" for one
-    without). Times are milliseconds since 1970, UTC.
+    without), ``history_days`` is for how long what is said is kept (0 for not at all, ``None`` for
+    as long as in any room). Times are milliseconds since 1970, UTC.
     """
 
     uid: str
@@ -34,6 +35,7 @@ class RoomRecord:
     topic: str = ""
     topic_by: str = ""
     topic_ms: int = 0
+    history_days: int | None = None
     modes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -89,12 +91,13 @@ class Rooms:
         with store_errors(f"save the room {record.name}"):
             self._connection.execute(
                 "INSERT INTO rooms"
-                " (uid, folded_name, name, created_ms, owner, topic, topic_by, topic_ms, modes)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " (uid, folded_name, name, created_ms, owner, topic, topic_by, topic_ms, modes,"
+                " history_days) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (uid) DO UPDATE SET folded_name = excluded.folded_name,"
                 " name = excluded.name, created_ms = excluded.created_ms, owner = excluded.owner,"
                 " topic = excluded.topic, topic_by = excluded.topic_by,"
-                " topic_ms = excluded.topic_ms, modes = excluded.modes",
+                " topic_ms = excluded.topic_ms, modes = excluded.modes,"
+                " history_days = excluded.history_days",
                 (
                     record.uid,
                     record.folded_name,
@@ -105,6 +108,7 @@ class Rooms:
                     record.topic_by,
                     record.topic_ms,
                     json.dumps(dict(record.modes), ensure_ascii=False),
+                    record.history_days,
                 ),
             )
 
@@ -158,8 +162,8 @@ class Rooms:
         """Return all rooms, in the order of their creation, each list in that of its setting."""
         with store_errors("load the rooms"):
             rooms = self._connection.execute(
-                "SELECT uid, folded_name, name, created_ms, owner, topic, topic_by, topic_ms, modes"
-                " FROM rooms ORDER BY created_ms, uid"
+                "SELECT uid, folded_name, name, created_ms, owner, topic, topic_by, topic_ms,"
+                " history_days, modes FROM rooms ORDER BY created_ms, uid"
             ).fetchall()
             entries: dict[str, list[ListEntry]] = {row[0]: [] for row in rooms}
             for uid, *entry in self._connection.execute(

@@ -106,6 +106,7 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
         s, w[0], tuple(parse_modes(w[1], w[2:], CHANNEL_MODES))
     ),
     "rename": lambda s, w: events.RenameChannel(s, w[0], w[1], " ".join(w[2:])),
+    "retain": lambda s, w: events.SetRetention(s, w[0], int(w[1]) if w[1:] else None),
     "claim": lambda s, w: events.ClaimRoom(s, w[0]),
     "transfer": lambda s, w: events.TransferRoom(s, w[0], w[1]),
     "drop": lambda s, w: events.DropRoom(s, w[0]),
@@ -143,6 +144,8 @@ def show_effect(effect: Effect) -> str:
             return f"renamed {old_name} {channel.name} by {_nick(author)}: {effect.reason}"
         case effects.OwnerChanged(channel=channel, author=author):
             return f"owner of {channel.name} by {_nick(author)}: {channel.owner}"
+        case effects.RetentionChanged(channel=channel, author=author, days=days):
+            return f"history of {channel.name} by {_nick(author)}: {days}"
         case effects.RankRemembered(channel=channel, author=author, account=account):
             words = " ".join(format_modes([effect.change]))
             return f"rank of {account} in {channel.name} by {_nick(author)}: {words}"

@@ -113,6 +113,8 @@ def test_a_new_room(kept: Kept) -> None:
         "1 mode #den +vvo bob carol carol",
         "1 rank #den bob +h",
         "1 transfer #den bob",
+        "1 retain #den 7",
+        "1 retain #den 0",
         "1 kick #den bob out",
         "2 part #den bye",
         "2 detach bye",

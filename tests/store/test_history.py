@@ -368,6 +368,18 @@ def test_old_entries_expire_in_slices(connection, ten):
     integrity(connection)
 
 
+def test_old_entries_of_one_conversation_expire_in_slices(connection, ten):
+    ten.add([entry("o1", 1, conversation=OTHER_ROOM)])
+    assert ten.expire_conversation("nowhere", 13, 4) == 0
+    assert ten.expire_conversation(ROOM.key, 13, 4) == 4
+    assert everything(ten) == "m4 m5 m6 m7 m8 m9"
+    assert ten.expire_conversation(ROOM.key, 13, 4) == 2
+    assert everything(ten) == search(ten, "hello") == "m6 m7 m8 m9"
+    assert ten.expire_conversation(ROOM.key, 13, 4) == 0
+    assert everything(ten, OTHER_ROOM.key) == "o1"
+    integrity(connection)
+
+
 def test_a_conversation_without_entries_is_forgotten(connection, history):
     history.add([entry("m1", 1, conversation=DIRECT), entry("m2", 2)])
     assert history.expire(2, 10) == 1

@@ -98,7 +98,8 @@ CREATE TABLE rooms (
     topic TEXT NOT NULL,
     topic_by TEXT NOT NULL,
     topic_ms INTEGER NOT NULL,
-    modes TEXT NOT NULL
+    modes TEXT NOT NULL,
+    history_days INTEGER
 );
 CREATE TABLE room_lists (
     room TEXT NOT NULL REFERENCES rooms (uid) ON DELETE CASCADE,

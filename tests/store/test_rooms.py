@@ -19,6 +19,7 @@ RECORD = RoomRecord(
     topic_by="Alice!a@cloak",
     topic_ms=1700000000456,
     modes={"n": "", "k": 'a "key"', "l": "5"},
+    history_days=0,
 )
 OTHER = RoomRecord("u2", "#other", "#other", 5, None)
 BAN = ListEntry("b", "bad!*@*", "Bad!*@*", "Alice!a@cloak", 7)
@@ -49,7 +50,9 @@ def test_saving_again_replaces_the_room_and_keeps_its_lists_and_people(rooms):
     rooms.save(RECORD)
     rooms.save_entry("u1", BAN)
     rooms.save_person("u1", PERSON)
-    changed = replace(RECORD, owner="bob{}", topic="", topic_by="", topic_ms=0, modes={})
+    changed = replace(
+        RECORD, owner="bob{}", topic="", topic_by="", topic_ms=0, modes={}, history_days=7
+    )
     rooms.save(changed)
     assert rooms.load() == [SavedRoom(changed, (BAN,), (PERSON,))]
 

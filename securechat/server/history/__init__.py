@@ -10,5 +10,6 @@
 
 **The promise:** a message whose echo or labelled reply the sender has received is in the history,
 even if the relay is killed the next instant. So the acknowledgement waits for the commit of its
-group; what others get does not. Whoever asked for neither waits for nothing.
+group; what others get does not. Whoever asked for neither waits for nothing, nor does anybody in a
+room that keeps nothing by the wish of its owner.
 """

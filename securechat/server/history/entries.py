@@ -24,7 +24,7 @@ __all__ = [
     "MESSAGE_EFFECTS",
     "Item",
     "Redaction",
-    "RoomEnded",
+    "RoomForgotten",
     "collect",
     "direct_conversation",
     "is_guest",
@@ -63,8 +63,8 @@ class _Event(NamedTuple):
     text: str
 
 
-class RoomEnded(NamedTuple):
-    """A room is no more, and its history with it."""
+class RoomForgotten(NamedTuple):
+    """All that was kept of a room goes: it is no more, or keeps nothing any more."""
 
     room: str
 
@@ -76,7 +76,7 @@ class Redaction(NamedTuple):
     target: str
 
 
-Item: TypeAlias = "effects.ChannelMessage | _Direct | _Event | Redaction | RoomEnded"
+Item: TypeAlias = "effects.ChannelMessage | _Direct | _Event | Redaction | RoomForgotten"
 """What waits to be kept. Immutable, as far as ``make_entry`` looks at it."""
 
 
@@ -107,7 +107,10 @@ def direct_conversation(one: str, other: str) -> Conversation:
 
 
 def collect(effect: Effect) -> list[Item]:
-    """Return what is to be kept of ``effect``. Guarded by the network lock."""
+    """Return what is to be kept of ``effect``. Guarded by the network lock.
+
+    Of a room whose ``history_days`` are 0 nothing is.
+    """
     collector = _COLLECTORS.get(type(effect))
     return [] if collector is None else collector(effect)
 
@@ -115,7 +118,7 @@ def collect(effect: Effect) -> list[Item]:
 def _channel_message(effect: effects.ChannelMessage) -> list[Item]:
     if effect.kind == "TAGMSG" and effect.tags.keys() <= _PASSING_TAGS:
         return []
-    return [effect]
+    return [] if effect.channel.history_days == 0 else [effect]
 
 
 def _direct_message(effect: effects.DirectMessage) -> list[Item]:
@@ -128,7 +131,7 @@ def _direct_message(effect: effects.DirectMessage) -> list[Item]:
 
 
 def _joined(effect: effects.Joined) -> list[Item]:
-    return [_in(effect.channel, effect, effect.author, "JOIN", effect.user.realname)]
+    return _in(effect.channel, effect, effect.author, "JOIN", effect.user.realname)
 
 
 def _parted(effect: effects.Parted) -> list[Item]:
@@ -149,39 +152,48 @@ def _quit(effect: effects.Quit) -> list[Item]:
 
 
 def _owner_changed(effect: effects.OwnerChanged) -> list[Item]:
-    return [RoomEnded(effect.channel.uid)] if effect.channel.ended else []
+    return [RoomForgotten(effect.channel.uid)] if effect.channel.ended else []
+
+
+def _retention_changed(effect: effects.RetentionChanged) -> list[Item]:
+    return [RoomForgotten(effect.channel.uid)] if effect.days == 0 else []
 
 
 def _renamed(effect: effects.ChannelRenamed) -> list[Item]:
     names = f"{effect.old_name} {effect.channel.name}"
-    return [_in(effect.channel, effect, effect.author, "RENAME", names, effect.reason)]
+    return _in(effect.channel, effect, effect.author, "RENAME", names, effect.reason)
 
 
 def _topic_changed(effect: effects.TopicChanged) -> list[Item]:
-    return [_in(effect.channel, effect, effect.author, "TOPIC", text=effect.topic)]
+    return _in(effect.channel, effect, effect.author, "TOPIC", text=effect.topic)
 
 
 def _modes_changed(effect: effects.ChannelModesChanged) -> list[Item]:
     modes = " ".join(format_modes(effect.changes))
-    return [_in(effect.channel, effect, effect.author, "MODE", text=modes)]
+    return _in(effect.channel, effect, effect.author, "MODE", text=modes)
 
 
 def _nick_changed(effect: effects.NickChanged) -> list[Item]:
     return [
-        _in(channel, effect, effect.author, "NICK", effect.nick)
+        item
         for channel in effect.user.channels.values()
+        for item in _in(channel, effect, effect.author, "NICK", effect.nick)
     ]
 
 
 def _redacted(effect: effects.Redacted) -> list[Item]:
+    if effect.channel is not None and effect.channel.history_days == 0:
+        return []
     target = effect.event.target if effect.recipient is None else effect.recipient.nick
     return [Redaction(effect, "" if effect.channel is not None else target)]
 
 
 def _in(
     channel: Channel, effect: Effect, author: Author, kind: str, detail: str = "", text: str = ""
-) -> Item:
-    return _Event(channel.uid, effect.stamp, author, kind, detail, text)
+) -> list[Item]:
+    if channel.history_days == 0:
+        return []
+    return [_Event(channel.uid, effect.stamp, author, kind, detail, text)]
 
 
 def _left(
@@ -189,8 +201,8 @@ def _left(
 ) -> list[Item]:
     """Return what is kept of somebody's leaving; of a room that ended with it nothing stays."""
     if channel.ended:
-        return [RoomEnded(channel.uid)]
-    return [_in(channel, effect, author, kind, detail, text)]
+        return [RoomForgotten(channel.uid)]
+    return _in(channel, effect, author, kind, detail, text)
 
 
 _COLLECTORS: Final[Mapping[type[Effect], Callable[[Any], list[Item]]]] = {
@@ -201,6 +213,7 @@ _COLLECTORS: Final[Mapping[type[Effect], Callable[[Any], list[Item]]]] = {
     effects.Kicked: _kicked,
     effects.Quit: _quit,
     effects.OwnerChanged: _owner_changed,
+    effects.RetentionChanged: _retention_changed,
     effects.ChannelRenamed: _renamed,
     effects.TopicChanged: _topic_changed,
     effects.ChannelModesChanged: _modes_changed,

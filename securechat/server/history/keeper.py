@@ -23,7 +23,7 @@ from securechat.server.history.entries import (
     MESSAGE_EFFECTS,
     Item,
     Redaction,
-    RoomEnded,
+    RoomForgotten,
     collect,
     make_entry,
 )
@@ -181,7 +181,7 @@ class HistoryKeeper:
         history = History(connection)
         entries: list[Entry] = []
         for item in self._group.items:
-            if isinstance(item, RoomEnded):
+            if isinstance(item, RoomForgotten):
                 history.add(entries)
                 entries.clear()
                 history.delete_conversation(item.room)

@@ -9,15 +9,15 @@ from __future__ import annotations
 import logging
 from functools import partial
 from sqlite3 import Connection
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from securechat.errors import StoreBusy
 from securechat.net.io_thread import IoThread
-from securechat.net.timers import Clock
-from securechat.server.config import HistoryConfig
-from securechat.server.history.keeper import HistoryKeeper
-from securechat.server.store_thread import Outcome, StoreThread
+from securechat.server.store_thread import Outcome
 from securechat.store.history import History
+
+if TYPE_CHECKING:
+    from securechat.server.services import Services
 
 __all__ = ["SWEEP_S", "Retention"]
 
@@ -32,8 +32,11 @@ _PAUSE_S: Final = 0.05
 _ENTRIES: Final = 500
 """Entries that one piece of work deletes at most: some 20 ms."""
 
+_ROOMS: Final = 200
+"""Rooms that one piece looks for old entries in: where there are none that takes microseconds."""
+
 _CONVERSATIONS: Final = 8
-"""Conversations that one piece looks at: counting 100,000 entries takes some milliseconds."""
+"""Conversations that one piece counts: 100,000 entries take some milliseconds."""
 
 _DAY_MS: Final = 86_400_000
 
@@ -41,42 +44,63 @@ _DAY_MS: Final = 86_400_000
 class Retention:
     """Sweeps the history. ``start`` once; the rest is done on that thread and the store's."""
 
-    def __init__(
-        self, config: HistoryConfig, store: StoreThread, keeper: HistoryKeeper, wall_clock: Clock
-    ) -> None:
-        self._config = config
-        self._store = store
-        self._keeper = keeper
-        self._wall_clock = wall_clock
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._config = services.config.history
+        self._rooms: list[tuple[str, int]] = []
+        """Rooms that keep less than the relay, and for how many days, which this sweep has yet to
+        look at. Where nothing is kept (0 days) there may be what a crash or a full queue has left.
+        Owned by the thread whose turn it is: never both."""
 
     def start(self, thread: IoThread) -> None:
         """Sweep now and then, by timers of ``thread``. Safe from any thread."""
-        thread.post(lambda: self._sweep_later(thread, SWEEP_S))
+        thread.post(partial(self._sweep_later, thread))
 
-    def _sweep_later(self, thread: IoThread, delay_s: float) -> None:
-        thread.call_later(delay_s, lambda: self._sweep(thread))
+    def _sweep_later(self, thread: IoThread) -> None:
+        thread.call_later(SWEEP_S, partial(self._sweep, thread))
+
+    def _go_on_later(self, thread: IoThread) -> None:
+        thread.call_later(_PAUSE_S, partial(self._go_on, thread))
 
     def _sweep(self, thread: IoThread) -> None:
+        services = self._services
+        with services.lock:
+            self._rooms = [
+                (channel.uid, channel.history_days)
+                for channel in services.network.channels.values()
+                if channel.history_days is not None
+            ]
+        self._go_on(thread)
+
+    def _go_on(self, thread: IoThread) -> None:
         try:
-            self._store.submit(self._delete_some, partial(self._deleted, thread))
+            self._services.store.submit(self._delete_some, partial(self._deleted, thread))
         except StoreBusy:
-            self._sweep_later(thread, SWEEP_S)
+            self._sweep_later(thread)
 
     def _deleted(self, thread: IoThread, outcome: Outcome[bool]) -> None:
         if outcome.error is not None:
             _log.error("old messages were not deleted: %s", outcome.error)
-        delay_s = _PAUSE_S if outcome.value else SWEEP_S
-        thread.post(lambda: self._sweep_later(thread, delay_s))
+        later = self._go_on_later if outcome.value else self._sweep_later
+        thread.post(partial(later, thread))
 
     def _delete_some(self, connection: Connection) -> bool:
         """Delete a little; return whether there may be more. On the store thread."""
-        history = History(connection)
+        history, keeper = History(connection), self._services.history
         days, most = self._config.days, self._config.messages_per_room
-        oldest_ms = int(self._wall_clock() * 1000) - days * _DAY_MS if days else 0
-        if history.expire(max(oldest_ms, 0), _ENTRIES) == _ENTRIES:
+        if history.expire(self._oldest_ms(days) if days else 0, _ENTRIES) == _ENTRIES:
             return True
-        for key in self._keeper.grown(_CONVERSATIONS) if most else ():
+        for _ in range(min(_ROOMS, len(self._rooms))):
+            uid, days = self._rooms[-1]
+            if history.expire_conversation(uid, self._oldest_ms(days), _ENTRIES) == _ENTRIES:
+                return True
+            self._rooms.pop()
+        for key in keeper.grown(_CONVERSATIONS) if most else ():
             if history.trim(key, most, _ENTRIES) == _ENTRIES:
                 return True
-            self._keeper.forget_grown(key)
-        return most > 0 and bool(self._keeper.grown(1))
+            keeper.forget_grown(key)
+        return bool(self._rooms) or (most > 0 and bool(keeper.grown(1)))
+
+    def _oldest_ms(self, days: int) -> int:
+        """Return from when on entries stay that are kept for so many days."""
+        return max(self._services.now_ms() - days * _DAY_MS, 0)

@@ -329,6 +329,25 @@ def test_event_playback(relay: RunningRelay) -> None:
     assert first.source == f"ann!~ann@{host}"
 
 
+def test_nothing_is_kept_where_the_owner_says_so(relay: RunningRelay, ann: Client) -> None:
+    ann.request("draft/event-playback", "draft/message-redaction")
+    (echo,) = ann.collect("PRIVMSG #a :before")
+    bob = relay.join("bob")
+    ann.ask("ROOM HISTORY #a off")
+    ann.ask("PRIVMSG #a :hello", "NOTICE #a :n", "TOPIC #a :new", "MODE #a +m", "MODE #a -m")
+    for line in ("JOIN #a", "PART #a :bye all", "JOIN #a", "NICK rob", "NICK bob"):
+        bob.ask(line)
+    ann.ask("KICK #a bob :why not", "@+react=x TAGMSG #a", "RENAME #a #b", "RENAME #b #a")
+    bob.ask("JOIN #a")
+    bob.quit()
+    ann.sync()
+    assert history(ann, "LATEST #a * 100") == []
+    gone = ann.ask(f"REDACT #a {echo.tags['msgid']}")
+    assert gone[0].startswith("FAIL REDACT UNKNOWN_MSGID")
+    ann.ask("ROOM HISTORY #a default", "PRIVMSG #a :after")
+    assert history(ann, "LATEST #a * 100") == [":ann PRIVMSG #a after"]
+
+
 def test_a_room_that_was_renamed(relay: RunningRelay, ann: Client) -> None:
     """It is the same room: what was said before is there under the new name."""
     ann.request("draft/channel-rename", "draft/event-playback")

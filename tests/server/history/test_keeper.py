@@ -101,6 +101,13 @@ def test_others_do_not_wait_for_the_store(relay: RunningRelay) -> None:
     assert [short(ann.read()) for _ in range(5)] == [f":ann PRIVMSG #a {n}" for n in range(5)]
 
 
+def test_nobody_waits_in_a_room_that_keeps_nothing(relay: RunningRelay) -> None:
+    ann = relay.account("ann", *ECHO)
+    ann.ask("JOIN #a", "ROOM HISTORY #a off")
+    with stuck_store(relay):
+        assert ann.ask("PRIVMSG #a :1", "PRIVMSG #a :2")[0] == ":ann PRIVMSG #a 1"
+
+
 def test_answers_keep_their_order(relay: RunningRelay) -> None:
     ann, bob = together(relay, ("ann", *ECHO, *LABELS), ("bob",))
     with stuck_store(relay) as store:

@@ -61,6 +61,46 @@ def test_by_age(start_relay: StartRelay, clock: FakeClock, wall: FakeClock) -> N
     assert texts(ann, "ann") == []
 
 
+def test_rooms_may_keep_less(
+    start_relay: StartRelay, clock: FakeClock, wall: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_ENTRIES", 4)
+    monkeypatch.setattr(retention, "_ROOMS", 1)
+    relay = start_relay(history={"days": 0}, clock=clock, limits=PATIENT, wall_clock=wall)
+    ann = relay.account("ann", *CAPS)
+    for room in ("#a", "#b", "#c"):
+        ann.ask(f"JOIN {room}", *(f"PRIVMSG {room} :{n}" for n in range(6)))
+    ann.ask("ROOM HISTORY #a 1", "ROOM HISTORY #b 2")
+    wall.now += DAY_S + 1
+    ann.ask("PRIVMSG #a :new")
+    sweep(relay, clock, pieces=5)
+    assert texts(ann, "#a") == ["new"]
+    assert texts(ann, "#b") == texts(ann, "#c") == [*"012345"]
+    wall.now += DAY_S + 1
+    sweep(relay, clock, pieces=5)
+    assert texts(ann, "#a") == texts(ann, "#b") == []
+    assert texts(ann, "#c") == [*"012345"]
+
+
+def test_rooms_may_keep_nothing(
+    start_relay: StartRelay, clock: FakeClock, wall: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What there is goes at once; if it could not, with the next sweep."""
+    relay = start_relay(history={"days": 0}, clock=clock, limits=PATIENT, wall_clock=wall)
+    ann = relay.account("ann", *CAPS)
+    ann.ask("JOIN #a", "PRIVMSG #a :x", "JOIN #b", "PRIVMSG #b :x")
+    ann.ask("ROOM HISTORY #a off")
+    assert texts(ann, "#a") == []
+    with monkeypatch.context() as patch:
+        patch.setattr(relay.relay.services.history, "_limit", 0)
+        ann.ask("ROOM HISTORY #b off")
+    assert texts(ann, "#b") == ["x"]
+    wall.now += 1
+    sweep(relay, clock)
+    assert texts(ann, "#b") == []
+    assert rows(relay) == 0
+
+
 def test_by_number(
     start_relay: StartRelay, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
