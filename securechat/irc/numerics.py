@@ -97,6 +97,7 @@ ERR_NOADMININFO: Final = "423"
 ERR_NONICKNAMEGIVEN: Final = "431"
 ERR_ERRONEUSNICKNAME: Final = "432"
 ERR_NICKNAMEINUSE: Final = "433"
+ERR_BANONCHAN: Final = "435"
 ERR_USERNOTINCHANNEL: Final = "441"
 ERR_NOTONCHANNEL: Final = "442"
 ERR_USERONCHANNEL: Final = "443"
@@ -167,6 +168,7 @@ ERROR_TEXTS: Final[Mapping[str, str]] = {
     ERR_NONICKNAMEGIVEN: "No nickname given",
     ERR_ERRONEUSNICKNAME: "Erroneous nickname",
     ERR_NICKNAMEINUSE: "Nickname is already in use",
+    ERR_BANONCHAN: "You are banned or muted on a channel: leave it first, then change your nick",
     ERR_USERNOTINCHANNEL: "They aren't on that channel",
     ERR_NOTONCHANNEL: "You're not on that channel",
     ERR_USERONCHANNEL: "is already on channel",

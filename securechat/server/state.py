@@ -6,7 +6,7 @@ Only ``Network`` changes them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from securechat.irc import capabilities as caps
 from securechat.irc.extbans import covers, is_mute
@@ -149,6 +149,10 @@ class Membership:
         return prefixes(self.ranks) if self.ranks else ""
 
 
+_VERDICTS: Final = 4_096
+"""People of whom a channel remembers whether they are muted, some 200 bytes each."""
+
+
 class ListEntry(NamedTuple):
     """An entry of a channel's list of masks."""
 
@@ -178,9 +182,6 @@ class Channel:
     metadata: dict[str, str] = field(default_factory=dict)
     invited: dict[UserId, int] = field(default_factory=dict)
     """Who may come in whatever the modes say, and since when."""
-    history_days: int | None = None
-    """For how long what is said is kept: 0 for not at all, ``None`` as the operator of the relay
-    says."""
     owner: str | None = None
     """The folded account that it belongs to. Only an owned room remembers what follows."""
     remembered: dict[str, set[str]] = field(default_factory=dict)
@@ -190,6 +191,9 @@ class Channel:
     membership, PART and KICK do."""
     present_before: set[str] = field(default_factory=set)
     """Folded accounts that were in it when the relay ended; empty once it has started."""
+    _verdicts: dict[UserId, tuple[Author, bool]] = field(init=False, default_factory=dict)
+    """Who is muted or not, as the author that they were then: to compare a message's author with a
+    hundred masks takes longer than to deliver it."""
 
     @property
     def ended(self) -> bool:
@@ -218,7 +222,18 @@ class Channel:
         """Whether ``user`` may not speak: muted or banned, and not excepted from it."""
         if not self.lists["b"]:
             return False
-        return self.banned(user) or (self._mutes("b", user) and not self._excepted(user))
+        known = self._verdicts.get(user.id)
+        if known is not None and known[0] is user.author:
+            return known[1]
+        muted = self.banned(user) or (self._mutes("b", user) and not self._excepted(user))
+        if len(self._verdicts) >= _VERDICTS:
+            self._verdicts.clear()
+        self._verdicts[user.id] = user.author, muted
+        return muted
+
+    def forget_verdicts(self) -> None:
+        """Take note that a list has changed."""
+        self._verdicts.clear()
 
     def _mutes(self, letter: str, user: User) -> bool:
         return any(

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from securechat.errors import StoreBusy
 from securechat.irc import capabilities as caps
+from securechat.irc.ctcp import has_request
 from securechat.irc.multiline import join_pieces, split_pieces
 from securechat.server.context import end_line
 from securechat.server.history.access import (
@@ -170,7 +171,7 @@ def _replay(context: Context, session: Session, find: _Find, now_ms: int) -> Non
 
 def _may_be_heard_again(entry: Entry) -> bool:
     """Whether it asks nothing of the client, which would answer (CTCP)."""
-    return not entry.text.startswith("\x01") or entry.text.startswith(_ACTION)
+    return not has_request(entry.text)
 
 
 def _lines(kept: KeptEntry, listener: Listener, now_ms: int) -> Iterable[TaggedLine]:

@@ -18,6 +18,7 @@ from securechat.server.rules.belonging import (
     make_owner,
     may_always_enter,
 )
+from securechat.server.rules.messages import silenced_by
 from securechat.server.rules.ranks import at_least, check_outranks, check_rank
 from securechat.server.rules.rule import Rule
 from securechat.server.state import Channel, User
@@ -66,10 +67,11 @@ def join(network: Network, event: events.Join) -> list[Effect]:
 
 
 def part(network: Network, event: events.Part) -> list[Effect]:
-    """Take a user out of a channel."""
+    """Take a user out of a channel, without a word if they may not speak there."""
     user, channel = network.member(event.stamp.session, event.channel)
+    reason = "" if silenced_by(channel, user) else event.reason
     leave(network, channel, user)
-    return [effects.Parted(event.stamp, channel, user, user.author, event.reason)]
+    return [effects.Parted(event.stamp, channel, user, user.author, reason)]
 
 
 def kick(network: Network, event: events.Kick) -> list[Effect]:
@@ -105,7 +107,7 @@ def invite(network: Network, event: events.Invite) -> list[Effect]:
 def set_topic(network: Network, event: events.SetTopic) -> list[Effect]:
     """Give a channel a topic."""
     user, channel = network.member(event.stamp.session, event.channel)
-    if "t" in channel.modes:
+    if "t" in channel.modes or silenced_by(channel, user):
         check_rank(channel, user, "h")
     channel.topic = event.topic
     channel.topic_by = user.author.source if event.topic else ""

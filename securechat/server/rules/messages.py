@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from securechat.irc import numerics
+from securechat.irc.ctcp import has_request
 from securechat.irc.modes import lowest_rank
 from securechat.irc.names import is_channel
 from securechat.server import effects, events
@@ -19,7 +20,7 @@ from securechat.server.state import Channel, User
 if TYPE_CHECKING:
     from securechat.server.network import Network
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "silenced_by"]
 
 
 def send_message(network: Network, event: events.SendMessage) -> list[Effect]:
@@ -85,23 +86,37 @@ def _send_to_ranks(
     ]
 
 
+def silenced_by(channel: Channel, user: User) -> str:
+    """Return the mode that forbids ``user`` to speak in ``channel``, empty if none does.
+
+    It forbids all words of theirs that others there would read, whatever the command.
+    """
+    member, modes = channel.members.get(user.id), channel.modes
+    if member is not None and member.ranks:
+        return ""
+    if "m" in modes:
+        return "m"
+    if user.account is None and ("R" in modes or "M" in modes):
+        return "R" if "R" in modes else "M"
+    return "b" if channel.muted(user) else ""
+
+
 def _check_may_speak(channel: Channel, user: User, event: events.SendMessage) -> None:
     name, modes = channel.name, channel.modes
     member = channel.members.get(user.id)
     if member is None and "n" in modes:
         raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+n)")
-    if "C" in modes and event.text.startswith("\x01") and not event.text.startswith("\x01ACTION"):
+    if "C" in modes and has_request(event.text):
         raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+C)")
-    if member is not None and member.ranks:
-        return
-    if "m" in modes:
-        raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+m)")
-    if "R" in modes and user.account is None:
-        raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+R)")
-    if "M" in modes and user.account is None:
-        raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+M)")
-    if channel.muted(user):
-        raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+b)")
+    match silenced_by(channel, user):
+        case "m":
+            raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+m)")
+        case "R":
+            raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+R)")
+        case "M":
+            raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+M)")
+        case "b":
+            raise Refusal(numerics.ERR_CANNOTSENDTOCHAN, name, text="Cannot send to channel (+b)")
 
 
 RULES: Final[Mapping[type[Event], Rule]] = {events.SendMessage: send_message}

@@ -63,12 +63,14 @@ def _set_channel_mode(
             entries, key = channel.lists[letter], network.fold(param)
             if not change.adding:
                 gone = entries.pop(key, None)
+                channel.forget_verdicts()
                 return ModeChange(False, letter, gone.mask) if gone else None
             if key in entries:
                 return None
             if sum(map(len, channel.lists.values())) >= network.limits.list_entries:
                 raise Refusal(numerics.ERR_BANLISTFULL, channel.name, letter)
             entries[key] = ListEntry(param, user.author.source, at_ms)
+            channel.forget_verdicts()
             return change
         case _ if change.adding:
             if channel.modes.get(letter) == param:

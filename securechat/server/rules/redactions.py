@@ -9,6 +9,7 @@ https://ircv3.net/specs/extensions/message-redaction
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from securechat.irc import numerics
@@ -17,6 +18,7 @@ from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event
 from securechat.server.refusals import Refusal
+from securechat.server.rules.messages import silenced_by
 from securechat.server.rules.ranks import at_least
 from securechat.server.rules.rule import Rule
 from securechat.server.state import Channel, User
@@ -46,6 +48,8 @@ def redact_message(network: Network, event: events.RedactMessage) -> list[Effect
         recipient = network.find_user(event.target)
     if not may_redact(channel, user, own=event.own):
         raise Refusal(numerics.ERR_CHANOPRIVSNEEDED, event.target)
+    if channel is not None and silenced_by(channel, user):
+        event = replace(event, reason="")
     return [effects.Redacted(event.stamp, channel, recipient, user, user.author, event)]
 
 

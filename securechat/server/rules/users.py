@@ -121,6 +121,10 @@ def change_nick(network: Network, event: events.ChangeNick) -> list[Effect]:
         raise Refusal(numerics.ERR_NICKNAMEINUSE, event.nick)
     if event.nick == user.nick:
         return []
+    for channel in user.channels.values():
+        # A nick can be read like a message, and a mask may be of the old one.
+        if not channel.ranks(user) and channel.muted(user):
+            raise Refusal(numerics.ERR_BANONCHAN, event.nick, channel.name)
     return _rename(network, event.stamp, user, event.nick)
 
 

@@ -366,3 +366,14 @@ def test_history_has_it_as_it_was_sent(relay: RunningRelay) -> None:
     found = bob.collect("CHATHISTORY LATEST #a * 10")[1:-1]
     assert [message.params[1] for message in found] == ["hello", "how is ", "all?"]
     assert [message.tags.get("msgid") for message in found] == [said.tags["msgid"], None, None]
+
+
+def test_no_ctcp_in_a_further_line(people: tuple[Client, Client, Client]) -> None:
+    """Who knows no such messages gets each line by itself, and would answer a VERSION."""
+    ann, _, carl = people
+    ann.ask("MODE #a +C")
+    carl.sync()
+    for text in ("\x01VERSION\x01", "+\x01VERSION\x01", "\x01ACTIONS x\x01", "\x01"):
+        assert ann.ask(*batch("hello", text)) == ["404 ann #a :Cannot send to channel (+C)"]
+    assert ann.ask(*batch("hello", "\x01ACTION waves\x01"))[0].startswith(":ann BATCH")
+    assert len(carl.seen()) == 2
