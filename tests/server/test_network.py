@@ -744,8 +744,14 @@ TRANSCRIPTS = {
         !! ERR_NOSUCHNICK nobody
         >> 1 transfer #den alice
         >> 1 transfer #den bob
+        !! ERR_USERNOTINCHANNEL bob #den
+        >> 2 join #den
+        << joined #den bob
+        >> 1 transfer #den bob
         << owner of #den by alison: bob
-        << mode #den by alison: -q alison
+        << mode #den by alison: -q+qo alison bob bob
+        >> 2 part #den
+        << parted #den bob:
         >> 1 drop #den
         !! ERR_CHANOPRIVSNEEDED #den
         >> 1 part #den
@@ -755,17 +761,8 @@ TRANSCRIPTS = {
         << joined #den carol
         >> 3 part #den
         << parted #den carol:
-        >> 1 retain #den 7
-        !! ERR_CHANOPRIVSNEEDED #den
-        >> 1 retain #nowhere 7
-        !! ERR_NOSUCHCHANNEL #nowhere
-        >> 2 retain #den 7
-        << history of #den by bob: 7
-        >> 2 retain #den 7
         >> 3 oper
         << umode carol: +o
-        >> 3 retain #den
-        << history of #den by carol: None
         >> 3 transfer #den alice
         << owner of #den by carol: alice
         >> 1 drop #den
@@ -778,6 +775,8 @@ TRANSCRIPTS = {
         << joined #c alison
         >> 2 join #d
         << joined #d bob
+        >> 1 join #d
+        << joined #d alison
         >> 2 transfer #d alice
         !! ERR_TOOMANYCHANNELS #d: {belonging._TOO_MANY}
         >> 1 drop #c
@@ -1144,6 +1143,70 @@ TRANSCRIPTS = {
         << account bob: bob | to alice
         >> 2 privmsg #den hello
         << privmsg #den by bob: hello
+    """,
+    "who may not speak says nothing by other ways either": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 1 mode #den -t+b m:bob!*@*
+        << mode #den by alice: -t+b m:bob!*@*
+        >> 2 tagmsg #den
+        !! ERR_CANNOTSENDTOCHAN #den: Cannot send to channel (+b)
+        >> 2 privmsg @#den hello
+        !! ERR_CANNOTSENDTOCHAN #den: Cannot send to channel (+b)
+        >> 2 topic #den hello
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 2 nick hello
+        !! ERR_BANONCHAN hello #den
+        >> 2 redact #den m1 own hello
+        << redacted m1 by bob:  | to ['#den']
+        >> 1 mode #den +v bob
+        << mode #den by alice: +v bob
+        >> 2 topic #den tea
+        << topic #den by bob: tea
+        >> 1 mode #den -vb+m bob m:bob!*@*
+        << mode #den by alice: -vb+m bob m:bob!*@*
+        >> 2 nick bobby
+        << nick bob bobby | to alice
+        >> 2 topic #den hello
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 2 part #den hello
+        << parted #den bobby:
+    """,
+    "who is muted is known anew when masks or people change": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den bob
+        >> 1 mode #den +b m:bobby!*@*
+        << mode #den by alice: +b m:bobby!*@*
+        >> 2 privmsg #den hello
+        << privmsg #den by bob: hello
+        >> 2 nick bobby
+        << nick bob bobby | to alice
+        >> 2 privmsg #den hello
+        !! ERR_CANNOTSENDTOCHAN #den: Cannot send to channel (+b)
+        >> 1 mode #den +e m:a:bob
+        << mode #den by alice: +e m:a:bob
+        >> 2 privmsg #den hello
+        !! ERR_CANNOTSENDTOCHAN #den: Cannot send to channel (+b)
+        >> 2 login bob
+        << account bobby: bob | to alice
+        >> 2 privmsg #den hello
+        << privmsg #den by bobby: hello
+        >> 1 mode #den -e m:a:bob
+        << mode #den by alice: -e m:a:bob
+        >> 2 privmsg #den hello
+        !! ERR_CANNOTSENDTOCHAN #den: Cannot send to channel (+b)
+        >> 1 mode #den -b m:bobby!*@*
+        << mode #den by alice: -b m:bobby!*@*
+        >> 2 privmsg #den hello
+        << privmsg #den by bobby: hello
     """,
     "a message to a rank and those above it": """
         >> 1 attach alice
@@ -1607,7 +1670,6 @@ CHANGES = [
     "5 transfer #yard zoe",
     "5 drop #yard",
     "5 rank #yard zoe +v",
-    "5 retain #yard 7",
 ]
 
 
@@ -1646,6 +1708,9 @@ def test_a_snapshot_tells_every_change(change: str) -> None:
         >> 5 attach eve as eve
         >> 5 join #yard
         << joined #yard eve
+        >> 10 attach zoe as zoe
+        >> 10 join #yard
+        << joined #yard zoe
         """
     )
     before = chat.network.snapshot()

@@ -64,6 +64,10 @@ _TIMESTAMP: Final = re.compile(
 _LIMIT_DIGITS: Final = 9
 """Most digits of a limit; what is longer is no number of messages."""
 
+_FURTHER_ENTRIES: Final = 1_000
+"""Entries that are looked at at a time where a page was short for redacted ones: somebody may have
+deleted thousands in a row."""
+
 _CANNOT: Final = "Messages could not be retrieved"
 
 _Reference = Position | str | None
@@ -179,9 +183,10 @@ def _find(
             after, before, newest = (one, other, False) if one < other else (other, one, True)
     entries: list[KeptEntry] = []
     oldest: bool | None = None
+    size = limit
     while True:
         page = history.page(
-            readable, after=after, before=before, limit=limit, newest=newest, kinds=kinds
+            readable, after=after, before=before, limit=size, newest=newest, kinds=kinds
         )
         # What was redacted is left out, "entirely"; a page that is short for it would be taken
         # for the last.
@@ -192,8 +197,9 @@ def _find(
             oldest = page.from_oldest and len(found) <= missing
         elif oldest is None:
             oldest = page.from_oldest
-        if len(page.entries) < limit or len(entries) == limit:
+        if len(page.entries) < size or len(entries) == limit:
             return Page(entries, oldest)
+        size = _FURTHER_ENTRIES
         if newest:
             before = page.entries[0].position
         else:

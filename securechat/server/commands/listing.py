@@ -16,12 +16,16 @@ from securechat.irc.message import Message
 from securechat.irc.names import is_channel
 from securechat.server.context import Context
 from securechat.server.dispatch import command
+from securechat.server.refusals import Refusal
 from securechat.server.state import Channel
 from securechat.server.visibility import sees_channel
 
 __all__: list[str] = []
 
 _CONDITION: Final = re.compile(r"([CT]?)([<>])([0-9]{1,9})", re.IGNORECASE)
+
+_CONDITIONS_MOST: Final = 16
+"""Masks and conditions of one LIST; each channel is compared with all of them."""
 
 _MINUTE_MS: Final = 60_000
 
@@ -71,6 +75,8 @@ def list_channels(context: Context, message: Message) -> Iterator[None]:
     the topic, !mask not of that name.
     """
     wanted = _Wanted.parse(message.params, context.services.now_ms())
+    if len(wanted.masks) + len(wanted.tests) > _CONDITIONS_MOST:
+        raise Refusal(numerics.ERR_TOOMANYTARGETS, message.params[0])
     context.reply(numerics.RPL_LISTSTART, "Channel", "Users  Name")
     for channel in _candidates(context, wanted):
         if sees_channel(context.user, channel) and wanted.fits(channel):

@@ -166,13 +166,16 @@ def claim(network: Network, event: events.ClaimRoom) -> list[Effect]:
 
 
 def transfer(network: Network, event: events.TransferRoom) -> list[Effect]:
-    """Pass a room on to another account; who had it stays an operator."""
+    """Pass a room on to the account of a member; who had it stays an operator."""
     user, channel = _owned(network, event.stamp.session, event.channel)
     account = network.fold(event.account)
     if account not in network.accounts:
         raise Refusal(numerics.ERR_NOSUCHNICK, event.account)
     if account == channel.owner:
         return []
+    if account not in channel.members_since and "o" not in user.modes:
+        # Whoever came in of their own will: others' quotas are not to be filled with rooms.
+        raise Refusal(numerics.ERR_USERNOTINCHANNEL, event.account, channel.name)
     check_may_own_another(network, account, channel.name)
     return _give(network, event, channel, user, account)
 
@@ -186,15 +189,6 @@ def drop(network: Network, event: events.DropRoom) -> list[Effect]:
     channel.members_since.clear()
     network.end_if_empty(channel)
     return [effects.OwnerChanged(event.stamp, channel, user.author)]
-
-
-def set_retention(network: Network, event: events.SetRetention) -> list[Effect]:
-    """Set for how long a room keeps what is said."""
-    user, channel = _owned(network, event.stamp.session, event.channel)
-    if event.days == channel.history_days:
-        return []
-    channel.history_days = event.days
-    return [effects.RetentionChanged(event.stamp, channel, user.author, event.days)]
 
 
 def rank_account(network: Network, event: events.RankAccount) -> list[Effect]:
@@ -284,7 +278,6 @@ RULES: Final[Mapping[type[Event], Rule]] = {
     events.ClaimRoom: claim,
     events.TransferRoom: transfer,
     events.DropRoom: drop,
-    events.SetRetention: set_retention,
     events.RankAccount: rank_account,
 }
 """The rule of each event."""

@@ -201,3 +201,16 @@ def test_who_leaves_in_the_middle_of_an_answer(start_relay: StartRelay) -> None:
     ann.vanish()
     while bob.ask("ISON ann") != ["303 bob :"]:
         pass
+
+
+def test_no_more_conditions_than_are_fast(relay: RunningRelay) -> None:
+    """Every channel is compared with all of them, while the others wait."""
+    ann = relay.join("ann")
+    ann.ask("JOIN #tea")
+    few, many = (
+        ",".join(["*a", *(f"{n}*" for n in range(15))]),
+        ",".join(f"*{n}" for n in range(17)),
+    )
+    assert listed(ann, f"LIST {few}") == ["#tea"]
+    assert ann.ask(f"LIST {many}") == [f"407 ann {many} :Too many targets"]
+    assert ann.ask(f"LIST {many[:-4]} >1,<9")[-1].startswith("407")
