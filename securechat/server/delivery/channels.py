@@ -34,13 +34,10 @@ def _joined(delivery: Delivery, effect: effects.Joined, context: Context) -> Non
     tell_joined(delivery, effect.stamp, channel, user, delivery.members(channel), context)
     _greet(delivery, channel, user, context)
     network = context.services.network
-    watching = dict.fromkeys(
-        session
-        for key in metadata_of(network, user)
-        for session in network.subscribers.get(key, ())
-        if network.sessions[session].id in channel.members
-    )
-    show_metadata_of(delivery, user, watching, context)
+    if metadata_of(network, user):
+        # Not by the keys: to each of them the whole network may have subscribed.
+        watching = [session.id for session in delivery.members(channel)]
+        show_metadata_of(delivery, user, watching, context)
 
 
 def tell_joined(
@@ -243,6 +240,5 @@ DELIVERERS: Final[Deliverers] = {
     effects.ChannelRenamed: _renamed,
     effects.OwnerChanged: _nothing_to_see,
     effects.RankRemembered: _nothing_to_see,
-    effects.RetentionChanged: _nothing_to_see,
 }
 """What delivers each effect."""
