@@ -45,7 +45,7 @@ def matches(mask: str, text: str) -> bool:
 def _find(piece: str, text: str, start: int, end: int) -> int:
     if "?" not in piece:
         return text.find(piece, start, end)
-    # Shift-And: bit n of ``state`` says that the first n + 1 characters of the piece fit up to here.
+    # Shift-And: bit n of ``state`` says that the first n + 1 characters of the piece fit to here.
     # To try each place by itself takes the product of the lengths, and strangers choose both.
     anything = sum(1 << n for n, c in enumerate(piece) if c == "?")
     fitting: dict[str, int] = {}

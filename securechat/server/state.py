@@ -182,6 +182,9 @@ class Channel:
     metadata: dict[str, str] = field(default_factory=dict)
     invited: dict[UserId, int] = field(default_factory=dict)
     """Who may come in whatever the modes say, and since when."""
+    history_days: int | None = None
+    """For how long what is said is kept: 0 for not at all, ``None`` as the operator of the relay
+    says."""
     owner: str | None = None
     """The folded account that it belongs to. Only an owned room remembers what follows."""
     remembered: dict[str, set[str]] = field(default_factory=dict)

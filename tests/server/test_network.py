@@ -761,8 +761,17 @@ TRANSCRIPTS = {
         << joined #den carol
         >> 3 part #den
         << parted #den carol:
+        >> 1 retain #den 7
+        !! ERR_CHANOPRIVSNEEDED #den
+        >> 1 retain #nowhere 7
+        !! ERR_NOSUCHCHANNEL #nowhere
+        >> 2 retain #den 7
+        << history of #den by bob: 7
+        >> 2 retain #den 7
         >> 3 oper
         << umode carol: +o
+        >> 3 retain #den
+        << history of #den by carol: None
         >> 3 transfer #den alice
         << owner of #den by carol: alice
         >> 1 drop #den
@@ -1670,6 +1679,7 @@ CHANGES = [
     "5 transfer #yard zoe",
     "5 drop #yard",
     "5 rank #yard zoe +v",
+    "5 retain #yard 7",
 ]
 
 

@@ -15,7 +15,13 @@ from securechat.irc.modes import PREFIXES, ModeChange
 from securechat.server.context import Context, as_middle
 from securechat.server.delivery.lines import server_time
 from securechat.server.dispatch import command
-from securechat.server.events import ClaimRoom, DropRoom, RankAccount, TransferRoom
+from securechat.server.events import (
+    ClaimRoom,
+    DropRoom,
+    RankAccount,
+    SetRetention,
+    TransferRoom,
+)
 from securechat.server.refusals import Fail, Refusal
 from securechat.server.rules.belonging import standing
 from securechat.server.state import Channel
@@ -32,6 +38,13 @@ _RANKS: Final[Mapping[str, str]] = {
 }
 
 
+_RETENTIONS: Final[Mapping[str, int | None]] = {"off": 0, "default": None}
+"""What may be given instead of days."""
+
+_DAYS_DIGITS: Final = 6
+"""Most digits of a number of days: some 2,700 years."""
+
+
 @command("ROOM", least=1)
 def room(context: Context, message: Message) -> None:
     """ROOM LIST | ROOM <subcommand> <channel> [<parameters>].
@@ -41,6 +54,7 @@ def room(context: Context, message: Message) -> None:
     ROOM LIST: yours, and those where you have a rank.
     ROOM INFO <channel>: whose it is. ROOM RANKS <channel>: who has which rank, there or not.
     ROOM RANK <channel> <account> <+|-><letter>: give or take a rank (q a o h v).
+    ROOM HISTORY <channel> [<days> | off | default]: for how long what is said is kept.
     ROOM CLAIM <channel>: make a guests' room yours, as its operator.
     ROOM TRANSFER <channel> <account>: pass yours on, to a member.
     ROOM DROP <channel> <channel>: give yours up; named twice, so that it is no slip.
@@ -119,6 +133,35 @@ def _rank(context: Context, params: tuple[str, ...]) -> None:
     context.propose(RankAccount(context.stamp(), channel.name, account, change_of_rank), confirm)
 
 
+def _history(context: Context, params: tuple[str, ...]) -> None:
+    channel = _visible(context, params[0]) if len(params) < 2 else _owned(context, params[0])
+
+    def tell() -> None:
+        _say(context, f"{channel.name}: {_retention_words(context, channel.history_days)}")
+
+    if len(params) < 2:
+        tell()
+        return
+    days = _parse_retention(params[1], context.services.config.history.days)
+    context.propose(SetRetention(context.stamp(), channel.name, days), tell)
+
+
+def _parse_retention(text: str, most: int) -> int | None:
+    """Return the days, 0 for ``off``, ``None`` for ``default``; at most ``most`` if that is not 0.
+
+    :raises Fail: it is none of these.
+    """
+    word = text.lower()
+    if word in _RETENTIONS:
+        return _RETENTIONS[word]
+    number = int(word) if word.isascii() and word.isdigit() and len(word) <= _DAYS_DIGITS else 0
+    most = most or 10**_DAYS_DIGITS - 1
+    if not 1 <= number <= most:
+        text = f"It is a number of days from 1 to {most}, or off, or default"
+        raise Fail("ROOM", "INVALID_DAYS", as_middle(word), text=text)
+    return number
+
+
 def _claim(context: Context, params: tuple[str, ...]) -> None:
     channel = _visible(context, params[0])
     if context.user.account is None:
@@ -165,6 +208,7 @@ _SUBCOMMANDS: Final[Mapping[str, tuple[int, Callable[[Context, tuple[str, ...]],
     "INFO": (1, _info),
     "RANKS": (1, _ranks),
     "RANK": (3, _rank),
+    "HISTORY": (1, _history),
     "CLAIM": (1, _claim),
     "TRANSFER": (2, _transfer),
     "DROP": (1, _drop),
@@ -209,6 +253,20 @@ def _shown(context: Context, account: str | None) -> str:
 
 def _rank_words(ranks: set[str]) -> str:
     return ", ".join(word for letter, word in _RANKS.items() if letter in ranks)
+
+
+def _retention_words(context: Context, own_days: int | None) -> str:
+    history = context.services.config.history
+    if not history.enabled:
+        return "what is said is not kept, anywhere on this relay"
+    if own_days == 0:
+        return "what is said is not kept"
+    # The operator may have set less since.
+    days = min(filter(None, (own_days, history.days)), default=0)
+    ending = ", as in any room" if own_days is None else ""
+    if not days:
+        return f"what is said is kept for ever{ending}"
+    return f"what is said is kept for {days} day{'s' if days > 1 else ''}{ending}"
 
 
 def _say(context: Context, text: str) -> None:

@@ -240,5 +240,6 @@ DELIVERERS: Final[Deliverers] = {
     effects.ChannelRenamed: _renamed,
     effects.OwnerChanged: _nothing_to_see,
     effects.RankRemembered: _nothing_to_see,
+    effects.RetentionChanged: _nothing_to_see,
 }
 """What delivers each effect."""

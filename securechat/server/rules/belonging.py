@@ -191,6 +191,15 @@ def drop(network: Network, event: events.DropRoom) -> list[Effect]:
     return [effects.OwnerChanged(event.stamp, channel, user.author)]
 
 
+def set_retention(network: Network, event: events.SetRetention) -> list[Effect]:
+    """Set for how long a room keeps what is said."""
+    user, channel = _owned(network, event.stamp.session, event.channel)
+    if event.days == channel.history_days:
+        return []
+    channel.history_days = event.days
+    return [effects.RetentionChanged(event.stamp, channel, user.author, event.days)]
+
+
 def rank_account(network: Network, event: events.RankAccount) -> list[Effect]:
     """Change which ranks an account has in a room, whether it is there or not."""
     user = network.sessions[event.stamp.session]
@@ -278,6 +287,7 @@ RULES: Final[Mapping[type[Event], Rule]] = {
     events.ClaimRoom: claim,
     events.TransferRoom: transfer,
     events.DropRoom: drop,
+    events.SetRetention: set_retention,
     events.RankAccount: rank_account,
 }
 """The rule of each event."""

@@ -150,6 +150,51 @@ def test_drop(relay: RunningRelay) -> None:
     assert failed(ann, "ROOM INFO #a") == "403"
 
 
+def test_history(start_relay: StartRelay) -> None:
+    """For how long what is said is kept: the owner says it, all may know."""
+    relay = start_relay(history={"days": 30})
+    ann, bob = owned(relay), relay.account("bob")
+    assert told(bob, "ROOM HISTORY #A") == ["#a: what is said is kept for 30 days, as in any room"]
+    assert failed(bob, "ROOM HISTORY #a off") == "482"
+    assert told(ann, "ROOM HISTORY #a 7") == ["#a: what is said is kept for 7 days"]
+    assert told(ann, "ROOM HISTORY #a 1") == ["#a: what is said is kept for 1 day"]
+    assert told(ann, "ROOM HISTORY #a OFF") == ["#a: what is said is not kept"]
+    assert told(bob, "ROOM HISTORY #a") == ["#a: what is said is not kept"]
+    for wrong in ("0", "31", "-1", "+1", "\u0663", "1.5", "for ever", "9999999", ":"):
+        assert failed(ann, f"ROOM HISTORY #a {wrong}") == "INVALID_DAYS"
+    assert ann.ask("ROOM HISTORY #a 31") == [
+        "FAIL ROOM INVALID_DAYS 31 :It is a number of days from 1 to 30, or off, or default"
+    ]
+    assert told(ann, "ROOM HISTORY #a Default")[0].endswith("30 days, as in any room")
+    bob.ask("JOIN #b", "ROOM DROP #b #b")
+    assert failed(bob, "ROOM HISTORY #b off") == "NOT_OWNED"
+    assert failed(bob, "ROOM HISTORY #none") == "403"
+
+
+def test_history_over_a_restart(start_relay: StartRelay) -> None:
+    relay = start_relay(history={"days": 30})
+    ann = owned(relay)
+    ann.ask("JOIN #b", "JOIN #c", "ROOM HISTORY #a 14", "ROOM HISTORY #b off", "ROOM HISTORY #c 7")
+    relay.stop()
+    # The operator keeps less now; a room may not keep more.
+    relay = start_relay(history={"days": 10})
+    ann = relay.login("ann")
+    assert told(ann, "ROOM HISTORY #a") == ["#a: what is said is kept for 10 days"]
+    assert told(ann, "ROOM HISTORY #b") == ["#b: what is said is not kept"]
+    assert told(ann, "ROOM HISTORY #c") == ["#c: what is said is kept for 7 days"]
+
+
+def test_history_for_ever_and_never(start_relay: StartRelay) -> None:
+    relay = start_relay(history={"days": 0})
+    ann = owned(relay)
+    assert told(ann, "ROOM HISTORY #a") == ["#a: what is said is kept for ever, as in any room"]
+    assert told(ann, "ROOM HISTORY #a 100000") == ["#a: what is said is kept for 100000 days"]
+    relay.stop()
+    ann = start_relay(history={"enabled": False}).login("ann")
+    text = "#a: what is said is not kept, anywhere on this relay"
+    assert told(ann, "ROOM HISTORY #a") == [text]
+
+
 def test_how_many_rooms_one_may_own(start_relay: StartRelay) -> None:
     relay = start_relay(limits={"rooms_per_account": 1})
     ann = owned(relay)
