@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import string
 import unicodedata
+from functools import lru_cache
 from typing import Final, Literal
 
 __all__ = ["Casemapping", "fold"]
@@ -22,6 +23,12 @@ _TABLES: Final = {
 }
 
 
+_REMEMBERED: Final = 8_192
+"""Names whose folded form is remembered: those of the people in a few large rooms. Some
+megabytes at the worst."""
+
+
+@lru_cache(_REMEMBERED)
 def fold(name: str, casemapping: Casemapping = "ascii") -> str:
     """Return the form of ``name`` that equal names share."""
     if casemapping == "precis":

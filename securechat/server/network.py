@@ -69,6 +69,11 @@ class Network:
         """Session → keys of metadata; no empty ones."""
         self.subscribers: dict[str, dict[SessionId, None]] = {}
         """The same the other way."""
+        self.owned_rooms: Counter[str] = Counter()
+        """Folded account → rooms that belong to it; no zeros."""
+        self.present_before: dict[str, list[Channel]] = {}
+        """Folded account → rooms where it was when the relay ended; empty once it has started."""
+        self.restored_users = 0  # ever
         self.most_users = 0
         self.mode_counts: Counter[str] = Counter()  # users with each user mode
         self.departed: deque[WhowasEntry] = deque(maxlen=limits.whowas_entries)  # oldest first
@@ -176,7 +181,6 @@ class Network:
                         account: sorted(ranks) for account, ranks in channel.remembered.items()
                     },
                     "members_since": dict(channel.members_since),
-                    "present_before": sorted(channel.present_before),
                 }
                 for channel in self.channels.values()
             ],
@@ -186,6 +190,10 @@ class Network:
             "metadata": {key: dict(values) for key, values in self.metadata.items()},
             "subscriptions": {key: list(keys) for key, keys in self.subscriptions.items()},
             "monitors": {key: list(nicks.values()) for key, nicks in self.monitors.items()},
+            "present_before": {
+                account: [channel.name for channel in channels]
+                for account, channels in self.present_before.items()
+            },
             "most_users": self.most_users,
             "departed": [list(entry) for entry in self.departed],
         }
@@ -219,6 +227,12 @@ class Network:
         """Reserve the nick ``name``, and what looks like it, for the account of that name."""
         self.accounts[self.fold(name)] = name
         self._similar_accounts.add(name)
+
+    def count_room(self, account: str, change: int) -> None:
+        """Take note that ``account`` (folded) owns more or fewer rooms than before."""
+        self.owned_rooms[account] += change
+        if not self.owned_rooms[account]:
+            del self.owned_rooms[account]
 
     def member(self, session: SessionId, name: str) -> tuple[User, Channel]:
         """Return the user of ``session`` and the channel ``name``, where they must be a member.

@@ -279,9 +279,9 @@ def _check_stored_names(store: StoreThread, names: Names) -> None:
     :raises ConfigError: the casemapping was another one when they were stored, and they differ.
     """
     accounts = store.call(lambda connection: Accounts(connection).names())
-    rooms = store.call(lambda connection: Rooms(connection).load())
+    rooms = store.call(lambda connection: Rooms(connection).names())
     stored = [(key, name, names.is_nick) for key, name in accounts]
-    stored += [(r.record.folded_name, r.record.name, names.is_channel_name) for r in rooms]
+    stored += [(key, name, names.is_channel_name) for key, name in rooms]
     strange = [
         name
         for key, name, is_legal in stored

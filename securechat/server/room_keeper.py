@@ -2,19 +2,21 @@
 
 Each event's changes are one piece of work for the store, in the order of the events: all of it is
 kept or nothing. Nobody waits for it. Where the store takes no more, or cannot write, the rooms
-concerned are written whole with the next change of any room.
+concerned are written whole with the next changes of these or others.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from sqlite3 import Connection
+from typing import Final
 
 from securechat.errors import StoreBusy
 from securechat.irc.modes import CHANNEL_MODES, ModeChange
+from securechat.net.locks import make_lock
 from securechat.server import effects
 from securechat.server.context import Context
 from securechat.server.effects import Effect
@@ -28,6 +30,10 @@ __all__ = ["RoomKeeper"]
 
 _log = logging.getLogger(__name__)
 
+_AGAIN: Final = 4
+"""Other rooms that are written again with a change, at most: they may have a thousand members
+each, and while the disk is full none gets better."""
+
 _Write = Callable[[Rooms], None]
 
 
@@ -37,53 +43,71 @@ class RoomKeeper:
     def __init__(self, store: StoreThread, network: Network) -> None:
         self._store = store
         self._network = network
-        self._failed: queue.SimpleQueue[frozenset[Channel]] = queue.SimpleQueue()
-        """Rooms whose changes could not be kept. Safe from any thread."""
+        self._lock = make_lock("rooms not kept", tier=1)  # guards the next
+        self._failed: dict[Channel, None] = {}  # those that waited longest first
 
     def load(self) -> None:
         """Put all kept rooms into the network, which has none yet. Blocks: for start-up."""
         for saved in self._store.call(lambda connection: Rooms(connection).load()):
             channel = _restore(saved)
             self._network.channels[self._network.fold(channel.name)] = channel
+            if channel.owner is not None:
+                self._network.count_room(channel.owner, 1)
+            for person in saved.people:
+                if person.present:
+                    self._network.present_before.setdefault(person.account, []).append(channel)
 
     def forget_absent(self) -> None:
         """Keep that those who were in rooms, and have not been put back, are not in them any more.
 
         For start-up, when all who are always on are there.
         """
-        writes: list[_Write] = []
-        for channel in self._network.channels.values():
-            absent, channel.present_before = channel.present_before, set()
-            writes += [self._person(channel, account) for account in sorted(absent)]
+        absent = self._network.present_before
+        writes = [
+            self._person(channel, account, present=False)
+            for account, channels in absent.items()
+            for channel in channels
+        ]
+        absent.clear()
         if writes:
             self._store.call(partial(_write_all, writes))
 
     def keep(self, found: Sequence[Effect], context: Context) -> None:
         """Have what lasts of an event's effects kept. Does not block."""
-        changed: set[Channel] = set()
-        writes: list[_Write] = []
+        changes: dict[Channel, list[_Write]] = {}
         for effect in found:
-            for channel, channel_writes in self._changes(effect):
-                changed.add(channel)
-                writes += channel_writes
-        if not writes:
+            for channel, writes in self._changes(effect):
+                changes.setdefault(channel, []).extend(writes)
+        if not changes:
             return
-        while not self._failed.empty():
-            again = self._failed.get()
-            changed |= again
-            writes += [write for channel in again for write in self._whole(channel)]
-        rooms = frozenset(changed)
+        for channel in self._take_failed(changes):
+            changes[channel] = self._whole(channel)
+        rooms = tuple(changes)
+        work = partial(_write_all, [write for writes in changes.values() for write in writes])
         try:
-            self._store.submit(partial(_write_all, writes), partial(self._written, rooms))
+            self._store.submit(work, partial(self._written, rooms))
         except StoreBusy as error:
-            self._failed.put(rooms)
+            self._note_failed(rooms)
             context.note(f"{_names(rooms)}: not kept for now: {error}")
 
-    def _written(self, rooms: frozenset[Channel], outcome: Outcome[None]) -> None:
+    def _written(self, rooms: Iterable[Channel], outcome: Outcome[None]) -> None:
         """Take how the store has fared; on its thread."""
         if outcome.error is not None:
-            self._failed.put(rooms)
+            self._note_failed(rooms)
             _log.error("%s: not kept for now: %s", _names(rooms), outcome.error)
+
+    def _note_failed(self, rooms: Iterable[Channel]) -> None:
+        with self._lock:
+            self._failed.update(dict.fromkeys(rooms))
+
+    def _take_failed(self, changed: Collection[Channel]) -> list[Channel]:
+        """Return rooms to write whole: those of ``changed`` that are not kept, and a few others."""
+        with self._lock:
+            again = [channel for channel in changed if channel in self._failed]
+            again += islice((c for c in self._failed if c not in changed), _AGAIN)
+            for channel in again:
+                del self._failed[channel]
+        return again
 
     # ---- what an effect changes ----
 
@@ -125,7 +149,11 @@ class RoomKeeper:
     ) -> Iterator[tuple[Channel, list[_Write]]]:
         known = [account for account in accounts if account is not None]
         if channel.owner is not None and known:
-            yield channel, [self._person(channel, account) for account in known]
+            is_present = self._network.is_present
+            yield (
+                channel,
+                [self._person(channel, key, present=is_present(channel, key)) for key in known],
+            )
 
     def _modes(self, channel: Channel, changes: Iterable[ModeChange]) -> list[_Write]:
         writes: dict[tuple[str, str], _Write] = {}
@@ -139,7 +167,8 @@ class RoomKeeper:
                     user = self._network.find_user(param)
                     account = self._network.account_key(user) if user is not None else None
                     if account is not None:
-                        writes["", account] = self._person(channel, account)
+                        present = self._network.is_present(channel, account)
+                        writes["", account] = self._person(channel, account, present=present)
                 case _:
                     writes["", ""] = _save(channel, self._network)
         return list(writes.values())
@@ -155,15 +184,15 @@ class RoomKeeper:
             for letter, entries in channel.lists.items()
             for key in entries
         ]
+        here = {self._network.account_key(member.user) for member in channel.members.values()}
         known = dict.fromkeys((*channel.remembered, *channel.members_since))
-        return [*writes, *(self._person(channel, account) for account in known)]
+        return [*writes, *(self._person(channel, key, present=key in here) for key in known)]
 
-    def _person(self, channel: Channel, account: str) -> _Write:
+    def _person(self, channel: Channel, account: str, *, present: bool) -> _Write:
         ranks = "".join(sorted(channel.remembered.get(account, ())))
         since_ms = channel.members_since.get(account)
         if since_ms is None and not ranks:
             return lambda rooms: rooms.delete_person(channel.uid, account)
-        present = self._network.is_present(channel, account)
         person = PersonRecord(account, ranks, since_ms or 0, present)
         return lambda rooms: rooms.save_person(channel.uid, person)
 
@@ -216,8 +245,6 @@ def _restore(saved: SavedRoom) -> Channel:
             channel.remembered[person.account] = set(person.ranks)
         if person.since_ms:
             channel.members_since[person.account] = person.since_ms
-        if person.present:
-            channel.present_before.add(person.account)
     return channel
 
 

@@ -37,24 +37,23 @@ class SettingsKeeper:
         settings = self._store.call(lambda connection: AccountSettings(connection).load())
         for account, values in settings.items():
             network.settings[account] = values
+        found: list[Effect] = []
         for account in settings:
             fields = _presence(network.setting(account, PRESENCE))
             if fields is not None:
                 name = network.accounts.get(account, account)
-                self._keep(network.apply(Restore(stamp, name, **fields)))
-        self._keep(network.apply(Expire(stamp, oldest_ms)))
+                found += network.apply(Restore(stamp, name, **fields))
+        found += network.apply(Expire(stamp, oldest_ms))
+        self._store.call(partial(_save_all, found))
 
     def keep(self, found: Sequence[Effect], context: Context) -> None:
         """Have the settings among ``found`` kept. Does not block."""
         try:
-            self._keep(found)
+            for effect in found:
+                if isinstance(effect, SettingChanged):
+                    self._store.submit(partial(_save, effect), _saved)
         except StoreBusy as error:
             context.note(f"a setting is not kept: {error}")
-
-    def _keep(self, found: Sequence[Effect]) -> None:
-        for effect in found:
-            if isinstance(effect, SettingChanged):
-                self._store.submit(partial(_save, effect), _saved)
 
 
 def _presence(value: str) -> dict[str, Any] | None:
@@ -67,6 +66,12 @@ def _presence(value: str) -> dict[str, Any] | None:
     if not isinstance(fields, dict) or {key: type(fields[key]) for key in fields} != kinds:
         return None
     return fields
+
+
+def _save_all(found: Sequence[Effect], connection: Connection) -> None:
+    for effect in found:
+        if isinstance(effect, SettingChanged):
+            _save(effect, connection)
 
 
 def _save(effect: SettingChanged, connection: Connection) -> None:

@@ -192,8 +192,6 @@ class Channel:
     members_since: dict[str, int] = field(default_factory=dict)
     """Folded account → since when it is a member, in the room now or not: a lost connection ends no
     membership, PART and KICK do."""
-    present_before: set[str] = field(default_factory=set)
-    """Folded accounts that were in it when the relay ended; empty once it has started."""
     _verdicts: dict[UserId, tuple[Author, bool]] = field(init=False, default_factory=dict)
     """Who is muted or not, as the author that they were then: to compare a message's author with a
     hundred masks takes longer than to deliver it."""

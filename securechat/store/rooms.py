@@ -158,6 +158,13 @@ class Rooms:
             self._connection.execute("DELETE FROM room_people WHERE room = ?", (uid,))
             self._connection.execute("DELETE FROM rooms WHERE uid = ?", (uid,))
 
+    def names(self) -> list[tuple[str, str]]:
+        """Return (folded name, name) of every room, in the order of the folded names."""
+        with store_errors("list the rooms"):
+            return self._connection.execute(
+                "SELECT folded_name, name FROM rooms ORDER BY folded_name"
+            ).fetchall()
+
     def load(self) -> list[SavedRoom]:
         """Return all rooms, in the order of their creation, each list in that of its setting."""
         with store_errors("load the rooms"):

@@ -251,6 +251,9 @@ def check_channels(network: Network) -> None:
         assert all(bool(value) == (letter in "kl") for letter, value in channel.modes.items())
         check_belonging(network, channel)
         assert bool(channel.topic) == bool(channel.topic_by) == bool(channel.topic_ms)
+    assert network.owned_rooms == Counter(
+        channel.owner for channel in network.channels.values() if channel.owner is not None
+    )
 
 
 def check_belonging(network: Network, channel: Channel) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from securechat.errors import StoreBusy, StoreError
-from securechat.server import events
+from securechat.server import events, room_keeper
 from securechat.server.events import Stamp
 from securechat.server.network import Network
 from securechat.server.refusals import Refusal
@@ -55,7 +55,7 @@ class Kept:
     def rooms(self) -> list[dict[str, Any]]:
         """Return the rooms of the state that belong to somebody, as they are when all have left."""
         channels = self.network.snapshot()["channels"]
-        gone = {"members": {}, "invited": {}, "present_before": []}
+        gone = {"members": {}, "invited": {}}
         return [{**each, **gone} for each in channels if each["owner"]]
 
     def check(self) -> None:
@@ -159,11 +159,8 @@ def test_a_name_is_free_for_another_room(kept: Kept) -> None:
 def test_what_the_store_did_not_take_is_written_later(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(work: object, done: object) -> None:
-        raise StoreBusy("full")
-
     with monkeypatch.context() as patch:
-        patch.setattr(kept.store, "submit", refuse)
+        patch.setattr(kept.store, "submit", _refuse)
         kept.play("1 topic #den tea", "1 mode #den +b x")
     assert kept.notes.texts == ["#den: not kept for now: full"] * 2
     kept.play("2 join #b")
@@ -192,10 +189,39 @@ def test_what_could_not_be_written_is_written_later(
     kept.check()
 
 
+def test_a_new_room_that_the_store_did_not_take(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written whole with its next change, which alone would be of a room not kept."""
+    with monkeypatch.context() as patch:
+        patch.setattr(kept.store, "submit", _refuse)
+        kept.play("2 join #b")
+    kept.play("1 join #b")
+    kept.check()
+
+
+def test_few_rooms_are_written_again_at_a_time(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room_keeper, "_AGAIN", 1)
+    kept.play("1 join #a", "2 join #b")
+    with monkeypatch.context() as patch:
+        patch.setattr(kept.store, "submit", _refuse)
+        kept.play("1 topic #den tea", "1 topic #a tea", "2 topic #b tea", "1 topic #den more tea")
+    written = []
+    for change in "1 mode #den +m", "1 mode #den -m":
+        kept.play(change)
+        written.append(sorted(room.record.name for room in kept.saved() if room.record.topic))
+    assert written == [["#a", "#den"], ["#a", "#b", "#den"]]
+    kept.check()
+
+
+def _refuse(work: object, done: object) -> None:
+    raise StoreBusy("full")
+
+
 def test_who_was_there_is_put_back_or_forgotten(kept: Kept) -> None:
     again = Kept(kept.store)
     den = again.network.channels["#den"]
-    assert den.present_before == {"alice", "bob"}
+    assert again.network.present_before == {"alice": [den], "bob": [den]}
     again.network.apply(events.CreateAccount(Stamp(0, START_MS, ""), "bob", "guest"))
     again.network.apply(events.ChangeSetting(Stamp(0, START_MS, ""), "bob", "always-on", "on"))
     fields = {"username": "~b", "realname": "B", "cloak": "b.ip", "gone_ms": START_MS}
@@ -203,5 +229,5 @@ def test_who_was_there_is_put_back_or_forgotten(kept: Kept) -> None:
     assert [member.user.nick for member in den.members.values()] == ["bob"]
     assert den.members_since == kept.network.channels["#den"].members_since
     again.keeper.forget_absent()
-    assert den.present_before == set()
+    assert again.network.present_before == {}
     again.check()

@@ -44,6 +44,7 @@ def test_what_was_saved_is_loaded(rooms):
     rooms.save_entry("u1", BAN)
     rooms.save_person("u1", PERSON)
     assert rooms.load() == [SavedRoom(OTHER), SavedRoom(RECORD, (BAN,), (PERSON,))]
+    assert rooms.names() == [("#other", "#other"), ("#room{}", "#Room[]")]
 
 
 def test_saving_again_replaces_the_room_and_keeps_its_lists_and_people(rooms):

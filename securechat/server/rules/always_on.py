@@ -46,8 +46,9 @@ def restore(network: Network, event: events.Restore) -> list[Effect]:
     stamp = event.stamp
     if network.find_user(event.account) is not None:
         return []
+    network.restored_users += 1
     user = User(
-        id=min([0, *network.users]) - 1,  # sessions, after which others are called, count up
+        id=-network.restored_users,  # sessions, after which others are called, count up
         nick=event.account,
         username=event.username,
         realname=event.realname,

@@ -47,15 +47,22 @@ _TOO_MANY: Final = "You own as many rooms as you may: free one with ROOM DROP or
 
 def make_owner(network: Network, channel: Channel, account: str) -> None:
     """Make ``channel`` that of ``account`` (folded), its founder."""
-    channel.owner = account
+    _change_owner(network, channel, account)
     _mark_founders(network, channel)
     channel.remembered.setdefault(account, set()).update(_FOUNDER)
 
 
+def _change_owner(network: Network, channel: Channel, account: str | None) -> None:
+    if channel.owner is not None:
+        network.count_room(channel.owner, -1)
+    channel.owner = account
+    if account is not None:
+        network.count_room(account, 1)
+
+
 def check_may_own_another(network: Network, account: str, name: str) -> None:
     """Refuse if ``account`` (folded) owns as many rooms as it may."""
-    owned = sum(channel.owner == account for channel in network.channels.values())
-    if owned >= network.limits.rooms_per_account:
+    if network.owned_rooms[account] >= network.limits.rooms_per_account:
         raise Refusal(numerics.ERR_TOOMANYCHANNELS, name, text=_TOO_MANY)
 
 
@@ -96,9 +103,8 @@ def enter(network: Network, channel: Channel, user: User, at_ms: int) -> Members
 def put_back(network: Network, user: User, at_ms: int) -> None:
     """Put ``user``, who is always on, into the rooms where they were when the relay ended."""
     account = network.account_key(user)
-    for channel in network.channels.values():
-        if account in channel.present_before:
-            channel.present_before.remove(account)
+    if account is not None:
+        for channel in network.present_before.pop(account, ()):
             enter(network, channel, user, at_ms)
 
 
@@ -183,7 +189,7 @@ def transfer(network: Network, event: events.TransferRoom) -> list[Effect]:
 def drop(network: Network, event: events.DropRoom) -> list[Effect]:
     """Make a room belong to nobody; it goes at once if nobody is in it."""
     user, channel = _owned(network, event.stamp.session, event.channel)
-    channel.owner = None
+    _change_owner(network, channel, None)
     _mark_founders(network, channel)
     channel.remembered.clear()
     channel.members_since.clear()
