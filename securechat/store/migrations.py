@@ -188,6 +188,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (account, target)
         ) WITHOUT ROWID
         """,
+        "CREATE INDEX read_markers_of_target ON read_markers (target)",
         """
         CREATE TABLE metadata (
             subject TEXT NOT NULL,

@@ -36,6 +36,14 @@ class ReadMarkers:
             ).fetchone()
         return int(now)
 
+    def move(self, old: str, new: str) -> None:
+        """Make all accounts' markers of the target ``old`` those of ``new``; what it had goes."""
+        with store_errors(f"move the read markers of {old}"):
+            self._connection.execute("DELETE FROM read_markers WHERE target = ?", (new,))
+            self._connection.execute(
+                "UPDATE read_markers SET target = ? WHERE target = ?", (new, old)
+            )
+
     def get(self, account: str, target: str) -> int | None:
         """Return where the marker is, or None if it was never set."""
         with store_errors(f"read a read marker of {account}"):

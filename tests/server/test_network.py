@@ -1782,3 +1782,50 @@ def test_who_has_given_up_a_nick() -> None:
         )
     assert list(chat.network.find_departed("alice")) == []
     assert len(list(chat.network.find_departed("carol"))) == LIMITS.whowas_entries
+
+
+def test_read_markers_go_with_a_renamed_channel() -> None:
+    """Those of the old name are of no other channel that takes it, nor those of the new name."""
+    chat = Chat()
+    chat.play(
+        """
+        >> 1 attach alice as alice
+        >> 2 attach bob
+        >> 3 attach carol as carol
+        >> 1 join #den
+        << joined #den alice
+        >> 1 read #den 5
+        << read #den 5 | to alice
+        >> 2 read #den 6
+        << read #den 6 | to bob
+        >> 1 read #yard 7
+        << read #yard 7 | to alice
+        >> 3 read #yard 8
+        << read #yard 8 | to carol
+        >> 3 read bob 9
+        << read bob 9 | to carol
+        >> 1 rename #den #DEN
+        << renamed #den #DEN by alice:
+        """
+    )
+
+    def marked(nick: str) -> dict[str, int]:
+        markers = chat.network.markers(chat.user(nick))
+        return {target: at_ms - START_MS for target, at_ms in markers.items()}
+
+    assert [marked(nick) for nick in ("alice", "bob", "carol")] == [
+        {"#den": 5, "#yard": 7},
+        {"#den": 6},
+        {"#yard": 8, "bob": 9},
+    ]
+    chat.play(
+        """
+        >> 1 rename #den #Yard
+        << renamed #DEN #Yard by alice:
+        """
+    )
+    assert [marked(nick) for nick in ("alice", "bob", "carol")] == [
+        {"#yard": 5},
+        {"#yard": 6},
+        {"bob": 9},
+    ]

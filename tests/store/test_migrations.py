@@ -137,6 +137,7 @@ CREATE TABLE read_markers (
     at_ms INTEGER NOT NULL,
     PRIMARY KEY (account, target)
 ) WITHOUT ROWID;
+CREATE INDEX read_markers_of_target ON read_markers (target);
 CREATE TABLE metadata (
     subject TEXT NOT NULL,
     key TEXT NOT NULL,

@@ -42,6 +42,16 @@ def test_each_account_and_target_has_its_own(markers):
     assert markers.load() == {"bob{}": {"#room": 3}}
 
 
+def test_markers_move_to_another_target(markers):
+    markers.set("alice", "#old", 1)
+    markers.set("alice", "#new", 9)
+    markers.set("bob", "#new", 9)
+    markers.set("carol", "#old", 2)
+    markers.set("carol", "#other", 3)
+    markers.move("#old", "#new")
+    assert markers.load() == {"alice": {"#new": 1}, "carol": {"#new": 2, "#other": 3}}
+
+
 def test_an_error_of_the_database_is_a_store_error(connection, markers):
     connection.execute("DROP TABLE read_markers")
     with pytest.raises(StoreError, match="cannot move a read marker of alice"):

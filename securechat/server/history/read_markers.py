@@ -9,7 +9,7 @@ from sqlite3 import Connection
 from typing import TYPE_CHECKING
 
 from securechat.errors import StoreBusy
-from securechat.server.effects import Effect, MarkedRead
+from securechat.server.effects import ChannelRenamed, Effect, MarkedRead
 from securechat.server.names import Fold
 from securechat.server.store_thread import Outcome, StoreThread
 from securechat.store.read_markers import ReadMarkers
@@ -34,19 +34,32 @@ class ReadMarkerKeeper:
         return self._store.call(lambda connection: ReadMarkers(connection).load())
 
     def keep(self, found: Sequence[Effect], context: Context) -> None:
-        """Have the markers among ``found`` kept. Does not block."""
-        for effect in found:
-            if isinstance(effect, MarkedRead) and effect.account is not None:
-                try:
-                    self._store.submit(partial(self._save, effect, effect.account), _saved)
-                except StoreBusy as error:
-                    context.note(f"a read marker of {effect.account} is not kept: {error}")
-
-    def _save(self, effect: MarkedRead, account: str, connection: Connection) -> int:
+        """Have the markers among ``found`` kept, and moved with their rooms. Does not block."""
         fold = self._fold
-        return ReadMarkers(connection).set(fold(account), fold(effect.target), effect.read_ms)
+        for effect in found:
+            match effect:
+                case MarkedRead(account=str(account), target=target, read_ms=read_ms):
+                    work = partial(_set, fold(account), fold(target), read_ms)
+                case ChannelRenamed(old_name=old, channel=channel) if fold(old) != fold(
+                    channel.name
+                ):
+                    work = partial(_move, fold(old), fold(channel.name))
+                case _:
+                    continue
+            try:
+                self._store.submit(work, _kept)
+            except StoreBusy as error:
+                context.note(f"read markers are not kept: {error}")
 
 
-def _saved(outcome: Outcome[int]) -> None:
+def _set(account: str, target: str, read_ms: int, connection: Connection) -> None:
+    ReadMarkers(connection).set(account, target, read_ms)
+
+
+def _move(old: str, new: str, connection: Connection) -> None:
+    ReadMarkers(connection).move(old, new)
+
+
+def _kept(outcome: Outcome[None]) -> None:
     if outcome.error is not None:
-        _log.error("a read marker is not kept: %s", outcome.error)
+        _log.error("read markers are not kept: %s", outcome.error)

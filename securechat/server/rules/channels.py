@@ -20,6 +20,7 @@ from securechat.server.rules.belonging import (
 )
 from securechat.server.rules.messages import silenced_by
 from securechat.server.rules.ranks import at_least, check_outranks, check_rank
+from securechat.server.rules.read_markers import move_markers
 from securechat.server.rules.rule import Rule
 from securechat.server.state import Channel, User
 
@@ -134,6 +135,8 @@ def rename(network: Network, event: events.RenameChannel) -> list[Effect]:
     for member in channel.members.values():
         del member.user.channels[old_key]
         member.user.channels[key] = channel
+    if key != old_key:
+        move_markers(network, old_key, key)
     return [effects.ChannelRenamed(event.stamp, channel, user.author, old_name, event.reason)]
 
 

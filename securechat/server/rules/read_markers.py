@@ -1,5 +1,8 @@
 """Read markers: how far somebody has read, on whichever device.
 
+They are by name, of people and of rooms. Those of a room go with it when it is renamed. Those of a
+room that has ended may stay: they are older than whatever will be said in a new room of that name.
+
 https://ircv3.net/specs/extensions/read-marker
 """
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from securechat.server.network import Network
     from securechat.server.state import User
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "move_markers"]
 
 
 def mark_read(network: Network, event: events.MarkRead) -> list[Effect]:
@@ -35,6 +38,18 @@ def mark_read(network: Network, event: events.MarkRead) -> list[Effect]:
         return []
     markers[target] = read_ms
     return [effects.MarkedRead(event.stamp, users, user.account, event.target, read_ms)]
+
+
+def move_markers(network: Network, old: str, new: str) -> None:
+    """Move everybody's marker of the channel ``old`` (folded), which is called ``new`` now.
+
+    What was marked under the new name was of another channel.
+    """
+    guests = (user.read_markers for user in network.users.values())
+    for markers in (*network.read_markers.values(), *guests):
+        markers.pop(new, None)
+        if old in markers:
+            markers[new] = markers.pop(old)
 
 
 RULES: Final[Mapping[type[Event], Rule]] = {events.MarkRead: mark_read}
