@@ -318,12 +318,13 @@ class Session:
         """Take note: what has these tickets is stored, or was lost. Send what waited for it."""
         waiting = self._unstored
         if not kept:
-            waiting[:] = [
-                answer._replace(data=answer.context.not_stored())
-                if answer.context.waits_for(first, last)
-                else answer
-                for answer in waiting
-            ]
+            with self._services.lock:
+                waiting[:] = [
+                    answer._replace(data=answer.context.not_stored())
+                    if answer.context.waits_for(first, last)
+                    else answer
+                    for answer in waiting
+                ]
         done = sum(answer.ticket <= last for answer in waiting)
         if done:
             self.connection.send(b"".join(answer.data for answer in waiting[:done]))

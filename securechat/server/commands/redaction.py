@@ -63,6 +63,10 @@ def redact(context: Context, message: Message) -> None:
         kept = outcome.value
         if kept is None or kept.redacted:  # or the store has failed, which it has logged
             raise unknown
+        if context.services.history.full:
+            text = "Messages cannot be deleted from the history at the moment; try again"
+            names = as_middle(target), as_middle(msgid)
+            raise Fail("REDACT", "TEMPORARILY_UNAVAILABLE", *names, text=text)
         _propose(context, place, target, kept, reason)
 
     try:

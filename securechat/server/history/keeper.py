@@ -134,7 +134,10 @@ class HistoryKeeper:
         self._store.submit(lambda connection: work(History(connection)), done)
 
     def flush(self, context: Context | None = None) -> None:
-        """Have all written that came, at once. Safe from any thread, without a context."""
+        """Have all written that came, at once. Safe from any thread, without a context.
+
+        Without one it is not tried again if the store takes nothing: for the end.
+        """
         with self._lock:
             submit = not self._submitted and bool(self._items)
             self._submitted = self._submitted or submit
@@ -155,7 +158,10 @@ class HistoryKeeper:
         except StoreBusy as error:
             with self._lock:
                 self._submitted = False
-            if context is not None:
+                lost = len(self._items)
+            if context is None:
+                _log.error("%d entries of the history were lost: %s", lost, error)
+            else:
                 context.note(f"the history must wait: {error}")
                 self._flush_later(context, _RETRY_S)
 

@@ -95,11 +95,11 @@ class Retention:
             if history.expire_conversation(uid, self._oldest_ms(days), _ENTRIES) == _ENTRIES:
                 return True
             self._rooms.pop()
-        for key in keeper.grown(_CONVERSATIONS) if most else ():
-            if history.trim(key, most, _ENTRIES) == _ENTRIES:
+        for key in keeper.grown(_CONVERSATIONS):
+            if most and history.trim(key, most, _ENTRIES) == _ENTRIES:
                 return True
             keeper.forget_grown(key)
-        return bool(self._rooms) or (most > 0 and bool(keeper.grown(1)))
+        return bool(self._rooms) or bool(keeper.grown(1))
 
     def _oldest_ms(self, days: int) -> int:
         """Return from when on entries stay that are kept for so many days."""

@@ -140,6 +140,24 @@ def test_it_is_gone_from_the_file(relay: RunningRelay) -> None:
     assert ("a secret",) not in texts
 
 
+def test_a_full_store_refuses(relay: RunningRelay) -> None:
+    """Nobody is told that a message is deleted that stays in the history."""
+    ann, bob = relay.join("ann", *CAPS), relay.join("bob", *CAPS)
+    for client in (ann, bob):
+        client.ask("JOIN #a")
+    msgid = say(ann, "x")
+    bob.sync()
+    keeper = relay.relay.services.history
+    limit, keeper._limit = keeper._limit, 0
+    text = "Messages cannot be deleted from the history at the moment; try again"
+    assert ann.ask(f"REDACT #a {msgid}") == [
+        f"FAIL REDACT TEMPORARILY_UNAVAILABLE #a {msgid} :{text}"
+    ]
+    assert bob.seen() == []
+    keeper._limit = limit
+    assert ann.ask(f"REDACT #a {msgid}") == [f":ann REDACT #a {msgid}"]
+
+
 def test_the_store_fails(relay: RunningRelay, monkeypatch: pytest.MonkeyPatch) -> None:
     ann = relay.join("ann", *CAPS)
     ann.ask("JOIN #a")

@@ -212,6 +212,50 @@ def test_what_waits_is_written_when_the_relay_stops(
     assert any("PRIVMSG ann kept" in line for line in ann.ask("CHATHISTORY LATEST ann * 9"))
 
 
+def test_the_relay_stops_while_somebody_waits(start_relay: StartRelay) -> None:
+    """Nothing is acknowledged any more, but what was said is kept."""
+    relay = start_relay()
+    ann, bob = relay.account("ann", *ECHO), relay.account("bob")
+    with stuck_store(relay) as store:
+        ann.send("PRIVMSG bob :the last words")
+        assert short(bob.read()) == ":ann PRIVMSG bob :the last words"
+        relay._stopped = True
+        stopping = threading.Thread(target=relay.relay.stop, args=("good night",))
+        stopping.start()
+        for client in (ann, bob):
+            assert client.read_to_end() == ["ERROR :Closing link: good night"]
+            client.sock.close()
+        store.go_on()
+        stopping.join(LONG_TIMEOUT_S)
+    assert relay.relay.crash is None
+    ann = start_relay().login("ann", *READING)
+    said = ann.ask("CHATHISTORY LATEST bob * 9")
+    assert any(line.endswith("PRIVMSG bob :the last words") for line in said)
+
+
+def test_what_is_left_at_the_end_and_not_taken_is_told_of(
+    start_relay: StartRelay,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    relay = start_relay(clock=clock)
+    relay.may_log_errors = True
+    (ann,) = together(relay, ("ann",))
+    relay.relay.services.history.flush()
+    relay.relay._store.call(lambda connection: None)
+    ann.ask("PRIVMSG #a :1")
+
+    def busy(*args: Any) -> None:
+        raise StoreBusy("the queue is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(relay.relay._store, "submit", busy)
+        relay.relay.services.history.flush()
+    assert "entries of the history were lost: the queue is full" in caplog.text
+    relay.relay.services.history.flush()
+
+
 # ---- when it cannot be kept ----
 
 

@@ -61,6 +61,21 @@ def test_by_age(start_relay: StartRelay, clock: FakeClock, wall: FakeClock) -> N
     assert texts(ann, "ann") == []
 
 
+def test_without_a_limit_nothing_is_remembered_for_it(
+    start_relay: StartRelay, clock: FakeClock, wall: FakeClock
+) -> None:
+    history = {"days": 0, "messages_per_room": 0}
+    relay = start_relay(history=history, clock=clock, limits=PATIENT, wall_clock=wall)
+    ann = relay.account("ann", *CAPS)
+    ann.ask("JOIN #a", "PRIVMSG #a :x", "PRIVMSG ann :y")
+    assert texts(ann, "#a") == ["x"]
+    keeper = relay.relay.services.history
+    assert len(keeper.grown(9)) == 2
+    sweep(relay, clock)
+    assert keeper.grown(9) == []
+    assert texts(ann, "#a") == ["x"]
+
+
 def test_rooms_may_keep_less(
     start_relay: StartRelay, clock: FakeClock, wall: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
