@@ -1153,6 +1153,29 @@ TRANSCRIPTS = {
         >> 2 privmsg #den hello
         << privmsg #den by bob: hello
     """,
+    "a ban takes back an invitation that was before it": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 3 attach carol
+        >> 1 join #den
+        << joined #den alice
+        >> 1 mode #den +i
+        << mode #den by alice: +i
+        >> 1 invite #den bob
+        << invited #den bob by alice
+        >> 1 invite #den carol
+        << invited #den carol by alice
+        >> 1 mode #den +bb bob!*@* m:carol!*@*
+        << mode #den by alice: +bb bob!*@* m:carol!*@*
+        >> 2 join #den
+        !! ERR_BANNEDFROMCHAN #den
+        >> 3 join #den
+        << joined #den carol
+        >> 1 invite #den bob
+        << invited #den bob by alice
+        >> 2 join #den
+        << joined #den bob
+    """,
     "who may not speak says nothing by other ways either": """
         >> 1 attach alice
         >> 2 attach bob

@@ -15,6 +15,7 @@ from securechat.server.delivery.read_markers import marker_params
 from securechat.server.dispatch import command
 from securechat.server.events import MarkRead
 from securechat.server.refusals import Fail
+from securechat.server.visibility import sees_channel
 
 __all__: list[str] = []
 
@@ -41,7 +42,8 @@ def markread(context: Context, message: Message) -> None:
     if not legal:
         raise _invalid(target)
     channel = network.find_channel(target)
-    name = target if channel is None else channel.name
+    seen = channel is not None and sees_channel(context.user, channel)
+    name = channel.name if channel is not None and seen else target
     if len(message.params) < 2:
         _tell(context, name)
         return

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from securechat.irc import numerics
+from securechat.irc.extbans import is_mute
 from securechat.irc.modes import CHANNEL_MODES, ModeChange
 from securechat.server import effects, events
 from securechat.server.effects import Effect
@@ -71,6 +72,8 @@ def _set_channel_mode(
                 raise Refusal(numerics.ERR_BANLISTFULL, channel.name, letter)
             entries[key] = ListEntry(param, user.author.source, at_ms)
             channel.forget_verdicts()
+            if letter == "b" and channel.invited and not is_mute(param):
+                _withdraw_invitations(network, channel)
             return change
         case _ if change.adding:
             if channel.modes.get(letter) == param:
@@ -82,6 +85,13 @@ def _set_channel_mode(
                 return None
             # A key is taken away with any parameter; which one it was is nobody's business.
             return ModeChange(False, letter, "*" if kind == "always" else None)
+
+
+def _withdraw_invitations(network: Network, channel: Channel) -> None:
+    """Take back the invitations of those who are banned now: the later word counts."""
+    for user_id in list(channel.invited):
+        if channel.banned(network.users[user_id]):
+            del channel.invited[user_id]
 
 
 def _set_rank(
