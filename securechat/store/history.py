@@ -9,7 +9,8 @@ Reading is always through a ``Readable``, so that there is no way to read what o
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from securechat.store.database import store_errors
@@ -40,6 +41,12 @@ __all__ = [
 
 _COLUMNS = "id, msgid, kind, source, sender, account, detail, text, tags, redacted"
 
+_ROWS = 32
+"""Entries in one statement. SQLite gives other threads their turn at the interpreter with each, and
+has to get it back."""
+
+_PLACES = f"({', '.join('?' * 10)})"
+
 
 class History:
     """The tables of conversations and messages. Owned by the thread that opened the connection.
@@ -58,22 +65,21 @@ class History:
         """Keep the entries. Of two with one msgid in a conversation, the first stays."""
         entries = list(entries)
         with store_errors("write the history"):
-            self._connection.executemany(
-                "INSERT INTO conversations (key, party, other_party) VALUES (?, ?, ?)"
-                " ON CONFLICT (key) DO NOTHING",
-                [
-                    (conversation.key, *(conversation.parties or (None, None)))
-                    for conversation in dict.fromkeys(entry.conversation for entry in entries)
-                ],
-            )
-            self._connection.executemany(
-                "INSERT INTO messages (id, conversation, msgid, kind, source, sender, account,"
-                " detail, text, tags) VALUES (coalesce("
-                "(SELECT max(id) + 1 FROM messages WHERE id BETWEEN ?1 AND ?2), ?1),"
-                " (SELECT id FROM conversations WHERE key = ?3), ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
-                " ON CONFLICT (conversation, msgid) DO NOTHING",
-                map(_row, entries),
-            )
+            rows = [
+                (number, conversation, *_values(entry))
+                for entry, number, conversation in zip(
+                    entries, self._new_ids(entries), self._numbers_of(entries), strict=True
+                )
+            ]
+            for start in range(0, len(rows), _ROWS):
+                some = rows[start : start + _ROWS]
+                values = ", ".join([_PLACES] * len(some))
+                self._connection.execute(
+                    "INSERT INTO messages (id, conversation, msgid, kind, source, sender, account,"
+                    f" detail, text, tags) VALUES {values}"
+                    " ON CONFLICT (conversation, msgid) DO NOTHING",
+                    list(chain.from_iterable(some)),
+                )
             self._message_index.take_in_if_many()
 
     def redact(self, key: str, msgid: str) -> bool:
@@ -307,6 +313,48 @@ class History:
 
     # ---- inside ----
 
+    def _new_ids(self, entries: Sequence[Entry]) -> Iterator[int]:
+        """Yield an id for each entry: the next ones of its millisecond."""
+        if not entries:
+            return
+        first = Position.at(min(entry.at_ms for entry in entries)).first_id
+        last = Position.at(max(entry.at_ms for entry in entries)).last_id
+        taken = dict(
+            self._connection.execute(
+                f"SELECT id >> {COUNT_BITS} AS at_ms, max(id) FROM messages"
+                " WHERE id BETWEEN ? AND ? GROUP BY at_ms",
+                (first, last),
+            ).fetchall()
+        )
+        for entry in entries:
+            before = taken.get(entry.at_ms)
+            number = entry.at_ms << COUNT_BITS if before is None else before + 1
+            taken[entry.at_ms] = number
+            yield number
+
+    def _numbers_of(self, entries: Iterable[Entry]) -> Iterator[int]:
+        """Yield the number of each entry's conversation, which there is from now on."""
+        numbers: dict[Conversation, int] = {}
+        for entry in entries:
+            conversation = entry.conversation
+            number = numbers.get(conversation)
+            if number is None:
+                number = numbers[conversation] = self._number_of(conversation)
+            yield number
+
+    def _number_of(self, conversation: Conversation) -> int:
+        key, parties = conversation.key, conversation.parties or (None, None)
+        row = (
+            self._connection.execute(
+                "SELECT id FROM conversations WHERE key = ?", (key,)
+            ).fetchone()
+            or self._connection.execute(
+                "INSERT INTO conversations (key, party, other_party) VALUES (?, ?, ?) RETURNING id",
+                (key, *parties),
+            ).fetchone()
+        )
+        return int(row[0])
+
     def _find(self, key: str) -> tuple[int, Conversation] | None:
         row = self._connection.execute(
             "SELECT id, key, party, other_party FROM conversations WHERE key = ?", (key,)
@@ -412,12 +460,8 @@ class _Reading:
         return rows
 
 
-def _row(entry: Entry) -> tuple[Any, ...]:
-    first = entry.at_ms << COUNT_BITS
+def _values(entry: Entry) -> tuple[str | None, ...]:
     return (
-        first,
-        first | ((1 << COUNT_BITS) - 1),
-        entry.conversation.key,
         entry.msgid,
         entry.kind,
         entry.source,
