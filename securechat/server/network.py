@@ -163,6 +163,7 @@ class Network:
                     "uid": channel.uid,
                     "name": channel.name,
                     "created_ms": channel.created_ms,
+                    "renamed_ms": channel.renamed_ms,
                     "topic": [channel.topic, channel.topic_by, channel.topic_ms],
                     "modes": dict(channel.modes),
                     "lists": {

@@ -178,6 +178,7 @@ class Channel:
     modes: dict[str, str] = field(default_factory=dict)  # letter → parameter, often empty
     lists: dict[str, dict[str, ListEntry]] = field(default_factory=_no_entries)
     """Letter → folded mask → entry."""
+    renamed_ms: int = 0
     members: dict[UserId, Membership] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
     invited: dict[UserId, int] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from securechat.irc.message import NO_TAGS
 from securechat.server import effects, events, network, rules
 from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
-from securechat.server.refusals import NickReserved, Refusal
+from securechat.server.refusals import Fail, NickReserved, Refusal
 from securechat.server.rules import belonging
 from securechat.server.rules.table import RULES
 from securechat.server.state import Author
@@ -1852,3 +1852,18 @@ def test_read_markers_go_with_a_renamed_channel() -> None:
         {"#yard": 6},
         {"bob": 9},
     ]
+
+
+def test_a_large_channel_is_not_renamed_again_at_once() -> None:
+    """Every member whose client knows no RENAME is sent the names of all."""
+    chat = Chat()
+    for number in range(1, 52):
+        chat.play(f">> {number} attach u{number}")
+        chat.play(f">> {number} join #den\n<< joined #den u{number}")
+    chat.network.apply(parse_event("1 rename #den #yard", 1_000_000))
+    with pytest.raises(Fail, match=r"CANNOT_RENAME .* wait 59 s"):
+        chat.network.apply(parse_event("1 rename #yard #den", 1_001_000))
+    chat.network.apply(parse_event("51 part #yard", 1_002_000))  # a small one may
+    chat.network.apply(parse_event("1 rename #yard #den", 1_002_000))
+    chat.network.apply(parse_event("51 join #den", 1_003_000))
+    chat.network.apply(parse_event("1 rename #den #yard", 1_062_000))

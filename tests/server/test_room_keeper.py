@@ -55,7 +55,7 @@ class Kept:
     def rooms(self) -> list[dict[str, Any]]:
         """Return the rooms of the state that belong to somebody, as they are when all have left."""
         channels = self.network.snapshot()["channels"]
-        gone = {"members": {}, "invited": {}}
+        gone = {"members": {}, "invited": {}, "renamed_ms": 0}
         return [{**each, **gone} for each in channels if each["owner"]]
 
     def check(self) -> None:

@@ -9,7 +9,7 @@ from securechat.irc import numerics
 from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event
-from securechat.server.refusals import Refusal
+from securechat.server.refusals import Fail, Refusal
 from securechat.server.rules.belonging import (
     check_may_own_another,
     check_not_owner,
@@ -31,6 +31,11 @@ __all__ = ["RULES"]
 
 _NEW_CHANNEL_MODES: Final = ("n", "t")
 """What a new channel has: no messages from outside, topic by operators."""
+
+_LARGE_ROOM: Final = 50
+_RENAME_WAIT_MS: Final = 60_000
+"""How often a channel of more members may be renamed. Each whose client knows no RENAME is sent all
+names: their number squared."""
 
 _LOG_IN: Final = "Cannot join channel (+R): log in to an account first"
 
@@ -129,6 +134,11 @@ def rename(network: Network, event: events.RenameChannel) -> list[Effect]:
         raise Refusal(numerics.ERR_UNKNOWNERROR, "RENAME", text="The channel name is already taken")
     if event.name == old_name:
         return []
+    again_s = (channel.renamed_ms + _RENAME_WAIT_MS - event.stamp.at_ms + 999) // 1000
+    if len(channel.members) > _LARGE_ROOM and again_s > 0:
+        text = f"The channel is large, and was renamed just now: wait {again_s} s"
+        raise Fail("RENAME", "CANNOT_RENAME", old_name, event.name, text=text)
+    channel.renamed_ms = event.stamp.at_ms
     del network.channels[old_key]
     channel.name = event.name
     network.channels[key] = channel
