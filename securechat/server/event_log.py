@@ -7,6 +7,7 @@ Callers do not know that: what they do after an event they pass as ``then``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from securechat.server.context import Context
 from securechat.server.delivery.delivery import Delivery
@@ -40,6 +41,8 @@ class EventLog:
         :raises Refusal: the state forbids it.
         """
         found = self._network.apply(event)
+        if len(found) > 1:
+            found = _with_own_ids(found)
         for keep in self._keepers:
             keep(found, context)
         self._delivery.deliver(found, context)
@@ -47,3 +50,16 @@ class EventLog:
             context.note(note)
         if then is not None:
             then()
+
+
+def _with_own_ids(found: Iterable[Effect]) -> list[Effect]:
+    """Return the effects of one event, each with an id of its own: the first has the event's.
+
+    https://ircv3.net/specs/extensions/message-ids: "any other message transmitted on the entire
+    network at any time MUST NOT share the same value".
+    """
+    effects = list(found)
+    for n, effect in enumerate(effects[1:], 1):
+        stamp = effect.stamp._replace(msgid=f"{effect.stamp.msgid}-{n}")
+        effects[n] = replace(effect, stamp=stamp)
+    return effects

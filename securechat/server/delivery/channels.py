@@ -51,21 +51,20 @@ def tell_joined(
     """Tell ``sessions``, of members, that ``user`` is in ``channel`` now, if they are away, and
     which ranks they came with.
     """
-    author, told = user.author, list(sessions)
+    author, told, quiet = user.author, list(sessions), stamp._replace(msgid="")  # it is the JOIN's
     others = [session for session in told if session.id not in user.sessions]
     for mask in (0, caps.EXTENDED_JOIN):
         line = Line(stamp, author, _join_body(channel, user, mask))
         fitting = [session for session in told if session.caps & caps.EXTENDED_JOIN == mask]
         delivery.to_all(fitting, line, context)
     if user.away:
-        away = Line(stamp, author, f":{author.source} AWAY :{user.away}")
+        away = Line(quiet, author, f":{author.source} AWAY :{user.away}")
         delivery.to_all(others, away, context, caps.AWAY_NOTIFY)
     ranks = channel.members[user.id].ranks
     if ranks and others:
         name, letters = context.services.name, [letter for letter in PREFIXES if letter in ranks]
         nicks = " ".join([user.nick] * len(letters))
         body = f":{name} MODE {channel.name} +{''.join(letters)} {nicks}"
-        quiet = stamp._replace(msgid="")  # the id is the JOIN's
         delivery.to_all(others, Line(quiet, Author(name, None), body), context)
 
 

@@ -20,12 +20,13 @@ def _killed(delivery: Delivery, effect: effects.Killed, context: Context) -> Non
     user, reason = effect.user, effect.reason
     farewell = f"Killed ({operator.partition('!')[0]} ({reason}))"
     sessions = delivery.sessions(user)
-    for author, body in (
-        (effect.author, f":{operator} KILL {user.nick} :{reason}"),
+    quiet = effect.stamp._replace(msgid="")  # the id is the QUIT's
+    for stamp, author, body in (
+        (quiet, effect.author, f":{operator} KILL {user.nick} :{reason}"),
         # "The user being killed and every user sharing a channel with them receives a QUIT"
-        (user.author, f":{user.author.source} QUIT :{farewell}"),
+        (effect.stamp, user.author, f":{user.author.source} QUIT :{farewell}"),
     ):
-        delivery.to_all(sessions, Line(effect.stamp, author, body), context)
+        delivery.to_all(sessions, Line(stamp, author, body), context)
     for session in sessions:
         session.close_soon(farewell, logged="Killed by an operator")
 

@@ -517,6 +517,21 @@ def test_an_echo_is_the_final_version(relay: RunningRelay) -> None:
     assert len(ann.lines[-2]) == 510
 
 
+# ---- message-ids ----
+
+
+def test_an_id_is_of_one_message(relay: RunningRelay) -> None:
+    """ "any other message transmitted on the entire network at any time MUST NOT share the same
+    value" """
+    ann, bob = relay.join("ann", "message-tags", "away-notify"), relay.join("bob", "message-tags")
+    ann.ask("JOIN #a")
+    bob.ask("AWAY :out", "JOIN #a")
+    join, away = ann.sync()
+    assert (join.command, away.command) == ("JOIN", "AWAY")
+    assert "msgid" in join.tags
+    assert "msgid" not in away.tags
+
+
 # ---- account-notify, account-tag, extended-join ----
 
 
