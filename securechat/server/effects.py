@@ -325,6 +325,8 @@ class AccountChanged(Effect):
     author: Author
     audience: tuple[User, ...]
     watchers: tuple[SessionId, ...] = ()
+    previous: str | None = None
+    """The account that they had (folded), ``None`` for a guest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,9 +224,14 @@ class CreateAccount(Event):
 
 @dataclass(frozen=True, slots=True)
 class LogIn(Event):
-    """A user is logged in, after having connected as a guest or as another account."""
+    """A user is logged in, after having connected as a guest or as another account.
+
+    Who has a nick that is of the other account, or like it, gets that of the new one; or else
+    becomes ``displaced_nick``.
+    """
 
     account: str
+    displaced_nick: str
 
 
 @dataclass(frozen=True, slots=True)

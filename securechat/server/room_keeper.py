@@ -130,9 +130,9 @@ class RoomKeeper:
             case effects.Quit(user=user, channels=channels):
                 for channel in channels:
                     yield from self._people(channel, self._network.account_key(user))
-            case effects.AccountChanged(user=user):
+            case effects.AccountChanged(user=user, previous=previous):
                 for channel in user.channels.values():
-                    yield from self._people(channel, self._network.account_key(user))
+                    yield from self._people(channel, self._network.account_key(user), previous)
             case effects.TopicChanged(channel=channel) | effects.ChannelRenamed(channel=channel):
                 if channel.owner is not None:
                     yield channel, [_save(channel, self._network)]

@@ -127,7 +127,7 @@ KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     lambda s, b, c: events.Unsubscribe(Stamp(s, 0, ""), (_pick("kl", b),)),
     _user_modes,
     lambda s, b, c: events.CreateAccount(Stamp(s, 0, ""), _pick(ACCOUNTS, c), "guest"),
-    lambda s, b, c: events.LogIn(Stamp(s, 0, ""), _pick(ACCOUNTS, c)),
+    lambda s, b, c: events.LogIn(Stamp(s, 0, ""), _pick(ACCOUNTS, c), "guest"),
     lambda s, b, c: events.GrantOperator(Stamp(s, 0, "")),
     lambda s, b, c: events.Kill(Stamp(s, 0, ""), _pick(NICKS, b), "x"),
     lambda s, b, c: events.Wallops(Stamp(s, 0, ""), _pick(WORDS, c)),

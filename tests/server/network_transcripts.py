@@ -92,7 +92,7 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "unwatch": lambda s, w: events.Unwatch(s, tuple(w)),
     "umode": lambda s, w: events.SetUserModes(s, tuple(parse_modes(w[0], w[1:], USER_MODES))),
     "account": lambda s, w: events.CreateAccount(s, w[0], "guest7"),
-    "login": lambda s, w: events.LogIn(s, w[0]),
+    "login": lambda s, w: events.LogIn(s, w[0], "guest8"),
     "oper": lambda s, w: events.GrantOperator(s),
     "kill": lambda s, w: events.Kill(s, w[0], " ".join(w[1:])),
     "wallops": lambda s, w: events.Wallops(s, " ".join(w)),

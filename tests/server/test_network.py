@@ -817,6 +817,48 @@ TRANSCRIPTS = {
         >> 1 login alison
         << account alice: alison | to bob
     """,
+    "who logs in to another account leaves the nick, ranks and host of the first with it": """
+        >> 1 account alice
+        >> 2 account bob
+        >> 1 attach alice as alice
+        >> 2 attach carol
+        >> 1 join #den
+        << joined #den alice
+        >> 2 join #den
+        << joined #den carol
+        >> 1 login bob
+        << account alice: bob | to carol
+        << mode #den by alice: -o alice
+        << nick alice bob | to carol
+        >> 1 mode #den +m
+        << refused ERR_CHANOPRIVSNEEDED #den
+        >> 3 attach alice as alice
+        >> 3 join #den
+        << joined #den alice
+        >> 1 login bob
+        >> 2 login bob
+        << account carol: bob | to bob alice
+        >> 1 login alice
+        << account bob: alice | to carol alice
+        << mode #den by bob: +qo bob bob
+        << nick bob guest8 | to carol alice
+    """,
+    "what devices share, and who stays without any, is not given another account": """
+        >> 1 account alice
+        >> 1 account bob
+        >> 1 attach alice as alice
+        >> 2 attach alice as alice
+        << sessions alice: 1 2
+        >> 1 login bob
+        !! ERR_SASLALREADY: Other devices of yours have the account that you have; disconnect them
+        >> 2 detach bye
+        << sessions alice: 1
+        >> 1 set alice always-on on
+        << setting alice always-on: on
+        << setting alice presence: …
+        >> 1 login bob
+        !! ERR_SASLALREADY: Your account is always on: connect anew, or first SET always-on off
+    """,
     "real name and absence are seen where the user is": """
         >> 1 attach alice
         >> 2 attach bob

@@ -44,6 +44,7 @@ from securechat.server.events import CreateAccount, GrantOperator, LogIn
 from securechat.server.hash_workers import HashersBusy
 from securechat.server.refusals import Fail, Refusal
 from securechat.server.registration import SaslExchange
+from securechat.server.rules.users import check_may_log_in
 from securechat.server.store_thread import Outcome
 from securechat.store.accounts import Account
 
@@ -172,9 +173,6 @@ def oper(context: Context, message: Message) -> None:
 
 def _begin(context: Context, mechanism: str) -> None:
     session = context.session
-    if session.account is not None:
-        # "ERR_SASLALREADY is appropriate if changing accounts is not supported"
-        raise Refusal(numerics.ERR_SASLALREADY)
     offered = sasl_mechanisms(context)
     if mechanism not in offered:
         context.reply(numerics.RPL_SASLMECHS, ",".join(offered), "are available SASL mechanisms")
@@ -364,7 +362,11 @@ def _fail(context: Context, exchange: SaslExchange, reason: str) -> None:
 
 
 def _logged_in(context: Context, account: str) -> None:
-    context.session.sasl = None
+    session = context.session
+    session.sasl = None
+    if session.registration.complete:
+        # "Servers SHOULD allow a client, authenticated or otherwise, to reauthenticate"
+        check_may_log_in(context.services.network, context.user, account)
     _enter(context, account)
     context.reply(numerics.RPL_SASLSUCCESS, "SASL authentication successful")
     _apply_login(context, account)
@@ -398,7 +400,7 @@ def _announce(context: Context, account: str) -> None:
 def _apply_login(context: Context, account: str) -> None:
     session = context.session
     if session.registration.complete:
-        context.propose(LogIn(context.stamp(), account))
+        context.propose(LogIn(context.stamp(), account, _guest_nick(context)))
     else:
         context.note(f"login account {account}")
         complete_registration(context)
@@ -476,11 +478,12 @@ def _registered(context: Context, account: str, outcome: Outcome[str]) -> None:
 
 def _propose_account(context: Context, account: str) -> None:
     """Make an account known, also when the session has ended meanwhile: its nick is reserved."""
-    services = context.services
-    limit = services.config.limits.nick_length
-    displaced = f"guest{secrets.randbelow(10**8):08}"[:limit]
-    event = CreateAccount(context.stamp(), account, displaced)
-    context.propose(event)
+    context.propose(CreateAccount(context.stamp(), account, _guest_nick(context)))
+
+
+def _guest_nick(context: Context) -> str:
+    limit = context.services.config.limits.nick_length
+    return f"guest{secrets.randbelow(10**8):08}"[:limit]
 
 
 def _operator(context: Context, key: str, right: bool) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from securechat.irc import numerics
-from securechat.irc.modes import ModeChange
+from securechat.irc.modes import PREFIXES, ModeChange
 from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event, SessionId
@@ -90,14 +90,17 @@ def enter(network: Network, channel: Channel, user: User, at_ms: int) -> Members
     account = network.account_key(user)
     ranks: set[str] = set()
     if channel.owner is not None and account is not None:
-        ranks |= channel.remembered.get(account, set())
-        if account == channel.owner:
-            ranks.add("q")
+        ranks = _ranks_on_entering(channel, account)
         at_ms = channel.members_since.setdefault(account, at_ms)
     founder = account is not None and account == channel.owner
     member = channel.members[user.id] = Membership(user, ranks, at_ms, founder)
     user.channels[network.fold(channel.name)] = channel
     return member
+
+
+def _ranks_on_entering(channel: Channel, account: str) -> set[str]:
+    founder = {"q"} if account == channel.owner else set()
+    return channel.remembered.get(account, set()) | founder
 
 
 def put_back(network: Network, user: User, at_ms: int) -> None:
@@ -116,14 +119,30 @@ def leave(network: Network, channel: Channel, user: User) -> None:
         channel.members_since.pop(account, None)
 
 
-def logged_in(network: Network, user: User) -> None:
-    """Remember that the new account of ``user`` is a member where they are."""
+def logged_in(network: Network, event: Event, user: User, previous: str | None) -> list[Effect]:
+    """Remember that the new account of ``user`` is a member where they are.
+
+    What the ``previous`` account (``None``: a guest) was there stays with it: the new one has the
+    ranks that are remembered of it, and is a member from now on.
+    """
     account = network.account_key(user)
+    seen: list[Effect] = []
     for channel in user.channels.values():
-        if channel.owner is not None and account is not None:
-            member = channel.members[user.id]
-            member.founder = account == channel.owner
+        if channel.owner is None or account is None:
+            continue
+        member = channel.members[user.id]
+        member.founder = account == channel.owner
+        if previous is None:
             channel.members_since.setdefault(account, member.since_ms)
+            continue
+        member.since_ms = channel.members_since.setdefault(account, event.stamp.at_ms)
+        had, member.ranks = member.ranks, _ranks_on_entering(channel, account)
+        lost, won = (
+            [ModeChange(adding, letter, user.nick) for letter in PREFIXES if letter in letters]
+            for adding, letters in ((False, had - member.ranks), (True, member.ranks - had))
+        )
+        seen += _shown(event, channel, user, lost + won)
+    return seen
 
 
 def remember_rank(network: Network, channel: Channel, user: User, change: ModeChange) -> None:

@@ -28,7 +28,10 @@ from securechat.server.state import User
 if TYPE_CHECKING:
     from securechat.server.network import Network
 
-__all__ = ["RULES", "enter_network", "leave_network"]
+__all__ = ["RULES", "check_may_log_in", "enter_network", "leave_network"]
+
+_OTHER_DEVICES: Final = "Other devices of yours have the account that you have; disconnect them"
+_STAYS: Final = "Your account is always on: connect anew, or first SET always-on off"
 
 
 def attach(network: Network, event: events.Attach) -> list[Effect]:
@@ -162,27 +165,62 @@ def create_account(network: Network, event: events.CreateAccount) -> list[Effect
     maker = network.sessions.get(event.stamp.session)
     if holder is None or holder is maker or holder.account == event.account:
         return []
-    nick = event.displaced_nick
+    return _rename(network, event.stamp, holder, _free_nick(network, event.displaced_nick))
+
+
+def _free_nick(network: Network, nick: str) -> str:
     while network.fold(nick) in network.nicks or network.fold(nick) in network.accounts:
         nick += "_"
-    return _rename(network, event.stamp, holder, nick)
+    return nick
+
+
+def check_may_log_in(network: Network, user: User, account: str) -> None:
+    """Refuse if ``user`` cannot be that of another account from now on.
+
+    One with several devices, or who stays without any, belongs to the account that it has.
+    """
+    if user.account in (None, account):
+        return
+    if len(user.sessions) > 1:
+        raise Refusal(numerics.ERR_SASLALREADY, text=_OTHER_DEVICES)
+    if stays(network, user):
+        raise Refusal(numerics.ERR_SASLALREADY, text=_STAYS)
 
 
 def log_in(network: Network, event: events.LogIn) -> list[Effect]:
-    """Log a user in."""
+    """Log a user in, who may have been logged in to another account."""
     user = network.sessions[event.stamp.session]
     if user.account == event.account:
         return []
+    check_may_log_in(network, user, event.account)
+    previous, shown = network.account_key(user), user.host
+    if network.setting(user.account, HOST):
+        shown = user.cloak  # the other host stays with the account
     user.account = event.account
     user.refresh_author()
-    logged_in(network, user)
     audience, watchers = network.audience(user), network.watching(user.nick)
-    return [
-        effects.AccountChanged(event.stamp, user, user.author, audience, watchers),
-        *show_host(network, event.stamp, user, network.setting(event.account, HOST) or user.host),
-        *keep_presence(network, event.stamp, user),
-        *adopt_metadata(network, event.stamp, user),
+    seen: list[Effect] = [
+        effects.AccountChanged(event.stamp, user, user.author, audience, watchers, previous)
     ]
+    seen += logged_in(network, event, user, previous)
+    if previous is not None:
+        seen += _move_on(network, event, user)
+    seen += show_host(network, event.stamp, user, network.setting(event.account, HOST) or shown)
+    seen += keep_presence(network, event.stamp, user)
+    return [*seen, *adopt_metadata(network, event.stamp, user)]
+
+
+def _move_on(network: Network, event: events.LogIn, user: User) -> list[Effect]:
+    """Take from ``user`` a nick that their new account may not have; give them its own, if free."""
+    try:
+        _check_free(network, user.nick, user, user.account)
+    except Refusal:
+        free = network.find_user(event.account) is None and not network.resembles_nick(
+            event.account, user, event.account
+        )
+        nick = event.account if free else _free_nick(network, event.displaced_nick)
+        return _rename(network, event.stamp, user, nick)
+    return []
 
 
 def _check_free(network: Network, nick: str, user: User | None, account: str | None) -> None:

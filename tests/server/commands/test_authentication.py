@@ -262,17 +262,59 @@ def test_unknown_mechanism(with_ann: RunningRelay) -> None:
     assert sasl(with_ann).ask("AUTHENTICATE") == ["461 * AUTHENTICATE :Not enough parameters"]
 
 
-def test_twice(with_ann: RunningRelay) -> None:
-    """ "If the client attempts to issue the AUTHENTICATE command after already authenticating
-    successfully, the server MUST reject it with a 907 numeric." In 3.2: "ERR_SASLALREADY is
-    appropriate if changing accounts is not supported": a nick, its rooms and devices are one
-    account's here, so another account means another connection."""
+def test_reauthentication(with_ann: RunningRelay) -> None:
+    """sasl-3.2: "Servers SHOULD allow a client, authenticated or otherwise, to reauthenticate by
+    sending a new AUTHENTICATE message at any time." """
+    with_ann.account("bob").quit()
     client = sasl(with_ann)
-    client.authenticate_plain("ann")
-    already = "You have already authenticated using SASL"
-    assert client.ask("AUTHENTICATE PLAIN") == [f"907 * :{already}"]
+    for account in ("ann", "bob", "ann"):
+        assert commands(client.authenticate_plain(account)) == ["900", "903"]
     client.register("ann")
-    assert client.ask("AUTHENTICATE PLAIN") == [f"907 ann :{already}"]
+    assert "330 ann ann ann :is logged in as" in client.ask("WHOIS ann")
+    assert commands(client.authenticate_plain("ann")) == ["900", "903"]
+    begin(client, "PLAIN")
+    assert client.ask("AUTHENTICATE *") == ["906 ann :SASL authentication aborted"]
+    assert client.authenticate_plain("bob", "wrong") == [FAILED.replace("*", "ann", 1)]
+    assert "330 ann ann ann :is logged in as" in client.ask("WHOIS ann")
+
+
+def test_another_account(with_ann: RunningRelay) -> None:
+    """It has what is its own: a nick that is the first account's is given up."""
+    with_ann.account("bob").quit()
+    cat = with_ann.join("cat", "account-notify", "message-tags")
+    client = with_ann.login("ann", "account-notify", "message-tags", "draft/chathistory", "batch")
+    client.ask("JOIN #den", "PRIVMSG cat :mine")
+    cat.ask("JOIN #den")
+    client.sync()
+    found = client.authenticate_plain("bob")
+    assert found[1:] == [
+        "903 ann :SASL authentication successful",
+        ":ann ACCOUNT bob",
+        ":ann MODE #den -o ann",
+        ":ann NICK bob",
+    ]
+    told = cat.sync()
+    assert [short(message) for message in told] == found[2:]
+    assert len({message.tags["msgid"] for message in told}) == 3  # "MUST be a unique ID"
+    assert "330 bob bob bob :is logged in as" in client.ask("WHOIS bob")
+    assert client.ask("MODE #den +m") == ["482 bob #den :You're not channel operator"]
+    assert len(client.ask("CHATHISTORY LATEST cat * 5")) == 2  # an empty batch
+    ann = with_ann.login("ann")
+    ann.ask("JOIN #den")
+    assert ann.ask("MODE #den +m") == [":ann MODE #den +m"]
+
+
+def test_another_account_where_it_cannot_be(with_ann: RunningRelay) -> None:
+    """ "If reauthentication is not available, an error appropriate to the circumstances MUST be
+    sent (for instance, ERR_SASLALREADY is appropriate if changing accounts is not supported)." """
+    with_ann.account("bob").quit()
+    client, other = with_ann.login("ann"), with_ann.login("ann")
+    text = "Other devices of yours have the account that you have; disconnect them"
+    assert client.authenticate_plain("bob") == [f"907 ann :{text}"]
+    assert commands(client.authenticate_plain("ann")) == ["900", "903"]
+    assert "330 ann ann ann :is logged in as" in client.ask("WHOIS ann")
+    other.quit()
+    assert commands(client.authenticate_plain("bob")) == ["900", "903", "NICK"]
 
 
 def test_unfinished_at_the_end_of_registration(with_ann: RunningRelay) -> None:
