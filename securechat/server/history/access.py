@@ -49,7 +49,7 @@ class Source(NamedTuple):
     """A conversation that somebody may read."""
 
     name: str
-    """Of the channel or person, as they write it themselves."""
+    """Of the channel; of a person as the asker has written it, by which they know the answer."""
     readable: Readable | None
     """``None``: there is nothing to read, and never was."""
     room: bool
@@ -87,10 +87,9 @@ def find_source(services: Services, user: User, target: str) -> Source | None:
     if place.channel is not None:
         readable = _of_room(place.channel, user, services.config.history.before_joining)
         return None if readable is None else Source(place.channel.name, readable, room=True)
-    name = _shown_nick(services.network, target)
     if user.account is None:
-        return Source(name, None, room=False)
-    return Source(name, Readable(place.key, own_account=user.account), room=False)
+        return Source(target, None, room=False)
+    return Source(target, Readable(place.key, own_account=user.account), room=False)
 
 
 def readable_rooms(services: Services, user: User) -> Iterator[Source]:
@@ -127,11 +126,6 @@ def _of_room(channel: Channel, user: User, before_joining: bool) -> Readable | N
     closed = not before_joining or _CLOSING_MODES & channel.modes.keys()
     floor_ms = since_ms if closed else 0
     return Readable(channel.uid, floor_ms, user.account)
-
-
-def _shown_nick(network: Network, nick: str) -> str:
-    user = network.find_user(nick)
-    return user.nick if user is not None else network.accounts.get(network.fold(nick), nick)
 
 
 def _find_person(network: Network, nick: str) -> str:

@@ -198,15 +198,6 @@ def test_the_batch(ann: Client, echoes: list[Message]) -> None:
         assert message.params == echo.params
 
 
-def test_the_batch_of_a_person(relay: RunningRelay, ann: Client) -> None:
-    """ "take a single additional parameter, the canonical name of the target being queried" """
-    relay.account("Carl").quit()
-    relay.join("Bob")
-    for target, name in (("bOB", "Bob"), ("cARL", "Carl"), ("nobody", "nobody")):
-        start, _ = ann.collect(f"CHATHISTORY LATEST {target} * 3")
-        assert start.params[1:] == ("chathistory", name)
-
-
 def test_marks_of_the_author(start_relay: StartRelay) -> None:
     """bot-mode: "This tag SHOULD be added by the server to all commands sent by a bot"; oper-tag:
     "The tag MUST be added by the ircd to all commands sent by a user" """
