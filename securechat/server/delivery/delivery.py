@@ -18,7 +18,7 @@ from securechat.server.delivery import (
     redactions,
     users,
 )
-from securechat.server.delivery.lines import LOOKS, Lines, to_origin
+from securechat.server.delivery.lines import Lines, to_origin
 from securechat.server.delivery.table import Deliverers
 from securechat.server.effects import Effect
 from securechat.server.events import SessionId
@@ -56,7 +56,8 @@ class Delivery:
 
     def __init__(self, registry: SessionRegistry) -> None:
         self._registry = registry
-        self._groups: dict[Channel, tuple[_Group, ...]] = {}
+        self._groups: dict[Channel, dict[type[Lines], tuple[_Group, ...]]] = {}
+        """For what is of one line, and of several: other capabilities matter to them."""
 
     def deliver(self, found: Iterable[Effect], context: Context) -> None:
         """Send each effect to whom it concerns; what the origin gets goes through ``context``."""
@@ -104,7 +105,7 @@ class Delivery:
 
     def to_sessions(self, sessions: Iterable[Session], lines: Lines, needed: int = 0) -> None:
         """Send to those of ``sessions`` that have the capabilities ``needed``; not the origin."""
-        _send(_group(s for s in sessions if s.caps & needed == needed), lines)
+        _send(_group((s for s in sessions if s.caps & needed == needed), lines), lines)
 
     def to_room(self, channel: Channel, lines: Lines, context: Context) -> None:
         """Send to all members, of whom the origin is one."""
@@ -113,17 +114,20 @@ class Delivery:
 
     def to_channel(self, channel: Channel, lines: Lines, *, skip: Session) -> None:
         """Send to all members but ``skip``, through the groups kept for the channel."""
-        groups = self._groups.get(channel)
+        kept = self._groups.get(channel)
+        if kept is None:
+            kept = self._groups[channel] = {}
+        groups = kept.get(type(lines))
         if groups is None:
-            groups = self._groups[channel] = _group(self.members(channel))
+            groups = kept[type(lines)] = _group(self.members(channel), lines)
         _send(groups, lines, skip.connection)
 
 
-def _group(sessions: Iterable[Session]) -> tuple[_Group, ...]:
+def _group(sessions: Iterable[Session], lines: Lines) -> tuple[_Group, ...]:
     found: dict[tuple[int, IoThread], list[Connection]] = {}
     for session in sessions:
         connection = session.connection
-        found.setdefault((session.caps & LOOKS, connection.thread), []).append(connection)
+        found.setdefault((lines.look(session.caps), connection.thread), []).append(connection)
     return tuple(
         _Group(mask, thread, tuple(connections)) for (mask, thread), connections in found.items()
     )

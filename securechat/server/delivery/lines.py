@@ -19,7 +19,6 @@ from securechat.server.events import MessageKind, Stamp
 from securechat.server.state import Author
 
 __all__ = [
-    "LOOKS",
     "Line",
     "Lines",
     "MultilineMessage",
@@ -31,8 +30,8 @@ __all__ = [
 _MULTILINE: Final = caps.BATCH | caps.MULTILINE
 """What a client needs to be sent a multiline message as one: "depends on the batch capability"."""
 
-LOOKS: Final = caps.SERVER_TIME | caps.ACCOUNT_TAG | caps.MESSAGE_TAGS | caps.OPER_TAG | _MULTILINE
-"""The capabilities that change how what comes from a user looks."""
+_TAGS: Final = caps.SERVER_TIME | caps.ACCOUNT_TAG | caps.MESSAGE_TAGS | caps.OPER_TAG
+"""The capabilities that change how a line from a user looks."""
 
 _NOT_IN_REFERENCE: Final = re.compile("[^A-Za-z0-9-]")
 
@@ -75,6 +74,10 @@ class Line(NamedTuple):
     client_tags: Mapping[str, str] = NO_TAGS
     needed: int = 0  # capabilities without which it is not sent
 
+    def look(self, mask: int) -> int:
+        """Return those of ``mask`` that matter: where these are equal, so are the bytes."""
+        return mask & _TAGS
+
     def parts(self, mask: int) -> list[tuple[str, str]]:
         """Return tags and the rest of the line; nothing if it must not be sent."""
         if mask & self.needed != self.needed:
@@ -97,6 +100,10 @@ class MultilineMessage(NamedTuple):
     target: str
     pieces: list[Piece]
     client_tags: Mapping[str, str] = NO_TAGS
+
+    def look(self, mask: int) -> int:
+        """Return those of ``mask`` that matter: where these are equal, so are the bytes."""
+        return mask & (_TAGS | _MULTILINE if mask & _MULTILINE == _MULTILINE else _TAGS)
 
     def parts(self, mask: int) -> list[tuple[str, str]]:
         """Return tags and the rest of each line: one batch, or the lines by themselves."""

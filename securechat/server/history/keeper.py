@@ -2,8 +2,8 @@
 
 Under the network lock an effect is only put into a list. One piece of work for the store takes the
 whole list: at once if somebody waits for it, else a little later; while the store is at it the next
-list grows. So a message costs the relay's hot path
-about a microsecond, and the slower the disk, the larger the groups.
+list grows. So a message costs the relay's hot path about a microsecond, and the slower the disk,
+the larger the groups.
 """
 
 from __future__ import annotations

@@ -7,8 +7,16 @@ from datetime import UTC, datetime
 import pytest
 
 from securechat.server.delivery.delivery import _group
-from securechat.server.delivery.lines import server_time
+from securechat.server.delivery.lines import Line, Lines, MultilineMessage, server_time
+from securechat.server.events import Stamp
+from securechat.server.state import Author
 from tests.server.relay_harness import RunningRelay
+
+STAMP, AUTHOR = Stamp(1, 0, "id"), Author("ann!a@h", None)
+SAMPLES: dict[type[Lines], Lines] = {
+    Line: Line(STAMP, AUTHOR, "PRIVMSG #a :x"),
+    MultilineMessage: MultilineMessage(STAMP, AUTHOR, "PRIVMSG #a", "#a", []),
+}
 
 
 def check_groups(relay: RunningRelay) -> int:
@@ -17,10 +25,11 @@ def check_groups(relay: RunningRelay) -> int:
     delivery = services.delivery
     with services.lock:
         kept = delivery._groups
-        for channel, groups in kept.items():
+        for channel, by_kind in kept.items():
             assert services.network.find_channel(channel.name) is channel, "kept for a dead channel"
-            anew = _group(delivery.members(channel))
-            assert set(groups) == set(anew), channel.name
+            for kind, groups in by_kind.items():
+                anew = _group(delivery.members(channel), SAMPLES[kind])
+                assert set(groups) == set(anew), channel.name
         return len(kept)
 
 
@@ -71,6 +80,28 @@ def test_what_is_kept_for_a_channel_follows_every_change(relay: RunningRelay) ->
         speak()
     speaker.quit()
     assert check_groups(relay) == 0
+
+
+def test_what_matters_to_long_messages_only_parts_no_others(relay: RunningRelay) -> None:
+    ann = relay.join("ann", "batch", "draft/multiline", "message-tags")
+    others = [relay.join("bob", "message-tags"), relay.join("carl", "message-tags", "batch")]
+    for client in (ann, *others):
+        client.ask("JOIN #a")
+    ann.ask("PRIVMSG #a :x")
+    ann.ask(
+        *("BATCH +1 draft/multiline #a", "@batch=1 PRIVMSG #a :y", "@batch=1 PRIVMSG #a :z"),
+        "BATCH -1",
+    )
+    check_groups(relay)
+    (kept,) = relay.relay.services.delivery._groups.values()
+    threads = len(relay.relay._threads)
+    assert len({group.caps for group in kept[Line]}) == 1
+    assert len({group.caps for group in kept[MultilineMessage]}) == 2
+    assert len(kept[Line]) <= threads
+    for client in others:
+        assert [line for line in client.seen() if "PRIVMSG" in line] == [
+            *(":ann PRIVMSG #a x", ":ann PRIVMSG #a y", ":ann PRIVMSG #a z")
+        ]
 
 
 def test_each_member_gets_a_message_once_and_in_one_order(relay: RunningRelay) -> None:
