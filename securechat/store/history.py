@@ -192,14 +192,15 @@ class History:
         return times
 
     def direct_conversations(self, person: str) -> list[Conversation]:
-        """Return the direct conversations of this (folded) person, in no particular order."""
+        """Return this (folded) person's direct conversations, the one begun first in front."""
         with store_errors("read the history"):
             rows = self._connection.execute(
-                "SELECT key, party, other_party FROM conversations WHERE party = ?1"
-                " UNION SELECT key, party, other_party FROM conversations WHERE other_party = ?1",
+                "SELECT id, key, party, other_party FROM conversations WHERE party = ?1"
+                " UNION SELECT id, key, party, other_party FROM conversations"
+                " WHERE other_party = ?1 ORDER BY id",
                 (person,),
             ).fetchall()
-        return [_conversation(*row) for row in rows]
+        return [_conversation(*row) for _, *row in rows]
 
     # ---- searching ----
 

@@ -21,6 +21,7 @@ from securechat.server.history.access import (
     Source,
     find_source,
     other_party,
+    own_conversations,
     readable_rooms,
     shown_person,
 )
@@ -239,7 +240,7 @@ def _targets(context: Context, params: Sequence[str]) -> None:
         """Return time, key and, of a direct conversation, the other person."""
         people: dict[str, str] = {}
         if own is not None:
-            for conversation in history.direct_conversations(own):
+            for conversation in own_conversations(history, own):
                 assert conversation.parties is not None
                 people[conversation.key] = other_party(own, conversation.parties)
         wanted = [*readables, *map(Readable, people)]

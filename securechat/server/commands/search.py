@@ -16,7 +16,12 @@ from securechat.irc.tags import parse_tags
 from securechat.server.commands.history import parse_limit, parse_timestamp
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
-from securechat.server.history.access import Source, find_source, readable_rooms
+from securechat.server.history.access import (
+    Source,
+    find_source,
+    own_conversations,
+    readable_rooms,
+)
 from securechat.server.history.entries import person
 from securechat.server.history.playback import Listener, TaggedLine, batch_lines, entry_lines
 from securechat.server.refusals import Fail, Refusal
@@ -67,7 +72,7 @@ def search(context: Context, message: Message) -> None:
     reference = session.new_batch_reference()
 
     def read(history: History) -> list[TaggedLine]:
-        direct = history.direct_conversations(own) if own is not None else []
+        direct = own_conversations(history, own) if own is not None else []
         found = history.search(
             [*readables, *(Readable(conversation.key) for conversation in direct)],
             **wanted._asdict(),

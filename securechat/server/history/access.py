@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from securechat.irc.names import is_channel
 from securechat.server.history.entries import direct_conversation, is_guest, person
-from securechat.store.history import Readable
+from securechat.store.history import Conversation, History, Readable
 
 if TYPE_CHECKING:
     from securechat.server.network import Network
@@ -28,18 +28,24 @@ if TYPE_CHECKING:
     from securechat.server.state import Channel, User
 
 __all__ = [
+    "GUESTS_MOST",
     "Place",
     "Source",
     "find_place",
     "find_source",
     "newest_own",
     "other_party",
+    "own_conversations",
     "readable_rooms",
     "shown_person",
 ]
 
 _CLOSING_MODES: Final = frozenset("ik")
 """Modes of a room that keep people out."""
+
+GUESTS_MOST: Final = 500
+"""Conversations with guests that an account is told of. A stranger can begin a new one with each
+nick they take, and each is looked at whenever somebody asks what there is."""
 
 _NEVER_MS: Final = 1 << 46
 """Later than anything that was said."""
@@ -103,6 +109,17 @@ def readable_rooms(services: Services, user: User) -> Iterator[Source]:
 def newest_own(key: str, account: str) -> Readable:
     """Return what of a conversation ``account`` has said and done itself, and nothing else."""
     return Readable(key, _NEVER_MS, account)
+
+
+def own_conversations(history: History, own: str) -> list[Conversation]:
+    """Return the direct conversations of the person ``own``. On the store thread.
+
+    All with accounts, and the ``GUESTS_MOST`` with guests that began last.
+    """
+    found = history.direct_conversations(own)
+    guests = [each for each in found if each.parties and is_guest(other_party(own, each.parties))]
+    left_out = set(guests[:-GUESTS_MOST])
+    return [each for each in found if each not in left_out]
 
 
 def other_party(own: str, parties: tuple[str, str]) -> str:

@@ -31,6 +31,7 @@ from securechat.server.history.access import (
     Source,
     find_source,
     newest_own,
+    own_conversations,
     readable_rooms,
 )
 from securechat.server.history.entries import person
@@ -111,7 +112,7 @@ def _missed(
     history: History,
     limit: int,
 ) -> _Missed:
-    keys = [conversation.key for conversation in history.direct_conversations(own)]
+    keys = [conversation.key for conversation in own_conversations(history, own)]
     times = history.latest_times(map(Readable, keys), SPOKEN_KINDS)
     latest = sorted((at_ms, key) for key, at_ms in times.items() if at_ms > after.at_ms)
     people = [Source("", Readable(key), room=False) for _, key in latest[-_CONVERSATIONS:]]
