@@ -59,7 +59,7 @@ def set_metadata(network: Network, event: events.SetMetadata) -> list[Effect]:
     if event.value and event.key not in values and len(values) >= limit:
         text = f"There may be {limit} keys"
         raise Fail("METADATA", "LIMIT_REACHED", event.target, str(limit), text=text)
-    return _change(network, event.stamp, subject, event.key, event.value)
+    return _change(network, event.stamp, subject, {event.key: event.value})
 
 
 def clear_metadata(network: Network, event: events.ClearMetadata) -> list[Effect]:
@@ -67,23 +67,16 @@ def clear_metadata(network: Network, event: events.ClearMetadata) -> list[Effect
     user = network.sessions[event.stamp.session]
     subject = find_subject(network, user, event.target)
     _check_may_set(user, subject, event.target, "*")
-    return [
-        effect
-        for key in list(metadata_of(network, subject))
-        for effect in _change(network, event.stamp, subject, key, "")
-    ]
+    return _change(network, event.stamp, subject, dict.fromkeys(metadata_of(network, subject), ""))
 
 
 def adopt_metadata(network: Network, stamp: Stamp, user: User) -> list[Effect]:
     """Give the account of ``user`` what they have published as a guest, where it has nothing."""
     values, user.metadata = user.metadata, {}
     kept = metadata_of(network, user)
-    return [
-        effect
-        for key, value in values.items()
-        if key not in kept and len(kept) < network.limits.metadata_keys
-        for effect in _change(network, stamp, user, key, value)
-    ]
+    new = [(key, value) for key, value in values.items() if key not in kept]
+    room = max(0, network.limits.metadata_keys - len(kept))
+    return _change(network, stamp, user, dict(new[:room]))
 
 
 def subscribe(network: Network, event: events.Subscribe) -> list[Effect]:
@@ -131,9 +124,26 @@ def _check_may_set(user: User, subject: Subject, target: str, key: str) -> None:
         raise Fail("METADATA", "KEY_NO_PERMISSION", target, key, text=text)
 
 
-def _change(network: Network, stamp: Stamp, subject: Subject, key: str, value: str) -> list[Effect]:
-    if metadata_of(network, subject).get(key, "") == value:
-        return []
+def _change(
+    network: Network, stamp: Stamp, subject: Subject, changes: Mapping[str, str]
+) -> list[Effect]:
+    """Set keys, or take them back with an empty value; return what tells those who follow."""
+    followers: set[SessionId] | None = None  # found once: there may be many, and of keys too
+    found: list[Effect] = []
+    for key, value in changes.items():
+        if metadata_of(network, subject).get(key, "") == value:
+            continue
+        target, account, uid = _put(network, subject, key, value)
+        subscribers = network.subscribers.get(key, {})
+        if subscribers and followers is None:
+            followers = _followers(network, subject) - {stamp.session}
+        told = tuple(session for session in subscribers if session in (followers or ()))
+        found.append(effects.MetadataChanged(stamp, target, key, value, told, account, uid))
+    return found
+
+
+def _put(network: Network, subject: Subject, key: str, value: str) -> tuple[str, str, str]:
+    """Change a value; return what ``subject`` is called, its account, and its uid if a channel."""
     account = uid = ""
     if isinstance(subject, Channel):
         target, values, uid = subject.name, subject.metadata, subject.uid
@@ -148,24 +158,15 @@ def _change(network: Network, stamp: Stamp, subject: Subject, key: str, value: s
         del values[key]
         if account and not values:
             del network.metadata[account]
-    told = tuple(
-        session
-        for session in network.subscribers.get(key, ())
-        if session != stamp.session and _follows(network, session, subject)
-    )
-    return [effects.MetadataChanged(stamp, target, key, value, told, account, uid)]
+    return target, account, uid
 
 
-def _follows(network: Network, session: SessionId, subject: Subject) -> bool:
-    """Whether a session hears of ``subject``: it is there, shares a channel, or monitors it."""
-    user = network.sessions[session]
+def _followers(network: Network, subject: Subject) -> set[SessionId]:
+    """Return the sessions that hear of ``subject``: there, sharing a channel, or monitoring it."""
     if isinstance(subject, Channel):
-        return user.id in subject.members
-    return (
-        user is subject
-        or not user.channels.keys().isdisjoint(subject.channels)
-        or network.fold(subject.nick) in network.monitors.get(session, ())
-    )
+        return {s for member in subject.members.values() for s in member.user.sessions}
+    people = (subject, *network.audience(subject))
+    return {s for user in people for s in user.sessions} | set(network.watching(subject.nick))
 
 
 RULES: Final[Mapping[type[Event], Rule]] = {
