@@ -91,7 +91,6 @@ def test_stopping_and_going_on(pki: Pki) -> None:
         child.type("abc")
         child.wait_for("abc")
         child.type("\x1a")  # Ctrl-Z; nobody is there to stop an orphan for, so it goes on
-        child.signal(signal.SIGCONT)
         child.wait_for("abc")
         child.type("def\r")
         child.wait_for("<alice> abcdef")
