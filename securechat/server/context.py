@@ -90,10 +90,13 @@ class Context:
 
     def reply(self, numeric: str, *params: str) -> None:
         """Answer with a numeric; the client's nick is put before ``params``."""
-        user = self.services.network.sessions.get(self.session.id)
-        tags = user.author.numeric_tags(self.session.caps) if user is not None else ""
         line = Message(numeric, (self.nick, *params), source=self.services.name).to_line()
-        self.line(line, tags)
+        self.numeric_line(line)
+
+    def numeric_line(self, body: str) -> None:
+        """Answer with a numeric that is a line already, but for its tags and its end."""
+        user = self.services.network.sessions.get(self.session.id)
+        self.line(body, user.author.numeric_tags(self.session.caps) if user is not None else "")
 
     def send(self, command: str, *params: str) -> None:
         """Answer with a message from the relay."""

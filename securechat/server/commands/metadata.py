@@ -150,7 +150,7 @@ def _sub(context: Context, target: str, keys: list[str]) -> None:
     context.propose(Subscribe(context.stamp(), new))
     _keys(context, numerics.RPL_METADATASUBOK, taken)
     if new:
-        context.line(later_line(context.services.name, "*", _ALL, 0))
+        context.numeric_line(later_line(context.services.name, "*", _ALL, 0))
 
 
 def _unsub(context: Context, target: str, keys: list[str]) -> None:
@@ -184,7 +184,7 @@ def _sync(context: Context, target: str, params: list[str]) -> None:
             subjects = list(members_and(subject))
     wait_s = session.sync_wait_s()
     if wait_s:
-        context.line(later_line(services.name, "*", shown, wait_s))
+        context.numeric_line(later_line(services.name, "*", shown, wait_s))
         return
     with _batch(context, shown):
         for value in subscribed_values(services.network, session, subjects):
@@ -248,7 +248,7 @@ def _batch(context: Context, target: str, kind: str = "metadata") -> AbstractCon
 
 
 def _tell(context: Context, target: str, key: str, value: str) -> None:
-    context.line(value_line(context.services.name, context.nick, target, key, value))
+    context.numeric_line(value_line(context.services.name, context.nick, target, key, value))
 
 
 def _keys(context: Context, numeric: str, keys: Iterable[str]) -> None:

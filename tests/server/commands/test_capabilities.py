@@ -546,7 +546,7 @@ def test_account_tag_on_numerics(relay: RunningRelay) -> None:
     assert (online.command, online.tags) == ("730", {"account": "ann"})
     (online,) = plain.sync()
     assert (online.command, online.tags) == ("730", {})
-    for line in ("JOIN #a", "MODE #a", "TOPIC #none"):
+    for line in ("JOIN #a", "MODE #a", "TOPIC #none", "METADATA * SET url x"):
         assert {message.tags.get("account") for message in ann.collect(line)} == {"ann"}
     (answer,) = watcher.collect("TOPIC #none")
     assert answer.tags == {}
