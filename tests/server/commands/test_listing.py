@@ -153,7 +153,9 @@ def test_a_list_of_thousands_of_channels(start_relay: StartRelay) -> None:
     found = ann.sync()
     lists = [message.params[1] for message in found if message.command == "322"]
     assert lists == [f"#room{number}" for number in range(10_000)]
-    assert [m.command for m in found if m.command != "322"] == ["321", "PRIVMSG", "323", "PONG"]
+    others = [message.command for message in found if message.command != "322"]
+    others.remove("PRIVMSG")  # somewhere, as it came
+    assert others == ["321", "323", "PONG"]
 
 
 def test_a_long_answer_with_a_label(relay: RunningRelay) -> None:
