@@ -23,6 +23,7 @@ __all__ = [
     "PIECE_LINES",
     "PIECE_STEPS",
     "Context",
+    "as_batch",
     "as_middle",
     "end_line",
     "in_batch",
@@ -106,15 +107,20 @@ class Context:
         """Answer with a line, complete but for its end; ``tags`` without ``@``."""
         self._lines.append((tags, body))
 
+    def lines(self, lines: Iterable[tuple[str, str]]) -> None:
+        """Answer with lines: tags, and the rest of each."""
+        self._lines += lines
+
+    def tell(self, text: str) -> None:
+        """Answer with words for a person; every client shows a NOTICE."""
+        self.send("NOTICE", self.nick, text)
+
     @contextmanager
     def batch(self, kind: str) -> Iterator[None]:
         """Put the answers that are made inside into a batch of their own."""
-        name, reference = self.services.name, self.session.new_batch_reference()
-        self.line(f":{name} BATCH +{reference} {kind}")
-        start = len(self._lines)
+        reference, start = self.session.new_batch_reference(), len(self._lines)
         yield
-        self._lines[start:] = in_batch(reference, self._lines[start:])
-        self.line(f":{name} BATCH -{reference}")
+        self._lines[start:] = as_batch(self.services.name, reference, kind, self._lines[start:])
 
     def fail(self, code: str, *context: str, text: str) -> None:
         """Answer ``FAIL <this command> <code> [<context>…] <text>``."""
@@ -227,43 +233,41 @@ class Context:
         return len(label.encode()) <= LABEL_BYTES
 
     def _take_answers(self) -> bytes:
-        if self._batch:
-            end = ("", f":{self.services.name} BATCH -{self._batch}")
-            self._lines = [*in_batch(self._batch, self._lines), end]
+        if self._batch:  # the last piece of a long answer
+            self._lines = self._labelled_batch(self._batch)[1:]
         elif self._labelled:
-            self._apply_label(format_tags({"label": self.label}))
+            self._apply_label()
         return self._take_lines()
 
     def _take_piece(self) -> bytes:
         if self._batch:
-            self._lines = in_batch(self._batch, self._lines)
+            self._lines = self._labelled_batch(self._batch)[1:-1]
         elif self._labelled:
-            tag, self._batch = (
-                format_tags({"label": self.label}),
-                self.session.new_batch_reference(),
-            )
-            start = (tag, f":{self.services.name} BATCH +{self._batch} labeled-response")
-            self._lines = [start, *in_batch(self._batch, self._lines)]
+            self._batch = self.session.new_batch_reference()
+            self._lines = self._labelled_batch(self._batch)[:-1]
         return self._take_lines()
+
+    def _labelled_batch(self, reference: str) -> list[tuple[str, str]]:
+        name = self.services.name
+        return as_batch(name, reference, "labeled-response", self._lines, self._label_tag)
+
+    @property
+    def _label_tag(self) -> str:
+        return format_tags({"label": self.label})
 
     def _take_lines(self) -> bytes:
         lines, self._lines = self._lines, []
         return b"".join(end_line(*line) for line in lines)
 
-    def _apply_label(self, tag: str) -> None:
-        name, lines = self.services.name, self._lines
+    def _apply_label(self) -> None:
+        lines, tag = self._lines, self._label_tag
         if not lines:
-            self._lines = [(tag, f":{name} ACK")]
+            self._lines = [(tag, f":{self.services.name} ACK")]
         elif len(lines) == 1 or _is_batch(lines):
             tags, body = lines[0]
             self._lines = [(f"{tag};{tags}" if tags else tag, body), *lines[1:]]
         else:
-            reference = self.session.new_batch_reference()
-            self._lines = [
-                (tag, f":{name} BATCH +{reference} labeled-response"),
-                *in_batch(reference, self._lines),
-                ("", f":{name} BATCH -{reference}"),
-            ]
+            self._lines = self._labelled_batch(self.session.new_batch_reference())
 
 
 def end_line(tags: str, body: str) -> bytes:
@@ -282,6 +286,20 @@ def in_batch(reference: str, lines: Iterable[tuple[str, str]]) -> list[tuple[str
     return [
         (tags if tags.startswith("batch=") else f"{tag};{tags}" if tags else tag, body)
         for tags, body in lines
+    ]
+
+
+def as_batch(
+    relay: str, reference: str, kind: str, lines: Iterable[tuple[str, str]], tags: str = ""
+) -> list[tuple[str, str]]:
+    """Return ``lines`` as a batch of the relay, with ``tags`` on its start.
+
+    :param kind: the type, and the parameters after it.
+    """
+    return [
+        (tags, f":{relay} BATCH +{reference} {kind}"),
+        *in_batch(reference, lines),
+        ("", f":{relay} BATCH -{reference}"),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from securechat.irc import capabilities as caps
 from securechat.irc import numerics
-from securechat.server.context import in_batch
+from securechat.server.context import as_batch
 from securechat.server.rules.metadata import Subject, metadata_of
 from securechat.server.state import Channel, User
 
@@ -84,6 +84,4 @@ def subscribed_batch(
     lines = [("", value_line(relay, client, *value)) for value in values]
     if not lines or not session.caps & caps.BATCH:
         return lines
-    reference = session.new_batch_reference()
-    start, end = f":{relay} BATCH +{reference} metadata {target}", f":{relay} BATCH -{reference}"
-    return [("", start), *in_batch(reference, lines), ("", end)]
+    return as_batch(relay, session.new_batch_reference(), f"metadata {target}", lines)

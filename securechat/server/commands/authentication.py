@@ -331,9 +331,7 @@ def _finish_external(
     if account.password_hash and network.fold(named) == network.fold(account.name):
         # Whoever made it first might not be whom the certificate means.
         created = time.strftime("%Y-%m-%d", time.gmtime(account.created_at))
-        context.send(
-            "NOTICE",
-            context.nick,
+        context.tell(
             f"This account also opens with a password that was set on {created}. If that was not "
             "you, tell the person who runs this relay.",
         )

@@ -19,7 +19,7 @@ from typing import Final
 
 from securechat.irc.message import Message
 from securechat.server.commands.authentication import SECOND_FACTOR
-from securechat.server.commands.settings import account_of, ask_store, tell
+from securechat.server.commands.settings import account_of, ask_store
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
 from securechat.server.refusals import Fail
@@ -105,24 +105,24 @@ def _remove(account: str, fingerprint: str, demanded: bool, connection: sqlite3.
 
 def _listed(context: Context, certificates: tuple[AccountCertificate, ...]) -> None:
     if not certificates:
-        tell(context, "Your account has no certificates")
+        context.tell("Your account has no certificates")
     for certificate in certificates:
         added = time.strftime("%Y-%m-%d", time.gmtime(certificate.added_ms // 1000))
         used = certificate.fingerprint == context.session.fingerprint
         in_use = ", in use here" if used else ""
-        tell(context, f"{certificate.fingerprint} added {added}{in_use}")
+        context.tell(f"{certificate.fingerprint} added {added}{in_use}")
 
 
 def _added(context: Context, fingerprint: str, refusal: str) -> None:
     _refuse(fingerprint, refusal)
     context.note(f"added certificate {fingerprint}")
-    tell(context, f"Added to your account: {fingerprint}")
+    context.tell(f"Added to your account: {fingerprint}")
 
 
 def _removed(context: Context, fingerprint: str, refusal: str) -> None:
     _refuse(fingerprint, refusal)
     context.note(f"removed certificate {fingerprint}")
-    tell(context, f"Removed from your account: {fingerprint}")
+    context.tell(f"Removed from your account: {fingerprint}")
 
 
 def _refuse(fingerprint: str, refusal: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from securechat.irc.message import Message
-from securechat.server.commands.settings import account_of, tell
+from securechat.server.commands.settings import account_of
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
 from securechat.server.refusals import Fail
@@ -27,7 +27,7 @@ def devices(context: Context, message: Message) -> None:
     found = {str(session.id): session for session in _devices(context)}
     if not message.params:
         for session in found.values():
-            tell(context, _description(context, session))
+            context.tell(_description(context, session))
         return
     if message.params[0].upper() != "END" or len(message.params) < 2:
         text = "There are DEVICES and DEVICES END <number>"
@@ -37,7 +37,7 @@ def devices(context: Context, message: Message) -> None:
         text = "No device of yours has that number"
         raise Fail("DEVICES", "NO_SUCH_DEVICE", as_middle(number), text=text)
     found[number].close_soon("Disconnected by another device", logged="Ended by its account")
-    tell(context, f"Device {number} is disconnected")
+    context.tell(f"Device {number} is disconnected")
 
 
 def _devices(context: Context) -> list[Session]:

@@ -44,7 +44,7 @@ from securechat.store.history import (
     Readable,
 )
 
-__all__ = ["parse_limit", "parse_timestamp"]
+__all__ = ["answer_from_history", "parse_limit", "parse_timestamp"]
 
 T = TypeVar("T")
 
@@ -148,7 +148,7 @@ def _messages(context: Context, subcommand: str, params: Sequence[str]) -> None:
     failure = Fail(
         "CHATHISTORY", "MESSAGE_ERROR", subcommand, as_middle(target), *given, text=_CANNOT
     )
-    _answer(context, read, lambda lines: lines, failure)
+    answer_from_history(context, read, lambda lines: lines, failure)
 
 
 def _find(
@@ -260,7 +260,7 @@ def _targets(context: Context, params: Sequence[str]) -> None:
         return batch_lines(listener, reference, "draft/chathistory-targets", (), lines)
 
     failure = Fail("CHATHISTORY", "MESSAGE_ERROR", "TARGETS", "*", text=_CANNOT)
-    _answer(context, read, show, failure)
+    answer_from_history(context, read, show, failure)
 
 
 # ---- both ----
@@ -304,7 +304,7 @@ def _listener(context: Context, source: Source | None) -> Listener:
     return Listener(context.services.name, context.session.caps, room)
 
 
-def _answer(
+def answer_from_history(
     context: Context,
     read: Callable[[History], T],
     show: Callable[[T], list[TaggedLine]],
@@ -318,8 +318,7 @@ def _answer(
     def answer(outcome: Outcome[T]) -> None:
         if isinstance(outcome.error, _Missing | StoreError):
             raise failure
-        for tags, body in show(outcome.result()):
-            context.line(body, tags)
+        context.lines(show(outcome.result()))
 
     try:
         context.services.history.read(context, read, finish)

@@ -76,7 +76,7 @@ def chghost(context: Context, message: Message) -> None:
     def confirm() -> None:
         user = context.services.network.find_user(nick)
         shown = user.host if user is not None else host
-        context.send("NOTICE", context.nick, f"Others see {nick} at {shown} now")
+        context.tell(f"Others see {nick} at {shown} now")
         context.note(f"gave {nick} the host {shown}")
 
     context.propose(ChangeHost(context.stamp(), nick, host), confirm)

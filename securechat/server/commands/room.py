@@ -79,26 +79,25 @@ def _list(context: Context, params: tuple[str, ...]) -> None:
         ranks = channel.remembered.get(account, set())
         if ranks:
             yours = "yours" if channel.owner == account else _rank_words(ranks)
-            _say(context, f"{channel.name}: {yours}, {len(channel.members)} there now")
+            context.tell(f"{channel.name}: {yours}, {len(channel.members)} there now")
             found = True
     if not found:
-        _say(context, "No room is yours, and none remembers a rank of yours")
+        context.tell("No room is yours, and none remembers a rank of yours")
 
 
 def _info(context: Context, params: tuple[str, ...]) -> None:
     channel = _visible(context, params[0])
     made = server_time(channel.created_ms)[:10]
-    _say(context, f"{channel.name}: made on {made}, {len(channel.members)} there now")
+    context.tell(f"{channel.name}: made on {made}, {len(channel.members)} there now")
     if channel.owner is None:
-        _say(
-            context,
+        context.tell(
             f"{channel.name}: belongs to nobody, and ends when all have left; an operator of it "
             f"who is logged in may claim it: ROOM CLAIM {channel.name}",
         )
         return
-    _say(context, f"{channel.name}: belongs to {_shown(context, channel.owner)}, and stays")
+    context.tell(f"{channel.name}: belongs to {_shown(context, channel.owner)}, and stays")
     if channel.topic:
-        _say(context, f"{channel.name}: topic by {channel.topic_by}")
+        context.tell(f"{channel.name}: topic by {channel.topic_by}")
 
 
 def _ranks(context: Context, params: tuple[str, ...]) -> None:
@@ -110,7 +109,7 @@ def _ranks(context: Context, params: tuple[str, ...]) -> None:
         owner = ", whose room it is" if account == channel.owner else ""
         here = " (there now)" if context.services.network.is_present(channel, account) else ""
         words = f"{_shown(context, account)}: {_rank_words(ranks)}{owner}{here}"
-        _say(context, f"{channel.name}: {words}")
+        context.tell(f"{channel.name}: {words}")
 
 
 def _rank(context: Context, params: tuple[str, ...]) -> None:
@@ -127,7 +126,7 @@ def _rank(context: Context, params: tuple[str, ...]) -> None:
         network = context.services.network
         ranks = channel.remembered.get(network.fold(account), set())
         shown = _shown(context, network.fold(account))
-        _say(context, f"{channel.name}: {shown}: {_rank_words(ranks) or 'no rank'}")
+        context.tell(f"{channel.name}: {shown}: {_rank_words(ranks) or 'no rank'}")
 
     change_of_rank = ModeChange(adding, letter)
     context.propose(RankAccount(context.stamp(), channel.name, account, change_of_rank), confirm)
@@ -137,7 +136,7 @@ def _history(context: Context, params: tuple[str, ...]) -> None:
     channel = _visible(context, params[0]) if len(params) < 2 else _owned(context, params[0])
 
     def tell() -> None:
-        _say(context, f"{channel.name}: {_retention_words(context, channel.history_days)}")
+        context.tell(f"{channel.name}: {_retention_words(context, channel.history_days)}")
 
     if len(params) < 2:
         tell()
@@ -172,7 +171,7 @@ def _claim(context: Context, params: tuple[str, ...]) -> None:
         raise Fail("ROOM", "ALREADY_OWNED", channel.name, text=text)
     context.propose(
         ClaimRoom(context.stamp(), channel.name),
-        lambda: _say(context, f"{channel.name}: yours now; it stays when all have left"),
+        lambda: context.tell(f"{channel.name}: yours now; it stays when all have left"),
     )
 
 
@@ -182,7 +181,7 @@ def _transfer(context: Context, params: tuple[str, ...]) -> None:
     _check_account(context, account)
     context.propose(
         TransferRoom(context.stamp(), channel.name, account),
-        lambda: _say(context, f"{channel.name}: belongs to {_shown(context, channel.owner)} now"),
+        lambda: context.tell(f"{channel.name}: belongs to {_shown(context, channel.owner)} now"),
     )
 
 
@@ -198,7 +197,7 @@ def _drop(context: Context, params: tuple[str, ...]) -> None:
         raise Fail("ROOM", "CONFIRMATION_REQUIRED", channel.name, text=text)
     context.propose(
         DropRoom(context.stamp(), channel.name),
-        lambda: _say(context, f"{channel.name}: belongs to nobody now"),
+        lambda: context.tell(f"{channel.name}: belongs to nobody now"),
     )
 
 
@@ -267,7 +266,3 @@ def _retention_words(context: Context, own_days: int | None) -> str:
     if not days:
         return f"what is said is kept for ever{ending}"
     return f"what is said is kept for {days} day{'s' if days > 1 else ''}{ending}"
-
-
-def _say(context: Context, text: str) -> None:
-    context.send("NOTICE", context.nick, text)

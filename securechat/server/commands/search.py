@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from securechat.errors import StoreError
 from securechat.irc import capabilities as caps
 from securechat.irc import numerics
 from securechat.irc.message import Message
 from securechat.irc.tags import parse_tags
-from securechat.server.commands.history import parse_limit, parse_timestamp
+from securechat.server.commands.history import (
+    answer_from_history,
+    parse_limit,
+    parse_timestamp,
+)
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
 from securechat.server.history.access import (
@@ -25,7 +28,6 @@ from securechat.server.history.access import (
 from securechat.server.history.entries import person
 from securechat.server.history.playback import Listener, TaggedLine, batch_lines, entry_lines
 from securechat.server.refusals import Fail, Refusal
-from securechat.server.store_thread import Outcome
 from securechat.store.entries import Readable
 from securechat.store.history import History
 
@@ -83,21 +85,8 @@ def search(context: Context, message: Message) -> None:
             lines += entry_lines(entry, listener._replace(room=room))
         return batch_lines(listener, reference, _BATCH_TYPE, (), lines)
 
-    def finish(outcome: Outcome[list[TaggedLine]]) -> None:
-        context.resume(lambda: answer(outcome))
-
-    def answer(outcome: Outcome[list[TaggedLine]]) -> None:
-        if isinstance(outcome.error, StoreError):
-            raise failure
-        for tags, body in outcome.result():
-            context.line(body, tags)
-
     failure = Fail("SEARCH", "INTERNAL_ERROR", text="The messages could not be searched")
-    try:
-        services.history.read(context, read, finish)
-    except StoreError as error:
-        raise failure from error
-    context.hold()
+    answer_from_history(context, read, lambda lines: lines, failure)
 
 
 def _wanted(context: Context, given: str, attributes: dict[str, str]) -> _Wanted:

@@ -22,7 +22,7 @@ from securechat.server.rules.presence import ALWAYS_ON
 from securechat.server.store_thread import Outcome
 from securechat.store.certificates import AccountCertificates
 
-__all__ = ["SETTINGS", "Setting", "account_of", "ask_store", "tell"]
+__all__ = ["SETTINGS", "Setting", "account_of", "ask_store"]
 
 T = TypeVar("T")
 
@@ -134,11 +134,6 @@ def ask_store(
     context.hold()
 
 
-def tell(context: Context, text: str) -> None:
-    """Answer with words for a person; every client shows a NOTICE."""
-    context.send("NOTICE", context.nick, text)
-
-
 def _finish(context: Context, outcome: Outcome[T], then: Callable[[T], None]) -> None:
     try:
         result = outcome.result()
@@ -155,7 +150,7 @@ def _unavailable(context: Context) -> Fail:
 def _show(context: Context, setting: Setting, account: str) -> None:
     value = context.services.network.setting(account, setting.name) or setting.values[0]
     choices = "/".join(setting.values)
-    tell(context, f"{setting.name} is {value} ({choices}): {setting.help}")
+    context.tell(f"{setting.name} is {value} ({choices}): {setting.help}")
 
 
 def _change(context: Context, setting: Setting, account: str, value: str, refusal: str) -> None:
@@ -164,4 +159,4 @@ def _change(context: Context, setting: Setting, account: str, value: str, refusa
     kept = "" if value == setting.values[0] else value
     context.propose(ChangeSetting(context.stamp(), account, setting.name, kept))
     context.note(f"setting {setting.name} {value}")
-    tell(context, f"{setting.name} is {value}")
+    context.tell(f"{setting.name} is {value}")

@@ -9,8 +9,8 @@ from securechat.irc import capabilities as caps
 from securechat.irc.message import BODY_BYTES, Message
 from securechat.irc.modes import PREFIXES, ModeChange, format_modes
 from securechat.server import effects
-from securechat.server.context import Context, end_line
-from securechat.server.delivery.lines import Line, to_origin
+from securechat.server.context import Context
+from securechat.server.delivery.lines import Line, to_origin, to_session
 from securechat.server.delivery.metadata import show_metadata_of, synced_lines
 from securechat.server.delivery.read_markers import marker_params
 from securechat.server.delivery.table import Deliverers
@@ -79,11 +79,7 @@ def _greet_session(channel: Channel, user: User, session: Session, context: Cont
         *_greeting(channel, user, session.caps, context),
         *synced_lines(session, channel, context),
     ]
-    if session is context.session:
-        for tags, body in lines:
-            context.line(body, tags)
-    else:
-        session.connection.send(b"".join(end_line(*line) for line in lines))
+    to_session(session, lines, context)
 
 
 def _parted(delivery: Delivery, effect: effects.Parted, context: Context) -> None:
@@ -149,10 +145,7 @@ def show_joined(channel: Channel, user: User, context: Context) -> None:
     mask = context.session.caps
     stamp = context.stamp()._replace(msgid="")  # nothing has happened
     to_origin(Line(stamp, user.author, _join_body(channel, user, mask)), context)
-    for tags, body in _greeting(channel, user, mask, context):
-        context.line(body, tags)
-    for tags, body in synced_lines(context.session, channel, context):
-        context.line(body, tags)
+    _greet_session(channel, user, context.session, context)
 
 
 def _greeting(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from securechat.irc import capabilities as caps
 from securechat.irc.message import NO_TAGS
@@ -18,6 +18,9 @@ from securechat.server.context import Context, end_line
 from securechat.server.events import MessageKind, Stamp
 from securechat.server.state import Author
 
+if TYPE_CHECKING:
+    from securechat.server.session import Session
+
 __all__ = [
     "Line",
     "Lines",
@@ -25,6 +28,7 @@ __all__ = [
     "message_lines",
     "server_time",
     "to_origin",
+    "to_session",
 ]
 
 _MULTILINE: Final = caps.BATCH | caps.MULTILINE
@@ -44,8 +48,15 @@ def server_time(at_ms: int) -> str:
 
 def to_origin(lines: Lines, context: Context) -> None:
     """Answer the origin with ``lines``, if they must be sent."""
-    for tags, body in lines.parts(context.session.caps):
-        context.line(body, tags)
+    context.lines(lines.parts(context.session.caps))
+
+
+def to_session(session: Session, lines: Sequence[tuple[str, str]], context: Context) -> None:
+    """Send a session lines that are for it alone: with the answers, if it is the origin."""
+    if session is context.session:
+        context.lines(lines)
+    elif lines:
+        session.connection.send(b"".join(end_line(*line) for line in lines))
 
 
 def message_lines(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from securechat.irc import capabilities as caps
 from securechat.server import effects
-from securechat.server.context import Context, end_line
-from securechat.server.delivery.lines import Line
+from securechat.server.context import Context
+from securechat.server.delivery.lines import Line, to_session
 from securechat.server.delivery.table import Deliverers
 from securechat.server.events import SessionId
 from securechat.server.metadata import (
@@ -69,11 +69,7 @@ def show_metadata_to(session: Session, users: Iterable[User], context: Context) 
     services = context.services
     for user in users:
         lines = subscribed_batch(services.network, session, services.name, user.nick, [user])
-        if session is context.session:
-            for tags, body in lines:
-                context.line(body, tags)
-        elif lines:
-            session.connection.send(b"".join(end_line(*line) for line in lines))
+        to_session(session, lines, context)
 
 
 DELIVERERS: Final[Deliverers] = {effects.MetadataChanged: _metadata_changed}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from securechat.irc import capabilities as caps
 from securechat.irc.message import NO_TAGS
 from securechat.irc.tags import client_only, parse_tags
-from securechat.server.context import in_batch
+from securechat.server.context import as_batch
 from securechat.server.delivery.lines import Line, message_lines
 from securechat.server.delivery.redactions import redact_body
 from securechat.server.events import Stamp
@@ -77,9 +77,7 @@ def batch_lines(
     """Return ``lines`` as a batch with ``tags``, or as they are to who cannot take a batch."""
     if not listener.caps & caps.BATCH:
         return list(lines)
-    start = " ".join((f":{listener.relay} BATCH +{reference} {kind}", *params))
-    end = f":{listener.relay} BATCH -{reference}"
-    return [(tags, start), *in_batch(reference, lines), ("", end)]
+    return as_batch(listener.relay, reference, " ".join((kind, *params)), lines, tags)
 
 
 def _event_body(entry: Entry, listener: Listener) -> str:

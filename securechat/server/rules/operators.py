@@ -13,10 +13,8 @@ from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event
 from securechat.server.refusals import Refusal
-from securechat.server.rules.metadata import unsubscribe_all
-from securechat.server.rules.monitors import stop_watching
 from securechat.server.rules.rule import Rule
-from securechat.server.rules.users import leave_network
+from securechat.server.rules.users import forget_session, leave_network
 from securechat.server.state import User
 
 if TYPE_CHECKING:
@@ -33,9 +31,7 @@ def kill(network: Network, event: events.Kill) -> list[Effect]:
         raise Refusal(numerics.ERR_NOSUCHNICK, event.nick)
     author = operator.author
     for session in user.sessions:  # which the user keeps: they are still to be told
-        del network.sessions[session]
-        stop_watching(network, session)
-        unsubscribe_all(network, session)
+        forget_session(network, session)
     reason = f"Killed ({operator.nick} ({event.reason}))"
     return [
         effects.Killed(event.stamp, user, author, event.reason),

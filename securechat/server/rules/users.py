@@ -9,7 +9,7 @@ from securechat.irc import numerics
 from securechat.irc.modes import ModeChange
 from securechat.server import effects, events
 from securechat.server.effects import Effect
-from securechat.server.events import Event, Stamp
+from securechat.server.events import Event, SessionId, Stamp
 from securechat.server.refusals import NickReserved, Refusal
 from securechat.server.rules.belonging import logged_in
 from securechat.server.rules.metadata import adopt_metadata, unsubscribe_all
@@ -28,7 +28,7 @@ from securechat.server.state import User
 if TYPE_CHECKING:
     from securechat.server.network import Network
 
-__all__ = ["RULES", "check_may_log_in", "enter_network", "leave_network"]
+__all__ = ["RULES", "check_may_log_in", "enter_network", "forget_session", "leave_network"]
 
 _OTHER_DEVICES: Final = "Other devices of yours have the account that you have; disconnect them"
 _STAYS: Final = "Your account is always on: connect anew, or first SET always-on off"
@@ -70,12 +70,11 @@ def attach(network: Network, event: events.Attach) -> list[Effect]:
 def detach(network: Network, event: events.Detach) -> list[Effect]:
     """A session has ended. The user goes with the last one, if they are not always on."""
     stamp = event.stamp
-    user = network.sessions.pop(stamp.session, None)
+    user = network.sessions.get(stamp.session)
     if user is None:
         return []
+    forget_session(network, stamp.session)
     user.sessions.remove(stamp.session)
-    stop_watching(network, stamp.session)
-    unsubscribe_all(network, stamp.session)
     if not user.sessions and not stays(network, user):
         return leave_network(network, stamp, user, event.reason)
     seen = [effects.SessionsChanged(stamp, user), *say_away(network, stamp, user, "")]
@@ -86,6 +85,13 @@ def detach(network: Network, event: events.Detach) -> list[Effect]:
     if "o" in user.modes:  # whoever attaches next has not shown to be an operator
         set_user_mode(network, user, ModeChange(False, "o"))
     return seen + keep_presence(network, stamp, user)
+
+
+def forget_session(network: Network, session: SessionId) -> None:
+    """Forget a session that is on the network; its user keeps it in their list."""
+    del network.sessions[session]
+    stop_watching(network, session)
+    unsubscribe_all(network, session)
 
 
 def enter_network(network: Network, stamp: Stamp, user: User) -> list[Effect]:
