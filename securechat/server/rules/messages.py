@@ -28,11 +28,7 @@ def send_message(network: Network, event: events.SendMessage) -> list[Effect]:
     user = network.sessions[event.stamp.session]
     target = event.target
     if is_channel(target):
-        channel = network.channels.get(network.fold(target))
-        if channel is None:
-            raise Refusal(numerics.ERR_NOSUCHCHANNEL, target)
-        _check_may_speak(channel, user, event)
-        user.active_ms = event.stamp.at_ms
+        channel = _speak_in(network, event, user, target)
         return [
             effects.ChannelMessage(
                 event.stamp,
@@ -67,11 +63,7 @@ def send_message(network: Network, event: events.SendMessage) -> list[Effect]:
 def _send_to_ranks(
     network: Network, event: events.SendMessage, user: User, least: str, name: str
 ) -> list[Effect]:
-    channel = network.channels.get(network.fold(name))
-    if channel is None:
-        raise Refusal(numerics.ERR_NOSUCHCHANNEL, name)
-    _check_may_speak(channel, user, event)
-    user.active_ms = event.stamp.at_ms
+    channel = _speak_in(network, event, user, name)
     return [
         effects.StatusMessage(
             event.stamp,
@@ -84,6 +76,16 @@ def _send_to_ranks(
             event.tags,
         )
     ]
+
+
+def _speak_in(network: Network, event: events.SendMessage, user: User, name: str) -> Channel:
+    """Return the channel in which ``user`` speaks, and may."""
+    channel = network.channels.get(network.fold(name))
+    if channel is None:
+        raise Refusal(numerics.ERR_NOSUCHCHANNEL, name)
+    _check_may_speak(channel, user, event)
+    user.active_ms = event.stamp.at_ms
+    return channel
 
 
 def silenced_by(channel: Channel, user: User) -> str:
