@@ -19,6 +19,7 @@ all speak through it.
 - ``sasl``          PLAIN, SCRAM-SHA-256(-PLUS), EXTERNAL, both sides
 - ``batch``         collecting batched messages
 - ``multiline``     messages of several lines as one text
+- ``peering``       how peers find each other: signals and the tunnel's first words
 - ``text``          cutting text to a size in bytes
 - ``ctcp``, ``formatting``  what clients put inside a text
 

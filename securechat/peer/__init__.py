@@ -1,0 +1,1 @@
+"""Direct sessions between two peers, the client's side."""
