@@ -1,0 +1,437 @@
+"""What peers say on a path: bytes ↔ records. The format is in the package's docstring.
+
+Sans-I/O: no socket, thread, clock or chance. What comes from the other side raises
+``RemoteProtocolError`` and nothing else, whatever it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Final, Literal
+
+from securechat.errors import LocalProtocolError, RemoteProtocolError
+
+__all__ = [
+    "ALPN",
+    "CHUNK_BYTES",
+    "CONTROL_BYTES",
+    "TEXT_BYTES",
+    "VERSION",
+    "Ack",
+    "Chunk",
+    "ChunkAck",
+    "Close",
+    "FileAccept",
+    "FileDone",
+    "FileEnd",
+    "FileOffer",
+    "FileReceived",
+    "Hello",
+    "Numbered",
+    "Pick",
+    "Ping",
+    "Pong",
+    "Ready",
+    "Record",
+    "RecordReader",
+    "Text",
+    "Typing",
+    "encode",
+]
+
+ALPN: Final = "securechat-peer"
+"""The application protocol of a path (RFC 7301)."""
+
+VERSION: Final = 1
+"""Of this format. READY tells which ones a side knows, PICK which one it is."""
+
+CONTROL_BYTES: Final = 4_096
+"""Largest body of a record that has no limit of its own: names, numbers and reasons."""
+
+TEXT_BYTES: Final = 65_536
+"""Longest text of one message, in bytes: some thirty pages."""
+
+_TEXT_BODY_BYTES: Final = 6 * TEXT_BYTES + CONTROL_BYTES
+"""Largest body of a TEXT: JSON may write a character of one byte as six."""
+
+CHUNK_BYTES: Final = 262_144
+"""Most of a file in one record. Larger ones are not faster, and a text waits behind a whole one."""
+
+_HEADER: Final = struct.Struct(">IB")
+_CHUNK_HEAD: Final = struct.Struct(">QQ")
+_FIRST_SKIPPED: Final = 128
+"""Kinds from here on may be left out by who does not know them."""
+
+_INCARNATION: Final = re.compile(r"[0-9a-f]{32}")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_FORBIDDEN: Final = re.compile("[\ud800-\udfff]")
+
+_MOST: Final = 2**63 - 1
+"""Largest number in a record: what SQLite and files can hold too."""
+
+TextKind = Literal["message", "notice", "action"]
+
+
+# ---- what a field may be ----
+
+_Check = Callable[[Any], bool]
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= _MOST
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str and not _FORBIDDEN.search(value)
+
+
+def _is_short(value: Any) -> bool:
+    return _is_text(value) and len(value) <= 1_000
+
+
+def _is_incarnation(value: Any) -> bool:
+    return type(value) is str and _INCARNATION.fullmatch(value) is not None
+
+
+def _is_digest(value: Any) -> bool:
+    return type(value) is str and _DIGEST.fullmatch(value) is not None
+
+
+def _is_versions(value: Any) -> bool:
+    return type(value) is list and 0 < len(value) <= 100 and all(map(_is_number, value))
+
+
+_CHECKS: Final[dict[str, _Check]] = {
+    "n": lambda value: _is_number(value) and value > 0,
+    "version": _is_number,
+    "versions": _is_versions,
+    "me": _is_incarnation,
+    "you": lambda value: value == "" or _is_incarnation(value),
+    "received": _is_number,
+    "reason": _is_short,
+    "id": lambda value: _is_text(value) and 0 < len(value) <= 64,
+    "kind": lambda value: value in ("message", "notice", "action"),
+    "text": _is_text,
+    "time_ms": _is_number,
+    "state": lambda value: value in ("active", "paused", "done"),
+    "file": _is_number,
+    "name": _is_short,
+    "size": _is_number,
+    "modified_ns": _is_number,
+    "offset": _is_number,
+    "prefix": lambda value: value == "" or _is_digest(value),
+    "sha256": _is_digest,
+}
+"""Each field by its name: whether a value from the other side can be one."""
+
+
+# ---- the records ----
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A record. Immutable. ``KIND`` is its number on the wire, ``LIMIT`` that of its body."""
+
+    KIND: ClassVar[int]
+    LIMIT: ClassVar[int] = CONTROL_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Ready(_Record):
+    """The answerer can use this path, and knows these versions of the format."""
+
+    KIND = 1
+    versions: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Pick(_Record):
+    """The offerer takes this path, with that version."""
+
+    KIND = 2
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hello(_Record):
+    """The first of a session on a path; ``you`` is empty where we know no incarnation."""
+
+    KIND = 3
+    me: str
+    you: str
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ack(_Record):
+    """So many numbered records have been received."""
+
+    KIND = 4
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ping(_Record):
+    """Are you there?"""
+
+    KIND = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Pong(_Record):
+    """Yes."""
+
+    KIND = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Close(_Record):
+    """The session is over; nothing follows."""
+
+    KIND = 7
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered(_Record):
+    """A record that arrives once and in order, whatever becomes of the paths."""
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Numbered):
+    """Somebody says something. ``id`` is the sender's own name for it."""
+
+    KIND = 16
+    LIMIT = _TEXT_BODY_BYTES
+    id: str
+    kind: TextKind
+    text: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileOffer(Numbered):
+    """A file can be had: its ``file`` number, chosen by its sender, names it from here on."""
+
+    KIND = 17
+    file: int
+    name: str
+    size: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileAccept(Numbered):
+    """Send it from ``offset`` on; what is before has the SHA-256 ``prefix`` (empty at 0)."""
+
+    KIND = 18
+    file: int
+    offset: int
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileEnd(Numbered):
+    """No, or no more: declined, cancelled or failed, by either side."""
+
+    KIND = 19
+    file: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileDone(Numbered):
+    """All of it has been sent; the whole has this SHA-256."""
+
+    KIND = 20
+    file: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileReceived(Numbered):
+    """All of it has been received and is kept; the whole has this SHA-256."""
+
+    KIND = 21
+    file: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk(_Record):
+    """A piece of a file."""
+
+    KIND = 32
+    LIMIT = _CHUNK_HEAD.size + CHUNK_BYTES
+    file: int
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkAck(_Record):
+    """The file has arrived, and is written, up to ``offset``."""
+
+    KIND = 33
+    file: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Typing(_Record):
+    """Whether the other one is typing."""
+
+    KIND = 128
+    state: Literal["active", "paused", "done"]
+
+
+Record = (
+    Ready
+    | Pick
+    | Hello
+    | Ack
+    | Ping
+    | Pong
+    | Close
+    | Text
+    | FileOffer
+    | FileAccept
+    | FileEnd
+    | FileDone
+    | FileReceived
+    | Chunk
+    | ChunkAck
+    | Typing
+)
+
+_KINDS: Final[dict[int, type[Record]]] = {
+    kind.KIND: kind
+    for kind in (
+        Ready,
+        Pick,
+        Hello,
+        Ack,
+        Ping,
+        Pong,
+        Close,
+        Text,
+        FileOffer,
+        FileAccept,
+        FileEnd,
+        FileDone,
+        FileReceived,
+        Chunk,
+        ChunkAck,
+        Typing,
+    )
+}
+
+_FIELDS: Final = {
+    kind: tuple((field.name, _CHECKS.get(field.name)) for field in fields(kind))
+    for kind in _KINDS.values()
+}
+
+
+def encode(record: Record) -> bytes:
+    """Return the bytes of a record.
+
+    :raises LocalProtocolError: it is too large, or a value cannot be said.
+    """
+    if isinstance(record, Chunk):
+        body = _CHUNK_HEAD.pack(record.file, record.offset) + record.data
+    elif isinstance(record, ChunkAck):
+        body = _CHUNK_HEAD.pack(record.file, record.offset)
+    else:
+        values = asdict(record)
+        wrong = [name for name, check in _FIELDS[type(record)] if check and not check(values[name])]
+        if wrong:
+            raise LocalProtocolError(f"not allowed in a {type(record).__name__}: {wrong[0]}")
+        body = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+    if len(body) > record.LIMIT:
+        raise LocalProtocolError(f"too large for a {type(record).__name__}: {len(body)} bytes")
+    return _HEADER.pack(len(body), record.KIND) + body
+
+
+class RecordReader:
+    """Cuts a stream into records. Owned by the thread of its path.
+
+    Holds at most one record that is not complete yet, and what has come behind it in one read.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the stream."""
+        self._buffer += data
+
+    def next(self) -> Record | None:
+        """Return the next record, ``None`` if it is not complete.
+
+        :raises RemoteProtocolError: it is too large, of an unknown kind, or not what its kind is.
+        """
+        while len(self._buffer) >= _HEADER.size:
+            size, number = _HEADER.unpack_from(self._buffer)
+            kind = _KINDS.get(number)
+            limit = kind.LIMIT if kind is not None else CONTROL_BYTES
+            if kind is None and number < _FIRST_SKIPPED:
+                raise RemoteProtocolError(f"a record of unknown kind {number}")
+            if size > limit:
+                raise RemoteProtocolError(f"a record of kind {number} with {size} bytes")
+            end = _HEADER.size + size
+            if len(self._buffer) < end:
+                return None
+            with memoryview(self._buffer) as view:
+                body = bytes(view[_HEADER.size : end])
+            del self._buffer[:end]
+            if kind is not None:
+                return _decode(kind, body)
+        return None
+
+    def __iter__(self) -> Iterator[Record]:
+        """Yield the records that are complete."""
+        while (record := self.next()) is not None:
+            yield record
+
+    def rest(self) -> bytes:
+        """Return what is not taken yet, and forget it: for who reads on."""
+        rest, self._buffer = bytes(self._buffer), bytearray()
+        return rest
+
+
+def _decode(kind: type[Record], body: bytes) -> Record:
+    if kind is Chunk or kind is ChunkAck:
+        return _decode_binary(kind, body)
+    try:
+        values = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise RemoteProtocolError(f"a {kind.__name__} that is not JSON") from error
+    if type(values) is not dict:
+        raise RemoteProtocolError(f"a {kind.__name__} that is not an object")
+    found = {}
+    for name, check in _FIELDS[kind]:
+        if name not in values or (check is not None and not check(values[name])):
+            raise RemoteProtocolError(f"a {kind.__name__} without a usable {name!r}")
+        found[name] = values[name]
+    if kind is Text and len(found["text"].encode()) > TEXT_BYTES:
+        raise RemoteProtocolError("a text that is too long")
+    return kind(**found)
+
+
+def _decode_binary(kind: type[Chunk] | type[ChunkAck], body: bytes) -> Chunk | ChunkAck:
+    if len(body) < _CHUNK_HEAD.size:
+        raise RemoteProtocolError(f"a {kind.__name__} that is too short")
+    file, offset = _CHUNK_HEAD.unpack_from(body)
+    if max(file, offset) > _MOST:
+        raise RemoteProtocolError(f"a {kind.__name__} with a number that is too large")
+    if kind is ChunkAck:
+        return ChunkAck(file, offset)
+    if len(body) == _CHUNK_HEAD.size:
+        raise RemoteProtocolError("an empty chunk")
+    return Chunk(file, offset, body[_CHUNK_HEAD.size :])
