@@ -8,13 +8,14 @@ send signals, takes its events, and owns the thread that all of it runs on.
 - ``safety_code``   sixty digits that two people compare
 - ``candidates``    where a device may be reached, and which of that is tried
 - ``pipes``         TLS behind a first word, and TLS inside a tunnel: what a connection runs on
-- ``connector``     the race of all ways to one peer, of which one is picked
+- ``connector``     the race of all ways to one peer, of which one is picked: each a ``path``; the
+                    ``door`` is where we listen
 - ``records``       what is said on a connection: bytes ↔ records
 - ``session``       the session itself, sans-I/O, over one path after the other
 - ``transfers``     files on their way, sans-I/O; ``files`` reads and writes them, on the ``disk``
                     thread; ``file_names`` makes received names harmless
-- ``negotiation``   one offer, from the question to the path
-- ``hub``           all peers of one client
+- ``contact``       all that we have with one account: offers, the session, its paths
+- ``hub``           all contacts of one client
 - ``events``        what it tells
 
 The rest of this text is normative.
@@ -23,9 +24,9 @@ The rest of this text is normative.
 ``id``), or a tunnel through the relay between them. On a TCP connection each side first says 32
 bytes, the SHA-256 of ``securechat-peer`` and the id: who has dialled, at once; who was dialled,
 after it has read those of the other; it closes without a word if it knows no such id. In a tunnel
-nothing comes before. Then there is TLS 1.3 with the application protocol ``securechat-peer``. The offerer is the
-TLS client, whoever has dialled. Each side accepts just the one certificate that the offer and the
-answer told, and compares it, byte by byte, once more. No name is asked for.
+nothing comes before. Then there is TLS 1.3 with the application protocol ``securechat-peer``. The
+offerer is the TLS client, whoever has dialled. Each side accepts just the one certificate that the
+offer and the answer told, and compares it, byte by byte, once more. No name is asked for.
 
 Both sides dial, and many paths may come up. The answerer says READY on each whose handshake is done
 (in TLS 1.3 a client's handshake ends before the server has judged it). The offerer says PICK on the
@@ -33,8 +34,8 @@ first READY one, once; both close the others. From there on the path belongs to 
 
 **A record** is a length (4 bytes, big-endian, of the body), a kind (1 byte), a body. Bodies are
 JSON objects in UTF-8, whose unknown keys are ignored, but for chunks and their acknowledgements,
-which are binary. Kinds from 128 on are skipped where unknown; another unknown kind ends the path. A body
-has a limit for its kind.
+which are binary. Kinds from 128 on are skipped where unknown; another unknown kind ends the path. A
+body has a limit for its kind.
 
 **A session** outlives its paths. Each side has a random *incarnation*, made when its client took up
 the session, and counts the *numbered* records that it sends. The first record on a path is HELLO:

@@ -16,6 +16,7 @@ from securechat.peer.known_peers import Safety
 __all__ = [
     "FileAccepted",
     "FileEnded",
+    "FileEvent",
     "FileFinished",
     "FileOffered",
     "FileProgress",
@@ -30,12 +31,34 @@ __all__ = [
     "PeerNotDelivered",
     "PeerOpened",
     "PeerReachable",
+    "PeerSnapshot",
+    "PeerState",
     "PeerText",
     "PeerTyping",
 ]
 
 PathKind = Literal["direct", "relayed"]
 """How a session runs: by a connection of its own, or end to end encrypted through the relay."""
+
+PeerState = Literal["reachable", "asking", "asked", "connecting", "open", "lost"]
+"""``asking``: we ask; ``asked``: we are asked; ``lost``: without a path, and looking for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSnapshot:
+    """Somebody who can be reached, or with whom there is something. Immutable.
+
+    ``path`` and ``address`` are of an open session, ``safety`` is of any; rates are of lately.
+    """
+
+    account: str
+    nick: str
+    state: PeerState
+    path: PathKind | None
+    address: str
+    safety: Safety | None
+    sent_bytes_per_s: float
+    received_bytes_per_s: float
 
 
 # ---- sessions ----
@@ -155,7 +178,8 @@ class PeerNotDelivered:
 class FileOffered:
     """The other side offers a file. ``name`` is its own, ``safe_name`` the one it would get here.
 
-    ``had_bytes`` of it are here already, from an earlier try.
+    ``had_bytes`` of it are here already, from an earlier try; ``accepted_before``: of this very
+    offer, which was accepted then.
     """
 
     transfer: int
@@ -165,6 +189,7 @@ class FileOffered:
     safe_name: str
     size: int
     had_bytes: int
+    accepted_before: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +261,8 @@ class FileEnded:
     kept_bytes: int
 
 
+FileEvent = FileOffered | FileSending | FileAccepted | FileProgress | FileFinished | FileEnded
+
 PeerEvent = (
     PeerReachable
     | PeerAsked
@@ -247,10 +274,5 @@ PeerEvent = (
     | PeerTyping
     | PeerDelivered
     | PeerNotDelivered
-    | FileOffered
-    | FileSending
-    | FileAccepted
-    | FileProgress
-    | FileFinished
-    | FileEnded
+    | FileEvent
 )

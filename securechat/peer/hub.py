@@ -1,0 +1,341 @@
+"""All peers of one client: who there is, and whom a signal is for.
+
+The client gives it a way to say signals and the news of its connection to the relay; it gives back
+events. All of it runs on the client's I/O thread, with the connections to the peers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from securechat.errors import LocalProtocolError, NetworkError
+from securechat.irc import peering
+from securechat.irc.message import Message
+from securechat.irc.peering import Candidate, FailCode, Signal
+from securechat.net.io_thread import IoThread
+from securechat.net.timers import Timer
+from securechat.peer.candidates import local_addresses, usable
+from securechat.peer.connector import SEND_LIMIT_BYTES
+from securechat.peer.contact import Contact
+from securechat.peer.disk import Disk
+from securechat.peer.door import Door
+from securechat.peer.events import PeerClosed, PeerEvent, PeerReachable, PeerSnapshot
+from securechat.peer.identity import Device
+from securechat.peer.known_peers import KnownPeers
+from securechat.peer.means import Means, RelayRoute, SignalTaker
+
+__all__ = ["Hub", "Settings"]
+
+_log = logging.getLogger(__name__)
+
+LOOKUP_S: Final = 15.0
+"""How long the relay may take to say which devices somebody has."""
+
+DEVICES_FOUND: Final = 100
+"""Most devices taken of one answer: more than a relay keeps for an account."""
+
+CONTACTS_KEPT: Final = 1_000
+"""Accounts remembered although there is nothing between them and us: by what they were called."""
+
+DOOR_S: Final = 60.0
+"""How often it is looked whether anybody is still expected at the door; if not, it is shut."""
+
+KNOWN_PEERS: Final = "peers.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a client deals with peers. Immutable.
+
+    :param folder: for the device's key, and what is known of others (``default_folder``).
+    :param downloads: for received files.
+    :param allow_loopback: take candidates of this machine; for tests.
+    """
+
+    folder: Path
+    downloads: Path
+    allow_loopback: bool = False
+
+
+@dataclass(slots=True)
+class _Lookup:
+    name: str
+    timer: Timer
+
+
+class Hub:
+    """The peers of one client. Owned by the I/O thread; made and used there.
+
+    :param network: names the relay among others that the user may have.
+    :param signal: says something to the relay; dropped while there is no connection to it.
+    :param emit: takes the events.
+    :raises StoreError: what is known of others cannot be read.
+    """
+
+    def __init__(
+        self,
+        io: IoThread,
+        device: Device,
+        settings: Settings,
+        network: str,
+        *,
+        signal: Callable[[Message], None],
+        emit: Callable[[PeerEvent], None],
+    ) -> None:
+        self.known = KnownPeers(settings.folder / KNOWN_PEERS)
+        self.network = network
+        self.disk = Disk(io.post)
+        self.account = ""  # our own, while we are logged in
+        self._settings = settings
+        self._io = io
+        self._emit = emit
+        self._fold: Callable[[str], str] = str.lower
+        self._route: RelayRoute | None = None
+        self._observed = ""  # our address, as the relay sees it
+        self._door: Door | None = None
+        self._contacts: dict[str, Contact] = {}  # by folded account
+        self._reachable: dict[str, PeerReachable] = {}  # by folded account
+        self._claims: dict[str, SignalTaker] = {}  # by the id of an offer
+        self._lookups: list[_Lookup] = []  # in the order in which they are answered
+        self._found: list[peering.DeviceFound] = []  # of the first of them
+        self._means = Means(
+            io=io,
+            device=device,
+            known=self.known,
+            network=network,
+            fold=lambda name: self._fold(name),
+            signal=signal,
+            claim=self._claim,
+            emit=emit,
+            route=lambda: self._route,
+            door=self._open_door,
+            own_candidates=self._own_candidates,
+            allow_loopback=settings.allow_loopback,
+            make_id=lambda: secrets.token_hex(16),
+            make_file=lambda: secrets.randbits(63),
+            now_ms=lambda: time.time_ns() // 1_000_000,
+            numbers=itertools.count(1),
+            disk=self.disk,
+            downloads=settings.downloads,
+        )
+
+    # ---- the connection to the relay ----
+
+    def relay_up(self, account: str, fold: Callable[[str], str], route: RelayRoute) -> None:
+        """We are logged in to a relay that knows of peers: be found there."""
+        self.account, self._fold, self._route = account, fold, route
+        self._means.signal(peering.announce(self._means.device.certificate))
+        self._means.signal(peering.list_reachable())
+
+    def relay_down(self) -> None:
+        """The connection to the relay is gone; sessions that have a path of their own go on."""
+        self._route = None
+        self._reachable.clear()
+        self._found.clear()
+        for lookup in self._take_lookups():
+            self._not_found(lookup.name, "the connection to the relay was lost")
+        for contact in list(self._contacts.values()):
+            contact.negotiation.relay_lost()
+
+    def signalled(self, signal: Signal) -> None:
+        """Take what the relay tells."""
+        match signal:
+            case peering.Announced():
+                self._observed = signal.address
+            case peering.Reachable():
+                self._note_reachable(signal)
+            case peering.DeviceFound():
+                if len(self._found) < DEVICES_FOUND:
+                    self._found.append(signal)
+            case peering.End(subcommand="LOOKUP"):
+                self._looked_up()
+            case peering.Offer():
+                self._contact(signal.account, signal.nick).negotiation.offered(signal)
+            case peering.Answer() | peering.Candidates() | peering.Token() | peering.Withdraw():
+                taker = self._claims.get(signal.id)
+                if taker is not None:
+                    taker.signalled(signal)
+            case _:
+                pass
+
+    def refused(self, code: str, context: tuple[str, ...], text: str) -> bool:
+        """Take a FAIL PEER of the relay; false if it is one for the user."""
+        subcommand, about = (*context, "", "")[:2]
+        taker = self._claims.get(about)
+        if taker is not None:
+            known = code in FailCode.__members__
+            taker.refused(FailCode[code] if known else None, text)
+        elif subcommand == "LOOKUP" and self._lookups:
+            self._found.clear()
+            self._not_found(self._pop_lookup().name, text)
+        else:
+            # What ended meanwhile needs no further word.
+            return subcommand in ("ANSWER", "CANDIDATES", "TUNNEL", "WITHDRAW")
+        return True
+
+    # ---- what the user wants ----
+
+    def find(self, name: str) -> Contact | None:
+        """Return the contact of that account, or else the one that was called so last."""
+        folded = self._fold(name)
+        if folded in self._contacts:
+            return self._contacts[folded]
+        named = (c for c in self._contacts.values() if self._fold(c.nick) == folded)
+        return next(named, None)
+
+    def contact(self, name: str) -> Contact:
+        """Return the contact of that account or nick.
+
+        :raises LocalProtocolError: there is nothing between us.
+        """
+        found = self.find(name)
+        if found is None or found.idle:
+            raise LocalProtocolError(f"there is no session with {name}")
+        return found
+
+    def account_of(self, name: str) -> str:
+        """Return the account that ``name`` means: that of a nick we know of, or the name itself."""
+        found = self.find(name)
+        if found is not None:
+            return found.account
+        folded = self._fold(name)
+        called = (r.account for r in self._reachable.values() if self._fold(r.nick) == folded)
+        return next(called, name)
+
+    def open(self, name: str) -> None:
+        """Ask that person for a session, or accept theirs; events tell what comes of it.
+
+        :raises LocalProtocolError: there is one, or we have asked already.
+        :raises NetworkError: we are not logged in to a relay that knows of peers.
+        """
+        found = self.find(name)
+        if found is not None and not found.idle:
+            found.open()
+            return
+        if self._route is None:
+            raise NetworkError("peers need a login, and a relay that knows of them")
+        if any(self._fold(lookup.name) == self._fold(name) for lookup in self._lookups):
+            raise LocalProtocolError(f"{name} has been asked already")
+        # The timer is the last resort: a relay answers, or the connection is lost.
+        timer = self._io.call_later(LOOKUP_S, self._looked_up)
+        self._lookups.append(_Lookup(name, timer))
+        self._means.signal(peering.look_up(name))
+
+    def snapshot(self) -> tuple[PeerSnapshot, ...]:
+        """Return who can be reached, and with whom there is something, by account."""
+        found = {key: contact.snapshot() for key, contact in self._contacts.items()}
+        here = {key: value for key, value in found.items() if value is not None}
+        for key, who in self._reachable.items():
+            reachable = PeerSnapshot(who.account, who.nick, "reachable", None, "", None, 0.0, 0.0)
+            here.setdefault(key, reachable)
+        return tuple(here[key] for key in sorted(here))
+
+    def stop(self, reason: str) -> None:
+        """End all sessions, and be done: nothing may be asked of it any more."""
+        for contact in list(self._contacts.values()):
+            contact.close(reason)
+        self._contacts.clear()
+        for lookup in self._take_lookups():
+            lookup.timer.cancel()
+        self._shut_door()
+        self.known.close()
+
+    # ---- inside ----
+
+    def _contact(self, account: str, nick: str) -> Contact:
+        key = self._fold(account)
+        contact = self._contacts.get(key)
+        if contact is None:
+            if len(self._contacts) >= CONTACTS_KEPT:
+                kept = {key: c for key, c in self._contacts.items() if not c.idle}
+                self._contacts = kept
+            contact = self._contacts[key] = Contact(self._means, account, nick)
+        contact.nick = nick or contact.nick
+        return contact
+
+    def _claim(self, identifier: str, taker: SignalTaker | None) -> None:
+        if taker is None:
+            self._claims.pop(identifier, None)
+        else:
+            self._claims[identifier] = taker
+
+    def _note_reachable(self, signal: peering.Reachable) -> None:
+        key = self._fold(signal.account)
+        event = PeerReachable(signal.account, signal.nick, signal.now)
+        if signal.now:
+            self._reachable[key] = event
+        else:
+            self._reachable.pop(key, None)
+        if key in self._contacts:
+            self._contacts[key].nick = signal.nick
+        self._emit(event)
+
+    # ---- looking up ----
+
+    def _looked_up(self) -> None:
+        found, self._found = self._found, []
+        if not self._lookups:
+            return
+        name = self._pop_lookup().name
+        reachable = [device for device in found if device.reachable]
+        if not reachable:
+            self._not_found(name, f"{name} cannot be reached as a peer now")
+            return
+        contact = self._contact(reachable[0].account, reachable[0].nick)
+        if contact.idle:
+            contact.open()
+
+    def _not_found(self, name: str, reason: str) -> None:
+        self._emit(PeerClosed(name, name, reason, False))
+
+    def _pop_lookup(self) -> _Lookup:
+        lookup = self._lookups.pop(0)
+        lookup.timer.cancel()
+        return lookup
+
+    def _take_lookups(self) -> list[_Lookup]:
+        lookups, self._lookups = self._lookups, []
+        for lookup in lookups:
+            lookup.timer.cancel()
+        return lookups
+
+    # ---- where we can be reached ----
+
+    def _open_door(self) -> Door | None:
+        if self._door is None:
+            try:
+                self._door = Door(self._io, SEND_LIMIT_BYTES)
+            except NetworkError as error:
+                _log.warning("no direct sessions: %s", error)
+                return None
+            self._io.call_later(DOOR_S, self._look_at_door)
+        return self._door
+
+    def _look_at_door(self) -> None:
+        if self._door is None:
+            return
+        if self._door.expecting:
+            self._io.call_later(DOOR_S, self._look_at_door)
+        else:
+            self._shut_door()
+
+    def _shut_door(self) -> None:
+        door, self._door = self._door, None
+        if door is not None:
+            door.close()
+
+    def _own_candidates(self, door: Door) -> list[Candidate]:
+        toward = self._route.address if self._route is not None else None
+        addresses = [*local_addresses(toward), self._observed]
+        if self._settings.allow_loopback:
+            addresses.append("127.0.0.1")
+        found = [Candidate(address, door.port) for address in dict.fromkeys(addresses) if address]
+        allow_loopback = self._settings.allow_loopback
+        return [one for one in found if not usable(one, relay=None, allow_loopback=allow_loopback)]
