@@ -19,6 +19,7 @@ from securechat.client.connector import Connector, Endpoint, Policy
 from securechat.client.event_queue import EventQueue
 from securechat.client.events import Event, MemberSnapshot, NotDelivered
 from securechat.client.link import Timing
+from securechat.client.peers import Peers
 from securechat.client.protocol import (
     ClientProtocol,
     SentKind,
@@ -31,6 +32,8 @@ from securechat.client.session import Credentials, Identity
 from securechat.errors import ConnectionLost, LocalProtocolError, NetworkError
 from securechat.irc.names import clean_username
 from securechat.irc.sasl import prepare_password
+from securechat.peer.hub import Settings as PeerSettings
+from securechat.peer.identity import load_device
 
 __all__ = ["DEFAULT_PORT", "Client"]
 
@@ -64,11 +67,13 @@ class Client:
     :param reconnect: whether to come back after a lost connection.
     :param interactive: a refused nick or login is an event, and a person can answer it with
         ``set_nick`` or ``login``; otherwise it ends the connection with ``LoginFailed``.
+    :param peers: be found as a peer, and find others, where the server knows of that; ``None``: no.
     :param on_event: called on the I/O thread when there is something to ``poll``; must not block,
-        nor call ``connect``, ``members`` or ``close``.
+        nor call ``connect``, ``members``, ``close`` or anything of ``peers``.
     :param timing: how long to wait for what.
     :param chance: returns a number from 0 to 1, for the jitter of the retries.
     :raises LocalProtocolError: a name or the password cannot be used.
+    :raises PkiError, StoreError: the device's own key, or what is known of others, cannot be used.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class Client:
         other_nick: bool = False,
         reconnect: bool = True,
         interactive: bool = False,
+        peers: PeerSettings | None = None,
         on_event: Callable[[], None] | None = None,
         timing: Timing | None = None,
         chance: Callable[[], float] = random.random,
@@ -107,10 +113,12 @@ class Client:
         self._events = EventQueue(on_event)
         self._connector = Connector(
             Endpoint(host, port, ca, certificate, key),
-            Identity(nick, username, realname, credentials, other_nick),
+            Identity(nick, username, realname, credentials, peers is not None, other_nick),
             Policy(reconnect, interactive, timing or Timing(), chance),
             self._events,
+            (load_device(peers.folder), peers) if peers is not None else None,
         )
+        self.peers = Peers(self._connector, self._deliveries)
         self._connector.channels.update((name.lower(), (name, "")) for name in channels)
 
     # ---- coming and going ----

@@ -32,6 +32,7 @@ from securechat.client.events import (
     Welcome,
 )
 from securechat.client.link import Link, LinkOwner, Timing
+from securechat.client.peer_side import PeerSide
 from securechat.client.protocol import ClientProtocol
 from securechat.client.session import Credentials, Identity
 from securechat.errors import (
@@ -41,13 +42,18 @@ from securechat.errors import (
     NetworkError,
     SecureChatError,
 )
+from securechat.irc.message import Message
+from securechat.irc.peering import TUNNEL_ALPN
 from securechat.net.connection import Connection
 from securechat.net.dialer import dial
 from securechat.net.io_thread import IoThread
+from securechat.net.listener import format_address
 from securechat.net.locks import make_lock
 from securechat.net.threads import Thread, start_thread
 from securechat.net.tls import client_context
 from securechat.net.tls_pipe import TlsPipe
+from securechat.peer.hub import Hub, Settings
+from securechat.peer.identity import Device
 
 __all__ = ["Connector", "Endpoint", "Policy"]
 
@@ -84,7 +90,12 @@ class Connector:
     """
 
     def __init__(
-        self, endpoint: Endpoint, identity: Identity, policy: Policy, events: EventQueue
+        self,
+        endpoint: Endpoint,
+        identity: Identity,
+        policy: Policy,
+        events: EventQueue,
+        peers: tuple[Device, Settings] | None = None,
     ) -> None:
         self.identity = identity
         self.link: Link | None = None
@@ -102,10 +113,16 @@ class Connector:
         self._over = False  # nobody reads the events
         self._finished = False
         self._io = IoThread("client net")
+        self._peers = self._make_peer_side(*peers) if peers is not None else None
         self._lock = make_lock("Connector", tier=2)  # guards _started, _closing and _dialer
         self._started = False
         self._closing = False
         self._dialer: Thread | None = None
+
+    @property
+    def hub(self) -> Hub | None:
+        """The peers; ``None`` before the first login to a relay that knows of them."""
+        return self._peers.hub if self._peers is not None else None
 
     # ---- safe from any thread ----
 
@@ -141,6 +158,8 @@ class Connector:
         else:
             self._finish(None, "closed")
         self._io.stop(close_s)
+        if self._peers is not None:
+            self._peers.close()
         if dialer is not None:
             dialer.join(close_s)
 
@@ -160,6 +179,9 @@ class Connector:
                 key=endpoint.key,
                 protocols=["irc"],
             )
+            if self._peers is not None:
+                tunnel = client_context(endpoint.ca, protocols=[TUNNEL_ALPN])
+                self._peers.tunnel_context = tunnel
             sock = dial(endpoint.host, endpoint.port, timing.dial_s)
         except NetworkError as error:
             self._dial_failed(error)
@@ -188,6 +210,24 @@ class Connector:
 
     # ---- on the I/O thread ----
 
+    def _make_peer_side(self, device: Device, settings: Settings) -> PeerSide:
+        endpoint = self._endpoint
+        return PeerSide(
+            self._io,
+            device,
+            settings,
+            format_address(endpoint.host.lower(), endpoint.port),
+            nick=lambda: (
+                self.identity.nick if self.link is None else self.link.protocol.session.nick
+            ),
+            say=self._signal,
+            push=self.push,
+        )
+
+    def _signal(self, message: Message) -> None:
+        if self.link is not None:
+            self.link.do(lambda protocol: protocol.signal(message))
+
     def push(self, event: Event) -> None:
         """Report an event; disconnect when nobody reads them."""
         if self._over or self._events.put(event):
@@ -214,7 +254,11 @@ class Connector:
 
     def _happened(self, link: Link, events: list[Event]) -> None:
         for event in events:
+            if self._peers is not None and self._peers.takes(event):
+                continue
             self._note(link, event)
+            if self._peers is not None:
+                self._peers.note(link, event)
             self.push(event)
             if isinstance(event, Welcome):
                 self.settled.set()
@@ -276,6 +320,8 @@ class Connector:
     def _failed(self, error: SecureChatError, reason: str) -> None:
         self.link = None
         self.online = False
+        if self._peers is not None:
+            self._peers.down()
         policy = self._policy
         final = isinstance(error, CertificateRejected | LoginFailed) or self._over
         if self._closing:
@@ -289,6 +335,8 @@ class Connector:
             self._io.call_later(wait_s, self._dial)
 
     def _leave(self, reason: str) -> None:
+        if self._peers is not None:
+            self._peers.stop(reason)
         if self.link is None:
             self._finish(None, "closed")
             return

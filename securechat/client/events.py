@@ -1,5 +1,7 @@
 """What a client hears: one frozen dataclass for each kind of news.
 
+Those of peers and of files between them are in ``securechat.peer.events``.
+
 Texts, names and reasons are as they came from the network. They may hold control characters; show
 them on a terminal only after ``safe_text.make_safe``.
 """
@@ -12,6 +14,18 @@ from typing import Literal
 
 from securechat.errors import SecureChatError
 from securechat.irc.message import Message
+from securechat.irc.peering import Signal
+from securechat.peer.events import (
+    FileEvent,
+    PathKind,
+    PeerAsked,
+    PeerClosed,
+    PeerIdentityChanged,
+    PeerLost,
+    PeerOpened,
+    PeerReachable,
+    PeerTyping,
+)
 
 __all__ = [
     "AccountChanged",
@@ -37,6 +51,7 @@ __all__ = [
     "NickRejected",
     "NotDelivered",
     "Parted",
+    "PeerSignalled",
     "Quit",
     "RawReceived",
     "RealnameChanged",
@@ -168,7 +183,8 @@ class TextReceived:
     sent, or, where the server echoes, when the echo comes.
 
     A text of several lines has a line feed between them. ``replayed``: it is history, and was said
-    at ``time``.
+    at ``time``. ``via``: it came, or went, inside a session with a peer, which runs like that;
+    ``None``: through the relay, which can read it.
     """
 
     conversation: str
@@ -182,6 +198,7 @@ class TextReceived:
     own: bool = False
     msgid: str | None = None
     replayed: bool = False
+    via: PathKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,6 +405,13 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerSignalled:
+    """The relay tells of a peer; the client takes it itself (``securechat.irc.peering``)."""
+
+    signal: Signal
+
+
+@dataclass(frozen=True, slots=True)
 class RawReceived:
     """A message that this client does not interpret; nothing is lost."""
 
@@ -426,4 +450,13 @@ Event = (
     | Reply
     | Failure
     | RawReceived
+    | PeerSignalled
+    | PeerReachable
+    | PeerAsked
+    | PeerIdentityChanged
+    | PeerOpened
+    | PeerLost
+    | PeerClosed
+    | PeerTyping
+    | FileEvent
 )

@@ -26,6 +26,7 @@ from securechat.client.events import (
     NamesReceived,
     NickChanged,
     Parted,
+    PeerSignalled,
     Quit,
     RawReceived,
     RealnameChanged,
@@ -38,7 +39,8 @@ from securechat.client.events import (
     VerificationRequired,
 )
 from securechat.client.session import Session
-from securechat.irc import numerics
+from securechat.errors import RemoteProtocolError
+from securechat.irc import numerics, peering
 from securechat.irc.ctcp import parse_ctcp
 from securechat.irc.message import Message, split_source
 from securechat.irc.modes import parse_modes
@@ -378,6 +380,20 @@ def _isupport(session: Session, message: Message) -> None:
 @_on("ERROR", 1)
 def _error(session: Session, message: Message) -> None:
     session.closing = message.params[-1]
+
+
+@_on(peering.COMMAND, 1)
+def _peer(session: Session, message: Message) -> None:
+    if not session.has(peering.CAPABILITY):
+        session.emit(RawReceived(message))
+        return
+    try:
+        signal = peering.parse_signal(message)
+    except RemoteProtocolError:
+        session.emit(RawReceived(message))
+        return
+    if signal is not None:
+        session.emit(PeerSignalled(signal))
 
 
 @_on("ACK", 0)

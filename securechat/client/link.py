@@ -81,6 +81,16 @@ class Link:
         self._error: SecureChatError | None = None
         self._over = False
 
+    @property
+    def host(self) -> str:
+        """The server's name, as it is verified."""
+        return self._host
+
+    @property
+    def server_address(self) -> tuple[str, int]:
+        """Where the server is: an IP address and a port."""
+        return self._connection.peer_address
+
     # ---- what the connection tells ----
 
     def opened(self) -> None:

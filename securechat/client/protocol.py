@@ -138,6 +138,11 @@ class ClientProtocol:
         check_command(command, *params)
         self.session.say(command, *params)
 
+    def signal(self, message: Message) -> None:
+        """Say a message for peers, with its tags, once we are on the network."""
+        if self.registered:
+            self.session.say(message.command, *message.params, tags=message.tags)
+
     def raw(self, line: str) -> None:
         """Say a line as it is.
 

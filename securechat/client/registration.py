@@ -37,7 +37,7 @@ from securechat.client.events import (
 )
 from securechat.client.login import Login, Outcome
 from securechat.client.session import Credentials, Session
-from securechat.irc import numerics
+from securechat.irc import numerics, peering
 from securechat.irc.message import Message
 
 __all__ = ["WANTED_CAPABILITIES", "Phase", "Registration"]
@@ -67,7 +67,7 @@ WANTED_CAPABILITIES: Final = frozenset(
         "userhost-in-names",
     }
 )
-"""What this client understands and asks for."""
+"""What this client understands and asks for, beside what not every client is for (peers)."""
 
 _REQUEST_BYTES: Final = 400
 """Most names in one CAP REQ, in bytes: the ACK repeats them behind the server's name and our nick,
@@ -115,6 +115,8 @@ class Registration:
         self._session = session
         self._login = Login(session, make_nonce)
         self._credentials = session.identity.credentials
+        extra = {peering.CAPABILITY} if session.identity.peers else set()
+        self._wanted = WANTED_CAPABILITIES | extra
         self._listed: dict[str, str] = {}  # of a CAP LS that is not complete yet
         self._awaited: set[str] = set()  # requested, not answered yet
         self._capable = False  # the server knows CAP
@@ -237,7 +239,7 @@ class Registration:
             self._negotiated()
 
     def _request(self, offered: dict[str, str]) -> None:
-        wanted = sorted((WANTED_CAPABILITIES & offered.keys()) - self._session.enabled)
+        wanted = sorted((self._wanted & offered.keys()) - self._session.enabled)
         self._awaited.update(wanted)
         if wanted and self.phase is Phase.NEGOTIATING:
             self.phase = Phase.REQUESTING

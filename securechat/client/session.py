@@ -39,6 +39,8 @@ class Identity:
     username: str
     realname: str
     credentials: Credentials | None = None
+    peers: bool = False
+    """Whether we can be reached as a peer."""
     other_nick: bool = False
     """Whether ``nick_`` may be tried when somebody uses ``nick`` (but it is not registered)."""
 
