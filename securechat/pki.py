@@ -1,8 +1,9 @@
-"""The private certificate authority: make it, issue from it, renew, read back.
+"""The private certificate authority: make it, issue from it, renew, read back; and devices.
 
 This module is for certificates and keys as things in files. It makes a CA, issues certificates for
 a relay and for people, writes them so that no key is ever readable by others, and reads them again
-with an error that says what is wrong. ``scripts/gen_certs.py`` is its face. It must not know
+with an error that says what is wrong. ``scripts/gen_certs.py`` is its face. Beside the CA it makes
+the self-signed certificates by which peers know each other's devices. It must not know
 sockets, TLS sessions or IRC: a client's name is a text that it writes into a certificate. It reads
 no clock (the time comes in as an argument) and imports nothing of the project but
 ``securechat.errors``.
@@ -31,7 +32,7 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -53,13 +54,16 @@ __all__ = [
     "ca_files",
     "client_files",
     "days_left",
+    "device_files",
     "fingerprint",
     "hosts_of",
     "issue_client",
     "issue_server",
+    "left_key",
     "load_certificate",
     "load_pair",
     "make_ca",
+    "make_device",
     "parse_host",
     "provision",
     "renew_server",
@@ -75,6 +79,11 @@ SERVER_DAYS = 80
 
 CLIENT_DAYS = 365
 """A person renews by hand, and there is no revocation list: a year is the compromise."""
+
+_DEVICE_START = datetime(2000, 1, 1, tzinfo=UTC)
+_DEVICE_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+# RFC 5280 section 4.1.2.5: "no well-defined expiration date". A pinned certificate is trusted until
+# the user says otherwise: its dates mean nothing, and a device with a wrong clock must get through.
 
 _BACKDATE = timedelta(hours=1)
 # A device whose clock is a little slow must not find a brand-new certificate "not yet valid".
@@ -132,6 +141,11 @@ def client_files(folder: Path, name: str) -> PairFiles:
     """The files of the client ``name`` in ``folder``; ``PkiError`` if the name is not usable."""
     _check_client_name(name)
     return PairFiles(folder / f"client-{name}.pem", folder / f"client-{name}-key.pem")
+
+
+def device_files(folder: Path) -> PairFiles:
+    """The files of this device in ``folder``."""
+    return PairFiles(folder / "device.pem", folder / "device-key.pem")
 
 
 def make_ca(*, now: datetime, key: ec.EllipticCurvePrivateKey | None = None) -> Pair:
@@ -193,6 +207,20 @@ def issue_client(
     return _issue(ca, name, ExtendedKeyUsageOID.CLIENT_AUTH, now, days, key)
 
 
+def make_device(*, key: ec.EllipticCurvePrivateKey | None = None) -> Pair:
+    """A device's certificate, self-signed, with ``key`` or a new one; it never expires.
+
+    All of them have one name, for the name of a device is its fingerprint. In a direct session a
+    device is now the server, now the client, so it is good for both.
+    """
+    key = key or _new_key()
+    name = _name("securechat device")
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    builder = _builder(name, key, _DEVICE_START, _DEVICE_END)
+    purposes = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+    return Pair(_sign(_end_entity(builder, *purposes), name, identifier, key), key)
+
+
 def _issue(
     ca: Pair,
     common_name: str,
@@ -207,12 +235,7 @@ def _issue(
     key = key or _new_key()
     start = max(now - _BACKDATE, ca.certificate.not_valid_before_utc)
     end = min(now + timedelta(days=days), ca.certificate.not_valid_after_utc)
-    builder = _builder(_name(common_name), key, start, end)
-    builder = builder.add_extension(
-        x509.BasicConstraints(ca=False, path_length=None), critical=True
-    )
-    builder = builder.add_extension(_usage(certificates=False), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+    builder = _end_entity(_builder(_name(common_name), key, start, end), purpose)
     if alternatives is not None:
         builder = builder.add_extension(alternatives, critical=False)
     certificate = _sign(builder, ca.certificate.subject, identifier, ca.key)
@@ -263,6 +286,18 @@ def _builder(
         .not_valid_before(start)
         .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+    )
+
+
+def _end_entity(
+    builder: x509.CertificateBuilder, *purposes: x509.ObjectIdentifier
+) -> x509.CertificateBuilder:
+    """Of a certificate that issues no others and is good for ``purposes``."""
+    basic = x509.BasicConstraints(ca=False, path_length=None)
+    return (
+        builder.add_extension(basic, critical=True)
+        .add_extension(_usage(certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
     )
 
 
@@ -378,6 +413,14 @@ def load_pair(files: PairFiles) -> Pair:
     if chain[0].public_key() != key.public_key():
         raise PkiError(f"{files.key} is not the key of {files.certificate}: make both anew")
     return Pair(chain[0], key, tuple(chain[1:]))
+
+
+def left_key(files: PairFiles) -> ec.EllipticCurvePrivateKey | None:
+    """The key that a crash left without its certificate, if there is one.
+
+    ``PkiError`` if it cannot be read.
+    """
+    return _load_key(files.key) if _is_there(files.key) else None
 
 
 def save_pair(pair: Pair, files: PairFiles, *, replace: bool = False) -> None:
@@ -529,7 +572,7 @@ def provision(folder: Path, request: Request, *, now: datetime) -> Provision:
     ca = ca_files(folder)
     start_anew = request.force and not clients
     if start_anew or not (request.renew or _is_there(ca.certificate)):
-        pair = make_ca(now=now, key=None if start_anew else _left_key(ca))
+        pair = make_ca(now=now, key=None if start_anew else left_key(ca))
         save_pair(pair, ca, replace=start_anew)
         written.append(ca.certificate)
     elif not _is_there(ca.certificate):
@@ -547,7 +590,7 @@ def provision(folder: Path, request: Request, *, now: datetime) -> Provision:
 
     for name, files in clients.items():
         if not _is_there(files.certificate) or replace:
-            key = None if replace else _left_key(files)
+            key = None if replace else left_key(files)
             days = CLIENT_DAYS if request.days is None else request.days
             pair = issue_client(_load_ca(ca), name, now=now, days=days, key=key)
             save_pair(pair, files, replace=replace)
@@ -567,18 +610,13 @@ def _load_ca(files: PairFiles) -> Pair:
     return load_pair(files)
 
 
-def _left_key(files: PairFiles) -> ec.EllipticCurvePrivateKey | None:
-    """The key that a crash left without its certificate, if there is one."""
-    return _load_key(files.key) if _is_there(files.key) else None
-
-
 def _provide_server(
     ca: PairFiles, files: PairFiles, request: Request, *, now: datetime, replace: bool
 ) -> None:
     hosts = request.hosts or request.default_hosts
     if request.renew and not request.hosts and _is_there(files.certificate):
         hosts = hosts_of(load_certificate(files.certificate))
-    key = None if replace else _left_key(files)
+    key = None if replace else left_key(files)
     days = SERVER_DAYS if request.days is None else request.days
     pair = issue_server(_load_ca(ca), hosts, now=now, days=days, key=key)
     save_pair(pair, files, replace=replace)

@@ -172,6 +172,68 @@ class TestCertificates:
             pki.issue_server(certificate_with(), HOSTS, now=NOW)
 
 
+class TestDevices:
+    """A device vouches for itself, and its certificate is never too old."""
+
+    def test_extensions(self) -> None:
+        certificate = pki.make_device().certificate
+        extensions = certificate.extensions
+        basic = extensions.get_extension_for_class(x509.BasicConstraints)
+        usage = extensions.get_extension_for_class(x509.KeyUsage)
+        purposes = extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+        assert basic.critical
+        assert not basic.value.ca
+        assert usage.critical
+        assert usage.value.digital_signature
+        assert not usage.value.key_cert_sign
+        assert set(purposes.value) == {
+            ExtendedKeyUsageOID.SERVER_AUTH,
+            ExtendedKeyUsageOID.CLIENT_AUTH,
+        }
+
+    def test_it_is_signed_by_itself(self) -> None:
+        pair = pki.make_device()
+        assert pair.issuers == ()
+        assert pair.certificate.public_key() == pair.key.public_key()
+        pair.certificate.verify_directly_issued_by(pair.certificate)
+
+    def test_it_says_nothing_about_who_or_when(self) -> None:
+        first, second = (pki.make_device().certificate for _ in range(2))
+        assert first.subject == second.subject == first.issuer
+        assert first.serial_number != second.serial_number
+        for certificate in (first, second):
+            assert certificate.not_valid_before_utc == datetime(2000, 1, 1, tzinfo=UTC)
+            assert certificate.not_valid_after_utc == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+    def test_it_fits_a_line_with_ease(self) -> None:
+        der = pki.make_device().certificate.public_bytes(serialization.Encoding.DER)
+        assert len(der) < 500
+
+    def test_keys_are_p256_and_new_unless_given(self) -> None:
+        first, second = pki.make_device(), pki.make_device()
+        assert isinstance(first.key.curve, ec.SECP256R1)
+        assert first.key_pem != second.key_pem
+        again = pki.make_device(key=first.key)
+        assert again.key_pem == first.key_pem
+        assert again.certificate != first.certificate
+
+    def test_a_device_issues_nothing(self) -> None:
+        with pytest.raises(PkiError, match="not made to be one"):
+            pki.issue_client(pki.make_device(), "alice", now=NOW)
+
+    def test_a_key_that_a_crash_left_is_found(self, tmp_path: Path) -> None:
+        files = pki.device_files(tmp_path)
+        assert pki.left_key(files) is None
+        pair = pki.make_device()
+        pki.save_pair(pair, files)
+        files.certificate.unlink()
+        left = pki.left_key(files)
+        assert left is not None
+        again = pki.make_device(key=left)
+        pki.save_pair(again, files)
+        assert pki.load_pair(files).certificate == again.certificate
+
+
 class TestNames:
     @pytest.mark.parametrize(
         ("given", "named"),
@@ -667,6 +729,24 @@ class TestOpenssl:
         command = ["openssl", "verify", "-x509_strict", "-CAfile", "ca.pem", *arguments]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+    @pytest.mark.parametrize("purpose", ["sslserver", "sslclient"])
+    def test_a_device_verifies_itself_and_no_other(self, tmp_path: Path, purpose: str) -> None:
+        for name in ("one", "other"):
+            pki.save_pair(pki.make_device(), pki.device_files(tmp_path / name))
+        verify = ["openssl", "verify", "-x509_strict", "-purpose", purpose]
+        trusting_one = [*verify, "-CAfile", "one/device.pem"]
+        codes = [
+            subprocess.run(
+                [*trusting_one, f"{name}/device.pem"],
+                cwd=tmp_path,
+                capture_output=True,
+                check=False,
+            ).returncode
+            for name in ("one", "other")
+        ]
+        assert codes[0] == 0
+        assert codes[1] != 0
 
     @pytest.mark.parametrize(
         "arguments",

@@ -1,7 +1,7 @@
 """TLS contexts, and TLS failures in plain words.
 
 A context is set up whole before the first connection uses it, and never changed after. There is no
-way to make a client context that does not verify.
+way to make a context for a client or a peer that does not verify.
 """
 
 from __future__ import annotations
@@ -14,7 +14,18 @@ from typing import Final, Literal
 
 from securechat.errors import CertificateRejected, NetworkError, TlsError
 
-__all__ = ["TlsVersion", "client_context", "server_context", "translate_tls_error"]
+__all__ = [
+    "Side",
+    "TlsVersion",
+    "client_context",
+    "other_side",
+    "pinned_context",
+    "server_context",
+    "translate_tls_error",
+]
+
+Side = Literal["server", "client", "peer"]
+"""Whose certificate it is that we verify. A peer is the other side of a pinned context."""
 
 TlsVersion = Literal["1.2", "1.3"]
 
@@ -85,15 +96,56 @@ def client_context(
     return context
 
 
-def translate_tls_error(error: OSError, *, of_client: bool = False) -> NetworkError:
+def pinned_context(
+    certificate: Path,
+    key: Path,
+    peer_certificate: bytes,
+    *,
+    server_side: bool,
+    protocols: Sequence[str],
+) -> ssl.SSLContext:
+    """Return the context of one end of a session between peers: TLS 1.3, both show a certificate.
+
+    The other side's must be ``peer_certificate`` and no other. Host names are not looked at.
+
+    :param certificate: PEM, self-signed, shown to the other side.
+    :param peer_certificate: DER, self-signed. A CA is refused: whatever it issued would be accepted
+        in its place.
+    :param protocols: ALPN names, best first.
+    :raises TlsError: a file is missing, unreadable, not PEM, or the key does not match; or
+        ``peer_certificate`` is not one certificate, or is that of a CA.
+    """
+    role = ssl.PROTOCOL_TLS_SERVER if server_side else ssl.PROTOCOL_TLS_CLIENT
+    context = ssl.SSLContext(role)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.maximum_version = ssl.TLSVersion.TLSv1_3  # has no compression, no renegotiation
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED  # not X509_STRICT: its bytes count, not its making
+    if server_side:
+        context.num_tickets = 0  # nobody resumes: each session has a context of its own
+    _restrict_groups(context)
+    context.set_alpn_protocols(list(protocols))
+    _load_chain(context, certificate, key)
+    _pin(context, peer_certificate)
+    return context
+
+
+def other_side(context: ssl.SSLContext, *, server_side: bool) -> Side:
+    """Return whose certificate an end with ``context`` verifies."""
+    if context.verify_mode is ssl.CERT_REQUIRED and not context.check_hostname:
+        return "peer"  # no other context of ours is so
+    return "client" if server_side else "server"
+
+
+def translate_tls_error(error: OSError, *, of: Side = "server") -> NetworkError:
     """Return the error of ours for what ``ssl`` raised; for the caller to raise ``from`` it.
 
-    :param of_client: it was raised at a server, so the certificate is that of a client.
+    :param of: whose certificate it was, if it is about one.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         check, text, advice = _VERIFY_FAILURES.get(error.verify_code, _OTHER_FAILURE)
-        if of_client:
-            text, advice = _CLIENT_REFUSED
+        if of != "server":
+            text, advice = _REFUSED[of]
         detail = error.verify_message.rstrip(".")
         return CertificateRejected(f"{text} ({detail})", check=check, advice=advice)
     if isinstance(error, ssl.SSLError):
@@ -105,10 +157,16 @@ def translate_tls_error(error: OSError, *, of_client: bool = False) -> NetworkEr
 
 _AROUND: Final = re.compile(r"^\[\w+\] | \(_ssl\.c:\d+\)$")
 
-_CLIENT_REFUSED: Final = (
-    "the certificate of the client was refused",
-    "The client needs one that is valid now and of the CA given for clients, or shows none.",
-)
+_REFUSED: Final = {
+    "client": (
+        "the certificate of the client was refused",
+        "The client needs one that is valid now and of the CA given for clients, or shows none.",
+    ),
+    "peer": (
+        "the certificate of the peer is not the one expected",
+        "Try again. If it stays so, somebody may be in between: compare your safety codes.",
+    ),
+}
 _UNTRUSTED: Final = (
     "untrusted",
     "the certificate of the server was not issued by the CA that you trust",
@@ -173,6 +231,15 @@ def _load_ca(context: ssl.SSLContext, ca: Path) -> None:
         raise TlsError(f"{ca}: not a certificate in PEM") from error
     except OSError as error:
         raise TlsError(f"{ca}: cannot be read ({error.strerror})") from error
+
+
+def _pin(context: ssl.SSLContext, certificate: bytes) -> None:
+    try:
+        context.load_verify_locations(cadata=certificate)
+    except (ssl.SSLError, ValueError) as error:  # ValueError: of no bytes
+        raise TlsError("the certificate of the peer is not one in DER") from error
+    if context.cert_store_stats() != {"x509": 1, "x509_ca": 0, "crl": 0}:
+        raise TlsError("the certificate of the peer is that of a CA, or more than one")
 
 
 def _load_chain(context: ssl.SSLContext, certificate: Path, key: Path) -> None:

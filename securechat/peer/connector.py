@@ -24,7 +24,7 @@ from securechat.errors import (
 from securechat.irc import peering
 from securechat.irc.peering import Candidate
 from securechat.net.connection import Connection
-from securechat.net.io_thread import Dial
+from securechat.net.dialer import Dial
 from securechat.net.pipe import Pipe
 from securechat.net.timers import Timer
 from securechat.net.tls import pinned_context

@@ -10,7 +10,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from securechat.errors import ConnectionLost, LocalProtocolError, NetworkError, RemoteProtocolError
+from securechat.errors import (
+    ConnectionLost,
+    LocalProtocolError,
+    NetworkError,
+    RemoteProtocolError,
+    StoreError,
+)
 from securechat.irc.peering import fingerprint_of
 from securechat.net.connection import Connection
 from securechat.net.timers import Timer
@@ -22,7 +28,7 @@ from securechat.peer.negotiation import Failure, Negotiation, Stage
 from securechat.peer.path import Path
 from securechat.peer.records import Chunk, ChunkAck, Numbered, TextKind, Typing
 from securechat.peer.session import Session
-from securechat.peer.transfers import Transfers
+from securechat.peer.transfers import Transfers, TransferSnapshot
 
 __all__ = ["REESTABLISH_S", "Contact"]
 
@@ -173,6 +179,10 @@ class Contact:
             )
         return self._transfers
 
+    def files(self) -> tuple[TransferSnapshot, ...]:
+        """Return the files that are offered or on their way."""
+        return self._transfers.snapshot() if self._transfers is not None else ()
+
     # ---- what the user wants ----
 
     def open(self) -> None:
@@ -224,7 +234,12 @@ class Contact:
     def picked(self, path: Path, certificate: bytes, *, ours: bool) -> None:
         """Go on, or begin, on this path."""
         means = self._means
-        means.known.see(means.network, means.fold(self.account), certificate, means.now_ms())
+        try:
+            means.known.see(means.network, means.fold(self.account), certificate, means.now_ms())
+        except StoreError as error:  # a device that cannot be pinned would be a new one for ever
+            path.connection.drop(None)
+            self.failed(Failure(str(error), final=True))
+            return
         if self._session is None:
             self._begin()
         assert self._session is not None

@@ -21,15 +21,16 @@ from securechat.irc.message import Message
 from securechat.irc.peering import Candidate, FailCode, Signal
 from securechat.net.io_thread import IoThread
 from securechat.net.timers import Timer
-from securechat.peer.candidates import local_addresses, usable
+from securechat.peer.candidates import local_addresses, why_refused
 from securechat.peer.connector import SEND_LIMIT_BYTES
 from securechat.peer.contact import Contact
 from securechat.peer.disk import Disk
 from securechat.peer.door import Door
 from securechat.peer.events import PeerClosed, PeerEvent, PeerReachable, PeerSnapshot
 from securechat.peer.identity import Device
-from securechat.peer.known_peers import KnownPeers
+from securechat.peer.known_peers import FILE_NAME, KnownPeers
 from securechat.peer.means import Means, RelayRoute, SignalTaker
+from securechat.peer.transfers import Transfers, TransferSnapshot
 
 __all__ = ["Hub", "Settings"]
 
@@ -46,8 +47,6 @@ CONTACTS_KEPT: Final = 1_000
 
 DOOR_S: Final = 60.0
 """How often it is looked whether anybody is still expected at the door; if not, it is shut."""
-
-KNOWN_PEERS: Final = "peers.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class Hub:
         signal: Callable[[Message], None],
         emit: Callable[[PeerEvent], None],
     ) -> None:
-        self.known = KnownPeers(settings.folder / KNOWN_PEERS)
+        self.known = KnownPeers(settings.folder / FILE_NAME)
         self.network = network
         self.disk = Disk(io.post)
         self.account = ""  # our own, while we are logged in
@@ -200,6 +199,16 @@ class Hub:
             raise LocalProtocolError(f"there is no session with {name}")
         return found
 
+    def known_contact(self, name: str) -> Contact:
+        """Return the contact of that account or nick, whether there is something between us or not.
+
+        :raises LocalProtocolError: nothing was heard of them.
+        """
+        found = self.find(name)
+        if found is None:
+            raise LocalProtocolError(f"nothing was heard of {name} yet")
+        return found
+
     def account_of(self, name: str) -> str:
         """Return the account that ``name`` means: that of a nick we know of, or the name itself."""
         found = self.find(name)
@@ -208,6 +217,39 @@ class Hub:
         folded = self._fold(name)
         called = (r.account for r in self._reachable.values() if self._fold(r.nick) == folded)
         return next(called, name)
+
+    def key_of(self, name: str) -> str:
+        """Return that account folded: what it is known by in ``known``."""
+        return self._fold(self.account_of(name))
+
+    @property
+    def own_key(self) -> str:
+        """Our own account, folded."""
+        return self._fold(self.account)
+
+    @property
+    def certificate(self) -> bytes:
+        """The certificate of our device."""
+        return self._means.device.certificate
+
+    @property
+    def downloads(self) -> Path:
+        """The folder for received files."""
+        return self._means.downloads
+
+    def transfers(self) -> tuple[TransferSnapshot, ...]:
+        """Return the files that are offered or on their way, of all contacts."""
+        return tuple(one for contact in self._contacts.values() for one in contact.files())
+
+    def transfers_of(self, transfer: int) -> Transfers:
+        """Return the transfers of which that number is one.
+
+        :raises LocalProtocolError: there is none of that number.
+        """
+        for contact in self._contacts.values():
+            if any(one.transfer == transfer for one in contact.files()):
+                return contact.transfers
+        raise LocalProtocolError(f"there is no file {transfer}")
 
     def open(self, name: str) -> None:
         """Ask that person for a session, or accept theirs; events tell what comes of it.
@@ -337,5 +379,5 @@ class Hub:
         if self._settings.allow_loopback:
             addresses.append("127.0.0.1")
         found = [Candidate(address, door.port) for address in dict.fromkeys(addresses) if address]
-        allow_loopback = self._settings.allow_loopback
-        return [one for one in found if not usable(one, relay=None, allow_loopback=allow_loopback)]
+        loopback = self._settings.allow_loopback
+        return [one for one in found if not why_refused(one, relay=None, allow_loopback=loopback)]

@@ -8,10 +8,19 @@ from pathlib import Path
 
 import pytest
 import trustme
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from securechat import pki
 from securechat.errors import CertificateRejected, NetworkError, TlsError
-from securechat.net.tls import client_context, server_context, translate_tls_error
+from securechat.net.tls import (
+    client_context,
+    other_side,
+    pinned_context,
+    server_context,
+    translate_tls_error,
+)
 from securechat.net.tls_pipe import TlsPipe
 from tests.net.conftest import write_certificates
 from tests.net.support import Certificates, move, shake_hands
@@ -19,18 +28,20 @@ from tests.net.support import Certificates, move, shake_hands
 LONG_AGO = {"not_before": datetime(2020, 1, 1, tzinfo=UTC)}
 
 
-def shaken(client: ssl.SSLContext, server: ssl.SSLContext, host: str = "localhost") -> TlsPipe:
+def shaken(
+    client: ssl.SSLContext, server: ssl.SSLContext, host: str | None = "localhost"
+) -> TlsPipe:
     """Return the server's end of a finished handshake."""
-    ends = TlsPipe(client, server_hostname=host), TlsPipe(server)
+    ends = TlsPipe(client, server_hostname=host, server_side=False), TlsPipe(server)
     shake_hands(*ends)
     return ends[1]
 
 
 def outcome(
-    client: ssl.SSLContext, server: ssl.SSLContext, host: str = "localhost"
+    client: ssl.SSLContext, server: ssl.SSLContext, host: str | None = "localhost"
 ) -> tuple[TlsError | None, TlsError | None]:
     """Shake hands to the bitter end; return what went wrong at the client and at the server."""
-    ends = TlsPipe(client, server_hostname=host), TlsPipe(server)
+    ends = TlsPipe(client, server_hostname=host, server_side=False), TlsPipe(server)
     errors: list[TlsError | None] = [None, None]
     ends[0].start()
     for turn in range(6):
@@ -338,3 +349,195 @@ class TestClientCertificates:
     ) -> None:
         client, _ = self.client_of(trustme.CA(), tmp_path, certificates)
         assert shaken(client, server_tls).peer_certificate is None
+
+
+class PeerDevice:
+    """A device's files, its certificate in DER, and its end of a session with another."""
+
+    def __init__(self, folder: Path, pair: pki.Pair | None = None) -> None:
+        self.pair = pair or pki.make_device()
+        self.files = pki.device_files(folder)
+        self.der = self.pair.certificate.public_bytes(serialization.Encoding.DER)
+        pki.save_pair(self.pair, self.files)
+
+    def context(self, peer_certificate: bytes, *, server_side: bool) -> ssl.SSLContext:
+        return pinned_context(
+            self.files.certificate,
+            self.files.key,
+            peer_certificate,
+            server_side=server_side,
+            protocols=["peer"],
+        )
+
+    def as_client(self, peer: PeerDevice) -> ssl.SSLContext:
+        return self.context(peer.der, server_side=False)
+
+    def as_server(self, peer: PeerDevice) -> ssl.SSLContext:
+        return self.context(peer.der, server_side=True)
+
+
+def look_alike(device: PeerDevice, signing_key: ec.EllipticCurvePrivateKey | None) -> pki.Pair:
+    """All that ``device`` says of itself, but with another key; signed by that, if no other."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    original = device.pair.certificate
+    builder = x509.CertificateBuilder(
+        original.issuer,
+        original.subject,
+        key.public_key(),
+        original.serial_number,
+        original.not_valid_before_utc,
+        original.not_valid_after_utc,
+        list(original.extensions),
+    )
+    return pki.Pair(builder.sign(signing_key or key, hashes.SHA256()), key)
+
+
+class TestPinned:
+    """Two peers accept each other's one certificate, and nothing else."""
+
+    @pytest.fixture
+    def ann(self, tmp_path: Path) -> PeerDevice:
+        return PeerDevice(tmp_path / "ann")
+
+    @pytest.fixture
+    def bob(self, tmp_path: Path) -> PeerDevice:
+        return PeerDevice(tmp_path / "bob")
+
+    def test_each_side_sees_the_other(self, ann: PeerDevice, bob: PeerDevice) -> None:
+        for client, server in ((ann, bob), (bob, ann)):
+            ends = (
+                TlsPipe(client.as_client(server), server_side=False),
+                TlsPipe(server.as_server(client)),
+            )
+            shake_hands(*ends)
+            assert [end.peer_certificate for end in ends] == [server.der, client.der]
+            assert [end.protocol for end in ends] == ["peer", "peer"]
+            assert ends[0].version == "TLSv1.3"
+            ends[1].send(b"hello")
+            assert move(ends[1], ends[0]) == b"hello"
+
+    def test_the_server_sends_no_ticket(self, ann: PeerDevice, bob: PeerDevice) -> None:
+        client = TlsPipe(ann.as_client(bob), server_side=False)
+        server = TlsPipe(bob.as_server(ann))
+        client.start()
+        for sender, receiver in ((client, server), (server, client), (client, server)):
+            move(sender, receiver)
+        assert server.handshake_done
+        assert not server.take()
+
+    def test_the_name_of_no_host_is_sent(self, ann: PeerDevice, bob: PeerDevice) -> None:
+        names: list[str | None] = []
+        server = bob.as_server(ann)
+        server.sni_callback = lambda _, name, __: names.append(name)
+        shaken(ann.as_client(bob), server, None)
+        assert names == [None]
+
+    @pytest.mark.parametrize("kind", ["another device", "same words", "issued by the pinned"])
+    def test_another_certificate_is_refused(
+        self, ann: PeerDevice, bob: PeerDevice, tmp_path: Path, kind: str
+    ) -> None:
+        """They all have the same subject; even what the pinned key has signed is not the pinned."""
+        pair = {
+            "another device": pki.make_device,
+            "same words": lambda: look_alike(bob, None),
+            "issued by the pinned": lambda: look_alike(bob, bob.pair.key),
+        }[kind]()
+        eve = PeerDevice(tmp_path / "eve", pair)
+        assert eve.pair.certificate.subject == bob.pair.certificate.subject
+
+        as_server = outcome(ann.as_client(bob), eve.as_server(ann), None)
+        as_client = outcome(eve.as_client(ann), ann.as_server(bob), None)
+        for refused, told in (as_server, as_client[::-1]):
+            assert isinstance(refused, CertificateRejected)
+            assert str(refused).startswith("the certificate of the peer is not the one expected (")
+            assert "safety codes" in refused.advice
+            assert "alert" in str(told)
+
+    def test_the_pinned_behind_another_is_refused(
+        self, ann: PeerDevice, bob: PeerDevice, tmp_path: Path
+    ) -> None:
+        fake = look_alike(bob, bob.pair.key)
+        chained = pki.Pair(fake.certificate, fake.key, (bob.pair.certificate,))
+        eve = PeerDevice(tmp_path / "eve", chained)
+        at_client, _ = outcome(ann.as_client(bob), eve.as_server(ann), None)
+        _, at_server = outcome(eve.as_client(ann), ann.as_server(bob), None)
+        assert isinstance(at_client, CertificateRejected)
+        assert isinstance(at_server, CertificateRejected)
+
+    def test_a_certificate_of_some_ca_is_refused(
+        self, ann: PeerDevice, bob: PeerDevice, server_tls: ssl.SSLContext
+    ) -> None:
+        at_client, _ = outcome(ann.as_client(bob), server_tls, None)
+        assert isinstance(at_client, CertificateRejected)
+        assert at_client.check == "untrusted"
+
+    def test_a_client_without_a_certificate_is_refused(
+        self, ann: PeerDevice, bob: PeerDevice
+    ) -> None:
+        client = client_context(bob.files.certificate)
+        client.check_hostname = False
+        at_client, at_server = outcome(client, bob.as_server(ann), None)
+        assert str(at_server) == "TLS failed: peer did not return a certificate"
+        assert "certificate required" in str(at_client)
+
+    @pytest.mark.parametrize("old", ["client", "server"])
+    def test_another_version_is_refused(self, ann: PeerDevice, bob: PeerDevice, old: str) -> None:
+        contexts = ann.as_client(bob), bob.as_server(ann)
+        assert {context.maximum_version for context in contexts} == {ssl.TLSVersion.TLSv1_3}
+        changed = contexts[old == "server"]
+        changed.minimum_version = ssl.TLSVersion.TLSv1_2
+        changed.maximum_version = ssl.TLSVersion.TLSv1_2
+        at_client, at_server = outcome(*contexts, None)
+        assert str(at_server) == "TLS failed: unsupported protocol"
+        assert "protocol version" in str(at_client)
+
+    @pytest.mark.parametrize("server_side", [False, True])
+    def test_what_cannot_be_pinned(
+        self, ann: PeerDevice, bob: PeerDevice, ca: trustme.CA, server_side: bool
+    ) -> None:
+        ca_der = ssl.PEM_cert_to_DER_cert(ca.cert_pem.bytes().decode())
+        for certificate, problem in (
+            (b"", "not one in DER"),
+            (b"no certificate", "not one in DER"),
+            (bob.der[:-1], "not one in DER"),
+            (bob.der + PeerDevice(ann.files.key.parent / "third").der, "more than one"),
+            (ca_der, "that of a CA"),
+        ):
+            with pytest.raises(TlsError, match=problem):
+                ann.context(certificate, server_side=server_side)
+
+    def test_our_own_files_are_checked(self, ann: PeerDevice, bob: PeerDevice) -> None:
+        ann.files.key.write_bytes(bob.files.key.read_bytes())
+        with pytest.raises(TlsError, match="does not match the certificate"):
+            ann.as_client(bob)
+
+    def test_a_device_can_be_expected_of_itself(self, ann: PeerDevice) -> None:
+        """Two clients of one person may share a device."""
+        assert shaken(ann.as_client(ann), ann.as_server(ann), None).version == "TLSv1.3"
+
+    def test_groups_where_python_can_say_so(
+        self, ann: PeerDevice, bob: PeerDevice, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[str] = []
+        monkeypatch.setattr(
+            ssl.SSLContext, "set_groups", lambda _, groups: told.append(groups), raising=False
+        )
+        ann.as_client(bob)
+        bob.as_server(ann)
+        assert told == ["X25519:P-256:P-384"] * 2
+
+
+def test_whose_certificate_an_end_verifies(certificates: Certificates, tmp_path: Path) -> None:
+    files, ann = certificates, PeerDevice(tmp_path)
+    for context, side in (
+        (client_context(files.ca), "server"),
+        (client_context(None), "server"),
+        (ann.context(ann.der, server_side=False), "peer"),
+    ):
+        assert other_side(context, server_side=False) == side
+    for context, side in (
+        (server_context(files.certificate, files.key), "client"),
+        (server_context(files.certificate, files.key, client_ca=files.ca), "client"),
+        (ann.context(ann.der, server_side=True), "peer"),
+    ):
+        assert other_side(context, server_side=True) == side

@@ -238,7 +238,7 @@ def test_nothing_is_lost_or_doubled_however_the_path_is_cut(script: list[str | i
 
 
 def test_a_restarted_side_is_told_what_waited_but_not_what_may_have_arrived() -> None:
-    alice, bob = pair()
+    alice, _ = pair()
     sent = alice.say("maybe read")
     alice.session.data_to_send()
     cut(alice)
