@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from securechat.client import Client, Event, LocalProtocolError, RawReceived, Timing, Welcome
+from securechat.net.timers import Deadline
 from securechat.peer.contact import Contact
 from securechat.peer.events import PeerAsked, PeerOpened
 from securechat.peer.hub import Hub, Settings
@@ -82,6 +83,18 @@ class Person:
     def wait_open(self, other: str) -> PeerOpened:
         """Return how the session with ``other`` runs, once it does."""
         return self.wait(PeerOpened, lambda event: event.account == other)
+
+    def accept_next(self, other: str) -> PeerOpened:
+        """Wait for the question of ``other``, accept it; return how the session runs."""
+        self.wait(PeerAsked, lambda event: event.account == other)
+        self.peers.accept(other)
+        return self.wait_open(other)
+
+    def wait_for_bytes(self) -> None:
+        """Wait until a part of some file is here."""
+        deadline = Deadline(LONG_TIMEOUT_S)
+        while not any(transfer.done_bytes for transfer in self.peers.transfers()):
+            assert not deadline.over(), f"nothing has come for {self.name}"
 
     def accept_if_asked(self, other: str) -> None:
         """Accept if the offer of the other side has come first: it may be either."""
