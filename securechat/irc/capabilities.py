@@ -43,6 +43,7 @@ BITS: Final[dict[str, int]] = {
             "multi-prefix",
             "no-implicit-names",
             "sasl",
+            "securechat/peer",
             "server-time",
             "setname",
             "soju.im/search",
@@ -76,6 +77,7 @@ METADATA: Final = BITS["draft/metadata-2"] | BITS["draft/metadata-3"]
 MULTILINE: Final = BITS["draft/multiline"]
 MULTI_PREFIX: Final = BITS["multi-prefix"]
 NO_IMPLICIT_NAMES: Final = BITS["no-implicit-names"]
+PEER: Final = BITS["securechat/peer"]
 PRE_AWAY: Final = BITS["draft/pre-away"]
 OPER_TAG: Final = BITS["draft/oper-tag"]
 READ_MARKER: Final = BITS["draft/read-marker"]

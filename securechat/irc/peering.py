@@ -36,10 +36,12 @@ known to the two peers and the relay alone)::
     PEER TOKEN <id> <token>
     :nick!user@host PEER WITHDRAW <id> :<reason>
 
-``first`` and ``last`` are when the relay saw the device, in milliseconds since 1970 UTC; ``+`` is
-one that can be reached now. ``@<certificate>`` is the tag ``securechat/certificate`` with the
-certificate that the device has announced: the relay puts it there. A candidate is ``1.2.3.4:5678``
-or ``[2001:db8::1]:5678``; none at all (an empty parameter) says that there is no direct way.
+``<port>`` is 0 where the relay does not see it, behind a web gateway. ``first`` and ``last`` are
+when the relay saw the device, in milliseconds since 1970 UTC; ``+`` is one that can be reached now.
+``@<certificate>`` is the tag ``securechat/certificate`` with the certificate that the device has
+announced: the relay puts it there. A candidate is ``1.2.3.4:5678`` or ``[2001:db8::1]:5678``; none
+at all (an empty parameter) says that there is no direct way. REACHABLE is said of each nick, LIST
+leaves out only the session that asks: other devices of the same account are peers as well.
 
 **Rules of the relay.**
 
@@ -49,11 +51,12 @@ or ``[2001:db8::1]:5678``; none at all (an empty parameter) says that there is n
 3. CANDIDATES, TUNNEL and WITHDRAW are passed on only within a pair; before the answer, WITHDRAW by
    the offerer ends the offer for all, by one who was offered to, for that device, and for the
    offerer when no other is left.
-4. When a session leaves the network, its pairs end, and the other side is sent WITHDRAW. A session
-   that the peers have by then is their own, and goes on.
+4. When a session leaves the network, retracts, announces another certificate or gives up the
+   capability, its offers and pairs end, and the other side is sent WITHDRAW. A session that the
+   peers have by then is their own, and goes on.
 5. Offers are limited in rate and number for each session; so are candidates in a signal.
 6. What is refused is answered by ``FAIL PEER <code> <subcommand> <id or name> :<text>``, with the
-   codes of ``FailCode``.
+   codes of ``FailCode``: the id where the signal has one, the name of a LOOKUP, else ``*``.
 
 **The tunnel**, where no direct way exists: each side connects once more to the relay, to the same
 port, with the application protocol (ALPN) ``securechat-tunnel``, and says its token and a line
@@ -144,9 +147,9 @@ CERTIFICATE_BYTES: Final = 2_048
 """Largest certificate of a device, in DER: one for P-256 has some 400; in base64 it fits the tags
 of a line with room to spare."""
 
-CANDIDATES_PER_SIGNAL: Final = 6
+CANDIDATES_PER_SIGNAL: Final = 5
 """Most candidates in one signal: with the longest source and addresses they fit one line, and they
-are more than a device with two networks has."""
+are what a device with two networks has, and one more."""
 
 REASON_BYTES: Final = 200
 """Longest reason of a WITHDRAW; a longer one is cut."""
@@ -190,9 +193,11 @@ class FailCode(enum.StrEnum):
     TOO_MANY_OFFERS = "TOO_MANY_OFFERS"
     """The sender, or the other side, has as many open offers and pairs as it may have."""
     RATE_LIMITED = "RATE_LIMITED"
-    """Too many offers in a short time."""
+    """Too many offers, requests for tunnels or announcements in a short time."""
     NO_TUNNEL = "NO_TUNNEL"
     """The relay has no tunnels, or the account has as many as it may have."""
+    TEMPORARILY_UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
+    """The relay cannot read its database now."""
 
 
 class Candidate(NamedTuple):
@@ -211,7 +216,7 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """We can be reached now. The relay sees us come from there."""
+    """We can be reached now. The relay sees us come from there, from port 0 if it does not know."""
 
     fingerprint: str
     address: str
@@ -315,8 +320,8 @@ def parse_signal(message: Message) -> Signal | None:
 
 
 def _announced(message: Message, params: list[str]) -> Announced:
-    candidate = Candidate(_checked_address(params[1]), _port(params[2]))
-    return Announced(_fingerprint(params[0]), *candidate)
+    port = 0 if params[2] == "0" else _port(params[2])
+    return Announced(_fingerprint(params[0]), _checked_address(params[1]), port)
 
 
 def _device(message: Message, params: list[str]) -> DeviceFound:

@@ -3,7 +3,8 @@
 ``Network.apply`` returns them, ``delivery`` turns them into lines, ``journal`` into log lines. Each
 holds what was true when it happened (``Author``), so that it can be encoded later. An effect names
 a channel or users, never a session or a connection: a message to a room of thousands is one small
-object. Only ``watchers`` and ``subscribers`` are sessions: each device has lists of its own.
+object. Only ``watchers`` and ``subscribers`` are sessions, for each device has lists of its own,
+and ``to`` and ``tokens``, for it is devices that are peers.
 
 All are immutable; the channels and users that they point to are not, and are looked at only under
 the network lock.
@@ -12,7 +13,7 @@ the network lock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from securechat.irc.modes import ModeChange
 from securechat.server.events import MessageKind, RedactMessage, SessionId, Stamp
@@ -21,11 +22,15 @@ from securechat.server.state import Author, Channel, User
 
 __all__ = [
     "AccountChanged",
+    "Answered",
     "AwayChanged",
     "CameOnline",
+    "CandidatesSent",
     "ChannelMessage",
     "ChannelModesChanged",
     "ChannelRenamed",
+    "DeviceAnnounced",
+    "DeviceRetracted",
     "DirectMessage",
     "Effect",
     "HostChanged",
@@ -36,10 +41,13 @@ __all__ = [
     "MarkedRead",
     "MetadataChanged",
     "NickChanged",
+    "Offered",
     "OwnerChanged",
+    "PairEnded",
     "Parted",
     "Quit",
     "RankRemembered",
+    "ReachabilityChanged",
     "RealnameChanged",
     "Redacted",
     "Refused",
@@ -48,6 +56,7 @@ __all__ = [
     "SettingChanged",
     "StatusMessage",
     "TopicChanged",
+    "TunnelGranted",
     "UserModesChanged",
     "WallopsSent",
     "WentOffline",
@@ -360,3 +369,87 @@ class Redacted(Effect):
     sender: User
     author: Author
     event: RedactMessage
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceAnnounced(Effect):
+    """A device of ``account`` (folded) can be reached as a peer; it is kept. For nobody.
+
+    ``announced``: the fingerprints of all devices of the account that can be reached now.
+    """
+
+    user: User
+    account: str
+    fingerprint: str
+    certificate: bytes
+    announced: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRetracted(Effect):
+    """A device of ``account`` (folded) can be reached by this session no longer. For nobody."""
+
+    account: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReachabilityChanged(Effect):
+    """The first device of a user can be reached as a peer ``now``, or the last one no longer.
+
+    For ``audience`` and ``watchers``, where they can take it: all of them are logged in.
+    """
+
+    user: User
+    author: Author
+    now: bool
+    audience: tuple[User, ...]
+    watchers: tuple[SessionId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Offered(Effect):
+    """A device, with this certificate (DER), offers a direct session to the sessions ``to``."""
+
+    author: Author
+    certificate: bytes
+    id: str
+    to: tuple[SessionId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Effect):
+    """A device, with this certificate (DER), accepts what the session ``to`` has offered."""
+
+    author: Author
+    certificate: bytes
+    id: str
+    to: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class CandidatesSent(Effect):
+    """For the other side of a pair, the session ``to``."""
+
+    author: Author
+    id: str
+    candidates: str = field(repr=False)
+    to: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelGranted(Effect):
+    """For both sides of a pair, each of which gets its own token only."""
+
+    id: str
+    tokens: tuple[tuple[SessionId, str], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PairEnded(Effect):
+    """An offer or a pair is over for the sessions ``to``."""
+
+    author: Author
+    id: str
+    reason: str
+    to: tuple[SessionId, ...]

@@ -16,6 +16,8 @@ from securechat.irc.modes import ModeChange
 
 __all__ = [
     "Accept",
+    "Announce",
+    "Answer",
     "Attach",
     "ChangeHost",
     "ChangeNick",
@@ -28,6 +30,7 @@ __all__ = [
     "Event",
     "Expire",
     "GrantOperator",
+    "GrantTunnel",
     "Invite",
     "Join",
     "Kick",
@@ -35,11 +38,14 @@ __all__ = [
     "LogIn",
     "MarkRead",
     "MessageKind",
+    "Offer",
     "Part",
     "RankAccount",
     "RedactMessage",
     "RenameChannel",
     "Restore",
+    "Retract",
+    "SendCandidates",
     "SendMessage",
     "SessionId",
     "SetAway",
@@ -56,6 +62,7 @@ __all__ = [
     "Unwatch",
     "Wallops",
     "Watch",
+    "Withdraw",
 ]
 
 SessionId = int
@@ -391,4 +398,61 @@ class RedactMessage(Event):
     said_by: str
     said_ms: int
     own: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Announce(Event):
+    """A session can be reached as a peer, as the device with this certificate (DER)."""
+
+    certificate: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Retract(Event):
+    """A session can be reached as a peer no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer(Event):
+    """A session offers a direct one to a device of an account, to any if ``fingerprint`` is ``*``.
+
+    ``id`` is what the offer, and the pair that comes of it, are called from now on.
+    """
+
+    account: str
+    fingerprint: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Event):
+    """A session accepts an offer."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendCandidates(Event):
+    """A session tells the other side of its pair where it can be reached directly."""
+
+    id: str
+    candidates: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GrantTunnel(Event):
+    """The two sides of a pair may meet in a tunnel; each has a token of its own for it."""
+
+    id: str
+    token: str = field(repr=False)
+    """Of the session that has asked."""
+    other_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw(Event):
+    """A session is done with an offer or a pair."""
+
+    id: str
     reason: str

@@ -40,5 +40,7 @@ def describe(found: Iterable[Effect]) -> Iterator[str]:
                 yield f"nick {author.source.partition('!')[0]} is now {nick}"
             case effects.AccountChanged(user=user):
                 yield f"login {user.nick} account {user.account}"
+            case effects.DeviceAnnounced(user=user, fingerprint=fingerprint):
+                yield f"announce {user.nick} device {fingerprint}"
             case _:
                 pass

@@ -19,7 +19,15 @@ from securechat.server.lookalikes import Lookalikes
 from securechat.server.names import ASCII_NAMES, Fold, Names
 from securechat.server.refusals import Refusal
 from securechat.server.rules.table import RULES
-from securechat.server.state import AlwaysOn, Channel, User, UserId, WhowasEntry
+from securechat.server.state import (
+    AlwaysOn,
+    AnnouncedDevice,
+    Channel,
+    Pair,
+    User,
+    UserId,
+    WhowasEntry,
+)
 
 __all__ = ["Network", "NetworkLimits"]
 
@@ -69,6 +77,14 @@ class Network:
         """Session → keys of metadata; no empty ones."""
         self.subscribers: dict[str, dict[SessionId, None]] = {}
         """The same the other way."""
+        self.announced: dict[SessionId, AnnouncedDevice] = {}
+        """The devices that can be reached as peers, in the order in which they said so."""
+        self.reachable: dict[str, dict[SessionId, None]] = {}
+        """Folded account → its sessions among these; no empty ones."""
+        self.pairs: dict[str, Pair] = {}
+        """Offers and pairs of peers by id."""
+        self.pairs_of: dict[SessionId, dict[str, None]] = {}
+        """The same the other way: session → ids of those that concern it; no empty ones."""
         self.owned_rooms: Counter[str] = Counter()
         """Folded account → rooms that belong to it; no zeros."""
         self.present_before: dict[str, list[Channel]] = {}
@@ -190,6 +206,11 @@ class Network:
             "read_markers": {key: dict(values) for key, values in self.read_markers.items()},
             "metadata": {key: dict(values) for key, values in self.metadata.items()},
             "subscriptions": {key: list(keys) for key, keys in self.subscriptions.items()},
+            "announced": {key: list(device) for key, device in self.announced.items()},
+            "pairs": {
+                key: [pair.offerer, pair.account, list(pair.offered), pair.answerer]
+                for key, pair in self.pairs.items()
+            },
             "monitors": {key: list(nicks.values()) for key, nicks in self.monitors.items()},
             "present_before": {
                 account: [channel.name for channel in channels]

@@ -15,10 +15,12 @@ from securechat.server.events import SessionId
 
 __all__ = [
     "AlwaysOn",
+    "AnnouncedDevice",
     "Author",
     "Channel",
     "ListEntry",
     "Membership",
+    "Pair",
     "User",
     "UserId",
     "WhowasEntry",
@@ -246,3 +248,29 @@ class Channel:
 
     def _excepted(self, user: User) -> bool:
         return self._mutes("e", user) or self.listed("e", user)
+
+
+class AnnouncedDevice(NamedTuple):
+    """A device that can be reached as a peer by a session."""
+
+    account: str  # folded
+    fingerprint: str
+    certificate: bytes  # DER
+
+
+@dataclass(slots=True, eq=False)
+class Pair:
+    """Two devices that are about to have a direct session; an open offer until one has answered."""
+
+    offerer: SessionId
+    account: str
+    """Folded: to whose devices it was offered."""
+    offered: dict[SessionId, None]
+    """Who may answer; none any more once one has."""
+    answerer: SessionId | None = None
+
+    @property
+    def sessions(self) -> tuple[SessionId, ...]:
+        """All whom it concerns, the offerer first."""
+        answerer = () if self.answerer is None else (self.answerer,)
+        return (self.offerer, *self.offered, *answerer)

@@ -18,5 +18,6 @@ must not know of sessions, sockets, threads or IRC; it imports ``securechat.erro
 - ``settings``    what people have set for their accounts
 - ``certificates``  fingerprints of certificates that log in to an account
 - ``read_markers``  how far an account has read each conversation
+- ``devices``     devices by which people can be reached as peers
 - ``metadata``    keys and values that people publish about themselves and rooms
 """

@@ -198,6 +198,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        # `certificate` is in DER, `fingerprint` its SHA-256 in lower-case hex.
+        """
+        CREATE TABLE peer_devices (
+            account TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            certificate BLOB NOT NULL,
+            first_ms INTEGER NOT NULL,
+            last_ms INTEGER NOT NULL,
+            PRIMARY KEY (account, fingerprint)
+        )
+        """,
+    ),
 )
 
 

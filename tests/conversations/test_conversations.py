@@ -24,7 +24,7 @@ setname standard-replies sts typing userhost-in-names utf8-only webirc whox
 MODERN = "registration messages channels modes queries operators"
 """Modern IRC, by subject."""
 
-PROMISES = "always-on devices missed-lines promise rooms-of-accounts"
+PROMISES = "always-on devices missed-lines peer promise rooms-of-accounts"
 """What the project promises besides."""
 
 

@@ -33,7 +33,7 @@ def test_names_can_be_sent(name: str) -> None:
     """capability-negotiation: "Capability names are case-sensitive, and MUST NOT start with a
     hyphen (`-`). Typical capability names SHOULD be lowercase, and use hyphens to separate words".
     """
-    assert re.fullmatch(r"((draft|soju\.im)/)?[a-z]+(-[a-z]+)*(-[0-9])?", name)
+    assert re.fullmatch(r"((draft|securechat|soju\.im)/)?[a-z]+(-[a-z]+)*(-[0-9])?", name)
 
 
 @pytest.mark.parametrize(

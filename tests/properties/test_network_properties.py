@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from securechat.irc.casemapping import fold
 from securechat.irc.modes import CHANNEL_MODES, PREFIXES, USER_MODES, ModeChange
+from securechat.irc.peering import fingerprint_of
 from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
 from securechat.server.network import Network, NetworkLimits
-from securechat.server.refusals import Refusal
+from securechat.server.refusals import Fail, Refusal
 from securechat.server.rules.presence import ALWAYS_ON, stays
 from securechat.server.state import Channel, User
 from tests.server.network_transcripts import show_effect, show_refusal
@@ -36,6 +37,8 @@ ACCOUNTS = ("ann", "Bob", "eve")
 MASKS = ("ann!*@*", "*!*@h1.ip", "*!*@*", "BOB!*@*", "a:ann", "m:*!*@*", "m:a:Bob")
 
 WORDS = ("", "x", "hello there")
+DEVICES = (b"one", b"two")
+PAIRS = ("p", "q")
 
 
 def _modes(b: int, c: int) -> tuple[ModeChange, ...]:
@@ -45,100 +48,111 @@ def _modes(b: int, c: int) -> tuple[ModeChange, ...]:
     for number in (b, c, b ^ c)[: 1 + c % 3]:
         letter, adding = letters[number % len(letters)], number % 3 != 0
         params: dict[str, str | None] = {
-            **dict.fromkeys(CHANNEL_MODES.list, _pick(MASKS, number // 16)),
-            **dict.fromkeys(CHANNEL_MODES.prefix, _pick(NICKS, number // 16)),
-            "k": _pick(("k", "K"), number // 16) if adding else "*",
-            "l": _pick("125", number // 16) if adding else None,
+            **dict.fromkeys(CHANNEL_MODES.list, pick(MASKS, number // 16)),
+            **dict.fromkeys(CHANNEL_MODES.prefix, pick(NICKS, number // 16)),
+            "k": pick(("k", "K"), number // 16) if adding else "*",
+            "l": pick("125", number // 16) if adding else None,
         }
         changes.append(ModeChange(adding, letter, params.get(letter)))
     return tuple(changes)
 
 
 def _attach(session: int, b: int, c: int) -> Event:
-    host = _pick(("h1.ip", "h2.ip"), c // 8)
-    account = _pick((None, None, *ACCOUNTS), c)
-    away = _pick(("", "", "x", "*"), c // 16)
+    host = pick(("h1.ip", "h2.ip"), c // 8)
+    account = pick((None, None, *ACCOUNTS), c)
+    away = pick(("", "", "x", "*"), c // 16)
     stamp = Stamp(session, 0, "")
-    return events.Attach(stamp, _pick(NICKS, b), "~u", "Real", host, "::1", account, away)
+    return events.Attach(stamp, pick(NICKS, b), "~u", "Real", host, "::1", account, away)
 
 
 def _user_modes(session: int, b: int, c: int) -> Event:
-    changes = [ModeChange(n % 2 == 0, _pick(USER_MODES.flag, n // 2)) for n in (b, c)]
+    changes = [ModeChange(n % 2 == 0, pick(USER_MODES.flag, n // 2)) for n in (b, c)]
     return events.SetUserModes(Stamp(session, 0, ""), tuple(changes))
 
 
 def _message(session: int, b: int, c: int) -> Event:
     kinds: tuple[events.MessageKind, ...] = ("PRIVMSG", "NOTICE", "TAGMSG")
-    target = _pick((*NICKS, *CHANNELS, "@#a", "+#b"), b)
-    return events.SendMessage(Stamp(session, 0, ""), target, _pick(kinds, c), _pick(WORDS, c // 4))
+    target = pick((*NICKS, *CHANNELS, "@#a", "+#b"), b)
+    return events.SendMessage(Stamp(session, 0, ""), target, pick(kinds, c), pick(WORDS, c // 4))
 
 
-def _pick(choices: Sequence[T], number: int) -> T:
+def make_offer(session: int, b: int, c: int) -> Event:
+    fingerprint = pick(("*", "*", *map(fingerprint_of, DEVICES)), c // 4)
+    stamp = Stamp(session, 0, "")
+    return events.Offer(stamp, pick(ACCOUNTS, b), fingerprint, pick(PAIRS, c))
+
+
+def pick(choices: Sequence[T], number: int) -> T:
     return choices[number % len(choices)]
 
 
 def _room(number: int) -> str:
-    return _pick(CHANNELS, number)
+    return pick(CHANNELS, number)
 
 
 # What happens often comes several times. Each takes a session and two numbers.
 KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     *(_attach, _attach, _attach),
-    *[lambda s, b, c: events.Join(Stamp(s, 0, ""), _room(b), _pick(("", "k"), c))] * 5,
+    *[lambda s, b, c: events.Join(Stamp(s, 0, ""), _room(b), pick(("", "k"), c))] * 5,
     *[lambda s, b, c: events.SetChannelModes(Stamp(s, 0, ""), _room(b), _modes(b // 4, c))] * 4,
     *[_message] * 2,
-    lambda s, b, c: events.Part(Stamp(s, 0, ""), _room(b), _pick(WORDS, c)),
-    lambda s, b, c: events.Kick(Stamp(s, 0, ""), _room(b), _pick(NICKS, c), "x"),
-    lambda s, b, c: events.Invite(Stamp(s, 0, ""), _room(b), _pick(NICKS, c)),
-    lambda s, b, c: events.SetTopic(Stamp(s, 0, ""), _room(b), _pick(WORDS, c)),
+    lambda s, b, c: events.Part(Stamp(s, 0, ""), _room(b), pick(WORDS, c)),
+    lambda s, b, c: events.Kick(Stamp(s, 0, ""), _room(b), pick(NICKS, c), "x"),
+    lambda s, b, c: events.Invite(Stamp(s, 0, ""), _room(b), pick(NICKS, c)),
+    lambda s, b, c: events.SetTopic(Stamp(s, 0, ""), _room(b), pick(WORDS, c)),
     lambda s, b, c: events.RenameChannel(Stamp(s, 0, ""), _room(b), _room(c), "x"),
     lambda s, b, c: events.ClaimRoom(Stamp(s, 0, ""), _room(b)),
-    lambda s, b, c: events.TransferRoom(Stamp(s, 0, ""), _room(b), _pick(ACCOUNTS, c)),
+    lambda s, b, c: events.TransferRoom(Stamp(s, 0, ""), _room(b), pick(ACCOUNTS, c)),
     lambda s, b, c: events.DropRoom(Stamp(s, 0, ""), _room(b)),
     lambda s, b, c: events.RankAccount(
         Stamp(s, 0, ""),
         _room(b),
-        _pick(ACCOUNTS, c),
-        ModeChange(b % 4 != 0, _pick(CHANNEL_MODES.prefix, c // 4)),
+        pick(ACCOUNTS, c),
+        ModeChange(b % 4 != 0, pick(CHANNEL_MODES.prefix, c // 4)),
     ),
-    lambda s, b, c: events.ChangeNick(Stamp(s, 0, ""), _pick(NICKS, b)),
-    lambda s, b, c: events.Detach(Stamp(s, 0, ""), _pick(WORDS, c)),
-    lambda s, b, c: events.SetAway(Stamp(s, 0, ""), _pick((*WORDS, "*"), c)),
-    lambda s, b, c: events.SetRealname(Stamp(s, 0, ""), _pick(WORDS, c)),
-    lambda s, b, c: events.Watch(Stamp(s, 0, ""), (_pick(NICKS, b), _pick(NICKS, c))),
-    lambda s, b, c: events.Unwatch(Stamp(s, 0, ""), (_pick(NICKS, b), _pick(NICKS, c))),
-    lambda s, b, c: events.ChangeHost(Stamp(s, 0, ""), _pick(NICKS, b), _pick(("", "v"), c)),
-    lambda s, b, c: events.ChangeSetting(Stamp(s, 0, ""), _pick(ACCOUNTS, b), "k", _pick(WORDS, c)),
-    lambda s, b, c: events.MarkRead(Stamp(s, 0, ""), _pick(NICKS, b), c),
+    lambda s, b, c: events.ChangeNick(Stamp(s, 0, ""), pick(NICKS, b)),
+    lambda s, b, c: events.Detach(Stamp(s, 0, ""), pick(WORDS, c)),
+    lambda s, b, c: events.SetAway(Stamp(s, 0, ""), pick((*WORDS, "*"), c)),
+    lambda s, b, c: events.SetRealname(Stamp(s, 0, ""), pick(WORDS, c)),
+    lambda s, b, c: events.Watch(Stamp(s, 0, ""), (pick(NICKS, b), pick(NICKS, c))),
+    lambda s, b, c: events.Unwatch(Stamp(s, 0, ""), (pick(NICKS, b), pick(NICKS, c))),
+    lambda s, b, c: events.ChangeHost(Stamp(s, 0, ""), pick(NICKS, b), pick(("", "v"), c)),
+    lambda s, b, c: events.ChangeSetting(Stamp(s, 0, ""), pick(ACCOUNTS, b), "k", pick(WORDS, c)),
+    lambda s, b, c: events.MarkRead(Stamp(s, 0, ""), pick(NICKS, b), c),
     *[
         lambda s, b, c: events.ChangeSetting(
-            Stamp(s, 0, ""), _pick(ACCOUNTS, b), ALWAYS_ON, _pick(("", "on", "on", "off"), c)
+            Stamp(s, 0, ""), pick(ACCOUNTS, b), ALWAYS_ON, pick(("", "on", "on", "off"), c)
         )
     ]
     * 2,
-    lambda s, b, c: events.Restore(Stamp(s, 0, ""), _pick(ACCOUNTS, b), "~u", "Real", "h3.ip", c),
+    lambda s, b, c: events.Restore(Stamp(s, 0, ""), pick(ACCOUNTS, b), "~u", "Real", "h3.ip", c),
     lambda s, b, c: events.Expire(Stamp(s, 0, ""), b),
     lambda s, b, c: events.RedactMessage(
-        Stamp(s, 0, ""), _pick(CHANNELS, b), "k", "m", "x", 0, bool(c % 2), ""
+        Stamp(s, 0, ""), pick(CHANNELS, b), "k", "m", "x", 0, bool(c % 2), ""
     ),
-    lambda s, b, c: events.SetMetadata(Stamp(s, 0, ""), "*", _pick("kl", b), _pick(WORDS, c)),
+    lambda s, b, c: events.SetMetadata(Stamp(s, 0, ""), "*", pick("kl", b), pick(WORDS, c)),
     lambda s, b, c: events.ClearMetadata(Stamp(s, 0, ""), "*"),
-    lambda s, b, c: events.Subscribe(Stamp(s, 0, ""), (_pick("kl", b),)),
-    lambda s, b, c: events.Unsubscribe(Stamp(s, 0, ""), (_pick("kl", b),)),
+    lambda s, b, c: events.Subscribe(Stamp(s, 0, ""), (pick("kl", b),)),
+    lambda s, b, c: events.Unsubscribe(Stamp(s, 0, ""), (pick("kl", b),)),
     _user_modes,
-    lambda s, b, c: events.CreateAccount(Stamp(s, 0, ""), _pick(ACCOUNTS, c), "guest"),
-    lambda s, b, c: events.LogIn(Stamp(s, 0, ""), _pick(ACCOUNTS, c), "guest"),
+    lambda s, b, c: events.CreateAccount(Stamp(s, 0, ""), pick(ACCOUNTS, c), "guest"),
+    lambda s, b, c: events.LogIn(Stamp(s, 0, ""), pick(ACCOUNTS, c), "guest"),
     lambda s, b, c: events.GrantOperator(Stamp(s, 0, "")),
-    lambda s, b, c: events.Kill(Stamp(s, 0, ""), _pick(NICKS, b), "x"),
-    lambda s, b, c: events.Wallops(Stamp(s, 0, ""), _pick(WORDS, c)),
-    lambda s, b, c: events.Accept(Stamp(s, 0, ""), _pick(NICKS, b), c % 2 == 0),
+    lambda s, b, c: events.Kill(Stamp(s, 0, ""), pick(NICKS, b), "x"),
+    lambda s, b, c: events.Wallops(Stamp(s, 0, ""), pick(WORDS, c)),
+    lambda s, b, c: events.Accept(Stamp(s, 0, ""), pick(NICKS, b), c % 2 == 0),
+    lambda s, b, c: events.Announce(Stamp(s, 0, ""), pick(DEVICES, b)),
+    lambda s, b, c: events.Retract(Stamp(s, 0, "")),
+    make_offer,
+    lambda s, b, c: events.Answer(Stamp(s, 0, ""), pick(PAIRS, b)),
+    lambda s, b, c: events.Withdraw(Stamp(s, 0, ""), pick(PAIRS, b), pick(WORDS, c)),
 )
 
 
 def _storm(data: bytes) -> list[Event]:
     """Return the events that ``data`` stands for, four bytes each: much faster to draw so."""
     numbers = [data[start : start + 4] for start in range(0, len(data) - 3, 4)]
-    return [_pick(KINDS, kind)(_pick(SESSIONS, s), b, c) for kind, s, b, c in numbers]
+    return [pick(KINDS, kind)(pick(SESSIONS, s), b, c) for kind, s, b, c in numbers]
 
 
 storms = st.binary(min_size=4 * 40, max_size=4 * 250).map(_storm)
@@ -170,15 +184,15 @@ class World:
             self.sessions[session] = known[self.count % len(known)]
         return replace(wanted, stamp=stamp._replace(session=self.sessions.get(session, 0)))
 
-    def apply(self, fitted: Event) -> list[Effect] | Refusal:
+    def apply(self, fitted: Event) -> list[Effect] | Refusal | Fail:
         try:
             return self.network.apply(fitted)
-        except Refusal as refusal:
+        except (Refusal, Fail) as refusal:
             return refusal
 
 
-def shown(outcome: list[Effect] | Refusal) -> list[str]:
-    if isinstance(outcome, Refusal):
+def shown(outcome: list[Effect] | Refusal | Fail) -> list[str]:
+    if isinstance(outcome, Refusal | Fail):
         return [show_refusal(outcome)]
     return [f"{effect.stamp} {show_effect(effect)}" for effect in outcome]
 
@@ -287,7 +301,7 @@ def test_a_storm_leaves_the_state_in_one_piece(storm: list[Event]) -> None:
         fitted = world.fit(wanted)
         before, were = network.snapshot(), set(network.channels)
         outcome = world.apply(fitted)
-        if isinstance(outcome, Refusal):
+        if isinstance(outcome, Refusal | Fail):
             assert network.snapshot() == before
         else:
             check_accounts(network, fitted)
@@ -312,7 +326,7 @@ def test_two_networks_fed_alike_are_equal(storm: list[Event]) -> None:
         outcome = shown(world.apply(fitted))
         try:
             others = shown(other.apply(fitted))
-        except Refusal as refusal:
+        except (Refusal, Fail) as refusal:
             others = shown(refusal)
         assert others == outcome
     assert other.snapshot() == world.network.snapshot()
@@ -345,7 +359,7 @@ def test_effects_tell_those_who_share_a_channel_and_name_what_exists(storm: list
         sharing = _sharing(user, network) if user is not None else set()
         shared = {key: _sharing(user, network) for key, user in network.gone.items()}
         outcome = world.apply(fitted)
-        if isinstance(outcome, Refusal):
+        if isinstance(outcome, Refusal | Fail):
             continue
         for effect in outcome:
             assert effect.stamp == fitted.stamp
@@ -391,6 +405,8 @@ def test_storms_reach_every_rule() -> None:
             outcome = world.apply(world.fit(wanted))
             if isinstance(outcome, Refusal):
                 seen[show_refusal(outcome).split(" ")[0]] += 1
+            elif isinstance(outcome, Fail):
+                seen[outcome.params[1]] += 1
             else:
                 seen.update(type(effect).__name__ for effect in outcome)
                 refused = [e.refusal for e in outcome if isinstance(e, effects.Refused)]
@@ -402,5 +418,7 @@ def test_storms_reach_every_rule() -> None:
         *("ERR_INVITEONLYCHAN", "ERR_CHANNELISFULL", "ERR_CANNOTSENDTOCHAN", "ERR_BANLISTFULL"),
         *("ERR_USERNOTINCHANNEL", "ERR_USERONCHANNEL", "ERR_NOTONCHANNEL", "ERR_NOSUCHNICK"),
         *("ERR_MONLISTFULL", "CameOnline", "WentOffline"),
+        *("DeviceAnnounced", "DeviceRetracted", "ReachabilityChanged", "ACCOUNT_REQUIRED"),
+        *("NOT_ANNOUNCED", "NO_SUCH_PEER", "NO_SUCH_OFFER"),
     }
     assert {name for name in rare if not seen[name]} == set(), seen

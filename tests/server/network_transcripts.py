@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 
 from securechat.irc import numerics
 from securechat.irc.modes import CHANNEL_MODES, USER_MODES, ModeChange, format_modes, parse_modes
+from securechat.irc.peering import fingerprint_of
 from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
@@ -70,6 +71,22 @@ def _send(kind: events.MessageKind) -> Callable[[Stamp, list[str]], Event]:
     return parse
 
 
+_DEVICES: dict[str, str] = {}
+"""Fingerprint → the word that stands for a certificate."""
+
+
+def _announce(stamp: Stamp, words: list[str]) -> Event:
+    certificate = words[0].encode()
+    _DEVICES[fingerprint_of(certificate)] = words[0]
+    return events.Announce(stamp, certificate)
+
+
+def _offer(stamp: Stamp, words: list[str]) -> Event:
+    account, device, identifier = words
+    fingerprint = device if device == "*" else fingerprint_of(device.encode())
+    return events.Offer(stamp, account, fingerprint, identifier)
+
+
 _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "attach": _attach,
     "detach": lambda s, w: events.Detach(s, " ".join(w)),
@@ -113,6 +130,13 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "rank": lambda s, w: events.RankAccount(
         s, w[0], w[1], ModeChange(w[2].startswith("+"), w[2][1])
     ),
+    "announce": _announce,
+    "retract": lambda s, w: events.Retract(s),
+    "offer": _offer,
+    "answer": lambda s, w: events.Answer(s, w[0]),
+    "candidates": lambda s, w: events.SendCandidates(s, w[0], " ".join(w[1:])),
+    "tunnel": lambda s, w: events.GrantTunnel(s, w[0], "own", "other"),
+    "withdraw": lambda s, w: events.Withdraw(s, w[0], " ".join(w[1:])),
     "privmsg": _send("PRIVMSG"),
     "notice": _send("NOTICE"),
     "tagmsg": _send("TAGMSG"),
@@ -186,11 +210,30 @@ def show_effect(effect: Effect) -> str:
             return f"offline {nick} | watched by {_ids(watchers)}"
         case effects.UserModesChanged(user=user, changes=changes):
             return f"umode {user.nick}: {' '.join(format_modes(changes))}"
+        case effects.DeviceAnnounced(account=account, certificate=device, announced=announced):
+            known = " ".join(_DEVICES.get(each, each) for each in announced)
+            return f"announced {device.decode()} of {account} | now {known}"
+        case effects.DeviceRetracted(account=account, fingerprint=fingerprint):
+            return f"retracted {_DEVICES.get(fingerprint, fingerprint)} of {account}"
+        case effects.ReachabilityChanged(user=user, now=now):
+            return f"{'reachable' if now else 'unreachable'} {user.nick} | {_told(effect)}"
+        case effects.Offered(author=author, certificate=device, to=to):
+            return f"offered {effect.id} by {_nick(author)} {device.decode()} | to {_ids(to)}"
+        case effects.Answered(author=author, certificate=device, to=to):
+            return f"answered {effect.id} by {_nick(author)} {device.decode()} | to {to}"
+        case effects.CandidatesSent(author=author, candidates=candidates, to=to):
+            return f"candidates {effect.id} by {_nick(author)}: {candidates} | to {to}"
+        case effects.TunnelGranted(tokens=tokens):
+            return f"tunnel {effect.id}: {' '.join(f'{token} to {to}' for to, token in tokens)}"
+        case effects.PairEnded(author=author, reason=reason, to=to):
+            return f"ended {effect.id} by {_nick(author)}: {reason} | to {_ids(to)}"
     raise AssertionError(f"no line for {effect}")
 
 
-def show_refusal(refusal: Refusal) -> str:
+def show_refusal(refusal: Refusal | Fail) -> str:
     """Return numeric and parameters, and the text where it is not the usual one."""
+    if isinstance(refusal, Fail):
+        return f"FAIL {' '.join(refusal.params[1:-1])}"
     words = " ".join((_ERROR_NAMES[refusal.numeric], *refusal.params))
     usual = numerics.ERROR_TEXTS[refusal.numeric]
     return words if refusal.text == usual else f"{words}: {refusal.text}"
@@ -205,6 +248,7 @@ class Chat:
         self.events: list[Event] = []
         self.effects: list[Effect] = []
         self.refusals: list[Refusal] = []
+        self.failures: list[Fail] = []
 
     def play(self, transcript: str) -> None:
         """Apply the events of ``transcript``; fail unless all comes as it says."""
@@ -223,12 +267,12 @@ class Chat:
         before = self.network.snapshot()
         try:
             changed = self.network.apply(event)
-        except Fail as failure:
+        except (Refusal, Fail) as refusal:
             assert self.network.snapshot() == before, "a refused event has changed the state"
-            return [f"!! FAIL {' '.join(failure.params[1:-1])}"]
-        except Refusal as refusal:
-            assert self.network.snapshot() == before, "a refused event has changed the state"
-            self.refusals.append(refusal)
+            if isinstance(refusal, Fail):
+                self.failures.append(refusal)
+            else:
+                self.refusals.append(refusal)
             return [f"!! {show_refusal(refusal)}"]
         self.effects += changed
         for effect in changed:
@@ -262,7 +306,8 @@ def _told(
     effect: effects.RealnameChanged
     | effects.AwayChanged
     | effects.AccountChanged
-    | effects.HostChanged,
+    | effects.HostChanged
+    | effects.ReachabilityChanged,
 ) -> str:
     watched = f" | watched by {_ids(effect.watchers)}" if effect.watchers else ""
     return f"to {_nicks(effect.audience)}{watched}"

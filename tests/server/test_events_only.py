@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 import securechat.server
+from securechat import pki
 from securechat.irc import capabilities as caps
 from securechat.irc.message import Message
+from securechat.irc.peering import announce
 from securechat.server.config import OperatorConfig
 from securechat.store.passwords import Argon2Parameters, hash_password
 from tests.server.relay_harness import PASSWORD
@@ -224,6 +227,9 @@ def test_the_check_lets_pass(statement: str) -> None:
 
 # ---- while it runs ----
 
+DEVICE = pki.make_device().certificate.public_bytes(Encoding.DER)
+OFFER = "0" * 32
+
 LINES = [
     "JOIN #den,#hall key",
     "JOIN #nowhere, #,0x",
@@ -327,6 +333,15 @@ LINES = [
     "AUTHENTICATE !!!",
     f"REGISTER * * :{PASSWORD}",
     "VERIFY a b",
+    announce(DEVICE).to_line(),
+    "PEER LIST",
+    "PEER LOOKUP {nick}",
+    f"PEER OFFER {{nick}} * {OFFER}",
+    f"PEER ANSWER {OFFER}",
+    f"PEER CANDIDATES {OFFER} :192.0.2.1:5000",
+    f"PEER TUNNEL {OFFER}",
+    f"PEER WITHDRAW {OFFER}",
+    "PEER RETRACT",
     "PING x",
     "PONG x",
     "PART #hall :bye",

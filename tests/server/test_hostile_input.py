@@ -8,9 +8,14 @@ from __future__ import annotations
 import random
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from securechat import pki
+from securechat.irc.peering import announce
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import Client
+
+DEVICE = pki.make_device().certificate.public_bytes(Encoding.DER)
 
 LEFT_OUT = frozenset({"QUIT", "WEBIRC", "DEVICES", "KILL", "RESTART"})
 """What ends a session."""
@@ -29,6 +34,7 @@ CAPS = (
     "draft/metadata-2",
     "draft/read-marker",
     "draft/channel-rename",
+    "securechat/peer",
     "soju.im/search",
 )
 
@@ -54,6 +60,8 @@ WORDS = (
         "x" * 300,
         "\x01VERSION\x01",
     ),
+    *("ANNOUNCE", "RETRACT", "LOOKUP", "OFFER", "ANSWER", "CANDIDATES", "TUNNEL", "WITHDRAW"),
+    *("0" * 32, "0" * 32, "F" * 32, "1.2.3.4:5", "1.2.3.4:5 [::1]:6", "[::1]:0", "[:5", ":5"),
     *("\x1b[31m", "‮abc", "PLAIN", "+r type", "C", "S", "L", "a" * 64, "<5", "C>1", "!*", ">²"),
 )
 
@@ -86,7 +94,7 @@ def test_no_line_makes_a_command_fail(start_relay: StartRelay, seed: int, casema
         relay.join("eve"),
     ]
     for client in clients:
-        client.send("JOIN #room")
+        client.send("JOIN #room", announce(DEVICE).to_line())
         client.sync()
     chance = random.Random(seed)
     for _ in range(12):

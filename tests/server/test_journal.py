@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from securechat.irc.peering import fingerprint_of
 from securechat.server.journal import describe
 from securechat.server.network import Network
 from tests.server.network_transcripts import LIMITS, parse_event
@@ -42,6 +43,22 @@ def test_names() -> None:
     *_, nick, login = journal(*SETTING, "1 nick alison", "1 login alice")
     assert nick == ["nick alice is now alison"]
     assert login == ["login alison account alice"]
+
+
+def test_who_can_be_reached_as_a_peer() -> None:
+    """And nothing of what peers say to each other."""
+    *_, announced = journal("1 attach alice as alice", "1 announce desk")
+    assert announced == [f"announce alice device {fingerprint_of(b'desk')}"]
+    both = ("1 attach alice as alice", "2 attach bob as bob", "1 announce desk", "2 announce phone")
+    private = (
+        "1 offer bob * p",
+        "2 answer p",
+        "1 candidates p 192.0.2.1:5000",
+        "2 tunnel p",
+        f"1 withdraw p {SAID}",
+        "1 retract",
+    )
+    assert journal(*both, *private)[len(both) :] == [[] for _ in private]
 
 
 def test_what_is_said_and_set_is_not_told() -> None:

@@ -22,6 +22,7 @@ from securechat.server.rules.table import RULES
 from securechat.server.state import Author
 from tests.server.network_transcripts import LIMITS, START_MS, STEP_MS, Chat, parse_event
 from tests.server.test_names import LOOKALIKES, NAMES
+from tests.server.test_peer_rules import TRANSCRIPTS as PEER_TRANSCRIPTS
 
 RULE_MODULES = [
     importlib.import_module(f"{rules.__name__}.{found.name}")
@@ -1496,7 +1497,8 @@ def _kinds(module: ModuleType, base: type) -> set[type]:
 
 def test_the_transcripts_have_every_event_every_effect_and_every_refusal() -> None:
     seen_events, seen_effects, seen_refusals = set(), set(), set()
-    played = [(Chat(), transcript) for transcript in TRANSCRIPTS.values()]
+    transcripts = (*TRANSCRIPTS.values(), *PEER_TRANSCRIPTS.values())
+    played = [(Chat(), transcript) for transcript in transcripts]
     for chat, transcript in [*played, (Chat(names=NAMES), LOOKALIKES)]:
         chat.play(transcript)
         seen_events |= {type(event) for event in chat.events}
@@ -1745,6 +1747,11 @@ CHANGES = [
     "5 drop #yard",
     "5 rank #yard zoe +v",
     "5 retain #yard 7",
+    "6 announce dora's",
+    "10 retract",
+    "10 offer eve * two",
+    "10 answer one",
+    "10 withdraw one",
 ]
 
 
@@ -1786,6 +1793,14 @@ def test_a_snapshot_tells_every_change(change: str) -> None:
         >> 10 attach zoe as zoe
         >> 10 join #yard
         << joined #yard zoe
+        >> 5 announce eve's
+        << announced eve's of eve | now eve's
+        << reachable eve | to zoe
+        >> 10 announce zoe's
+        << announced zoe's of zoe | now zoe's
+        << reachable zoe | to eve
+        >> 5 offer zoe * one
+        << offered one by eve eve's | to 10
         """
     )
     before = chat.network.snapshot()
@@ -1795,7 +1810,8 @@ def test_a_snapshot_tells_every_change(change: str) -> None:
 
 
 def test_the_changes_above_are_of_every_event() -> None:
-    unseen = {events.Wallops, events.RedactMessage}  # said, and gone
+    # Said, and gone.
+    unseen = {events.Wallops, events.RedactMessage, events.SendCandidates, events.GrantTunnel}
     changing = {type(parse_event(change, 0)) for change in CHANGES}
     assert changing == _kinds(events, Event) - unseen
 

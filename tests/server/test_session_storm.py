@@ -13,7 +13,10 @@ import dataclasses
 import random
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from securechat import pki
+from securechat.irc.peering import announce
 from securechat.irc.sasl import plain_response
 from tests.properties.test_network_properties import (
     LIMITS,
@@ -22,6 +25,7 @@ from tests.properties.test_network_properties import (
     check_monitors,
     check_users,
 )
+from tests.properties.test_peer_properties import check_peers
 from tests.server.commands.operators import as_operator, with_operator
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import PASSWORD, Client, Closed, RunningRelay
@@ -29,8 +33,23 @@ from tests.server.relay_harness import PASSWORD, Client, Closed, RunningRelay
 CAPS = (
     *("sasl", "message-tags", "batch", "labeled-response", "echo-message", "draft/multiline"),
     *("draft/chathistory", "draft/event-playback", "draft/message-redaction", "draft/metadata-2"),
-    *("draft/read-marker", "draft/channel-rename", "soju.im/search"),
+    *("draft/read-marker", "draft/channel-rename", "soju.im/search", "securechat/peer"),
 )
+
+PEER_LINES = """
+PEER LIST
+PEER LOOKUP ann
+PEER OFFER ann * 00000000000000000000000000000000
+PEER OFFER bob * 11111111111111111111111111111111
+PEER ANSWER 00000000000000000000000000000000
+PEER ANSWER 11111111111111111111111111111111
+PEER CANDIDATES 00000000000000000000000000000000 :192.0.2.1:5000
+PEER TUNNEL 11111111111111111111111111111111
+PEER WITHDRAW 00000000000000000000000000000000
+PEER RETRACT
+""".strip().splitlines()
+
+DEVICE = pki.make_device().certificate.public_bytes(Encoding.DER)
 
 LINES = """
 JOIN #a,#b
@@ -78,6 +97,8 @@ AUTHENTICATE PLAIN
 PING x
 """.strip().splitlines()
 
+LINES += [*PEER_LINES, *[announce(DEVICE).to_line()] * 5]
+
 CHECKED_LIMITS = {
     key: value for key, value in dataclasses.asdict(LIMITS).items() if key != "always_on"
 }
@@ -96,6 +117,7 @@ def check(relay: RunningRelay) -> None:
         check_channels(network)
         check_monitors(network)
         check_metadata(network)
+        check_peers(network)
         attached = list(network.sessions)
         assert len(services.registry.find(attached)) == len(attached)
 

@@ -148,6 +148,21 @@ PRAGMA user_version = 3;
 """
 )
 
+FROZEN_V4 = (
+    FROZEN_V3
+    + """
+CREATE TABLE peer_devices (
+    account TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    certificate BLOB NOT NULL,
+    first_ms INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL,
+    PRIMARY KEY (account, fingerprint)
+);
+PRAGMA user_version = 4;
+"""
+)
+
 V1_ROWS = """
 INSERT INTO accounts VALUES (1, 'alice', 'Alice', '$argon2id$1', 'scram 1', 1700000000.5, NULL);
 INSERT INTO accounts VALUES (7, 'bob{}', 'Bob[]', '$argon2id$2', 'scram 2', 1700000001.0, 1.7e9);
@@ -171,7 +186,9 @@ def version_of(connection: sqlite3.Connection) -> int:
     return version
 
 
-@pytest.mark.parametrize(("version", "schema"), [(1, FROZEN_V1), (2, FROZEN_V2), (3, FROZEN_V3)])
+@pytest.mark.parametrize(
+    ("version", "schema"), [(1, FROZEN_V1), (2, FROZEN_V2), (3, FROZEN_V3), (4, FROZEN_V4)]
+)
 def test_the_migrations_still_make_the_frozen_schemas(tmp_path, version, schema):
     with closing(connect(tmp_path / "frozen")) as frozen, closing(connect(tmp_path / "new")) as new:
         frozen.executescript(schema)

@@ -8,11 +8,13 @@ from __future__ import annotations
 from securechat.irc import capabilities as caps
 from securechat.irc import numerics
 from securechat.irc.message import BODY_BYTES, Message
+from securechat.irc.peering import CAPABILITY
 from securechat.irc.sasl import EXTERNAL, PLAIN, SCRAM_SHA_256, SCRAM_SHA_256_PLUS
 from securechat.irc.text import cut_text
 from securechat.server.commands.registration import complete_registration, may_register_early
 from securechat.server.context import Context
 from securechat.server.dispatch import command
+from securechat.server.events import Retract
 from securechat.server.refusals import Refusal
 from securechat.server.rooms import words_lines
 
@@ -118,6 +120,8 @@ def _offered(context: Context, name: str) -> bool:
     config = context.services.config
     if name == "draft/account-registration":
         return config.accounts.registration != "closed"
+    if name == CAPABILITY:
+        return config.peers.enabled
     if caps.BITS.get(name) in _OF_HISTORY:
         return config.history.enabled
     return name in caps.BITS
@@ -151,9 +155,12 @@ def _request(context: Context, argument: str) -> None:
 
 
 def _change(context: Context, wanted: int) -> None:
+    given_up = context.session.caps & ~wanted
     context.session.caps = wanted
     if context.session.registration.complete:
         context.services.delivery.forget(context.user)
+        if given_up & caps.PEER:
+            context.propose(Retract(context.stamp()))
 
 
 def _send_list(context: Context, subcommand: str, words: list[str], version: int) -> None:

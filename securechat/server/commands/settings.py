@@ -115,36 +115,42 @@ def account_of(context: Context) -> str:
 
 
 def ask_store(
-    context: Context, work: Callable[[sqlite3.Connection], T], then: Callable[[T], None]
+    context: Context,
+    work: Callable[[sqlite3.Connection], T],
+    then: Callable[[T], None],
+    *about: str,
 ) -> None:
     """Have ``work`` done on the store thread, and go on with ``then`` when it is kept.
 
-    ``then`` is called under the network lock, also when the session has ended meanwhile.
+    ``then`` is called under the network lock, also when the session has ended meanwhile. ``about``
+    is what a refusal has before its text.
 
     :raises Fail: the store takes no more.
     """
 
     def finish(outcome: Outcome[T]) -> None:
-        context.resume(lambda: _finish(context, outcome, then), anyway=True)
+        context.resume(lambda: _finish(context, outcome, then, about), anyway=True)
 
     try:
         context.services.store.submit(work, finish)
     except StoreBusy as error:
-        raise _unavailable(context) from error
+        raise _unavailable(context, about) from error
     context.hold()
 
 
-def _finish(context: Context, outcome: Outcome[T], then: Callable[[T], None]) -> None:
+def _finish(
+    context: Context, outcome: Outcome[T], then: Callable[[T], None], about: tuple[str, ...]
+) -> None:
     try:
         result = outcome.result()
     except SecureChatError as error:
         context.note(f"{context.message.command} not possible: {error}")
-        raise _unavailable(context) from error
+        raise _unavailable(context, about) from error
     then(result)
 
 
-def _unavailable(context: Context) -> Fail:
-    return Fail(context.message.command, "TEMPORARILY_UNAVAILABLE", text=_BUSY)
+def _unavailable(context: Context, about: tuple[str, ...]) -> Fail:
+    return Fail(context.message.command, "TEMPORARILY_UNAVAILABLE", *about, text=_BUSY)
 
 
 def _show(context: Context, setting: Setting, account: str) -> None:

@@ -9,5 +9,5 @@ the poster a few entries, and the I/O threads join what goes to the same tuple (
 - ``delivery``  the groups, and sending to sessions, members, a room
 - ``lines``     one line, as it looks for any set of capabilities
 - ``messages``, ``channels``, ``users``, ``operators``, ``monitors``, ``metadata``,
-  ``read_markers``, ``redactions``   which lines an effect becomes, and who gets them
+  ``read_markers``, ``redactions``, ``peers``   which lines an effect becomes, and who gets them
 """

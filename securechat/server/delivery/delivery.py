@@ -14,6 +14,7 @@ from securechat.server.delivery import (
     metadata,
     monitors,
     operators,
+    peers,
     read_markers,
     redactions,
     users,
@@ -39,6 +40,7 @@ _DELIVERERS: Final[Deliverers] = {
     **read_markers.DELIVERERS,
     **redactions.DELIVERERS,
     **operators.DELIVERERS,
+    **peers.DELIVERERS,
 }
 """What delivers every effect."""
 

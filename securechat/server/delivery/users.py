@@ -17,10 +17,14 @@ from securechat.server.state import Author
 if TYPE_CHECKING:
     from securechat.server.delivery.delivery import Delivery
 
-__all__ = ["DELIVERERS"]
+__all__ = ["DELIVERERS", "tell_others"]
 
 _Change = (
-    effects.RealnameChanged | effects.AwayChanged | effects.AccountChanged | effects.HostChanged
+    effects.RealnameChanged
+    | effects.AwayChanged
+    | effects.AccountChanged
+    | effects.HostChanged
+    | effects.ReachabilityChanged
 )
 
 
@@ -45,23 +49,23 @@ def _realname_changed(
     body = f":{effect.author.source} SETNAME :{effect.user.realname}"
     line = Line(effect.stamp, effect.author, body)
     delivery.to_all(delivery.sessions(effect.user), line, context, caps.SETNAME)
-    _tell_others(delivery, effect, line, caps.SETNAME, context)
+    tell_others(delivery, effect, line, caps.SETNAME, context)
 
 
 def _away_changed(delivery: Delivery, effect: effects.AwayChanged, context: Context) -> None:
     text = f" :{effect.user.away}" if effect.user.away else ""
     line = Line(effect.stamp, effect.author, f":{effect.author.source} AWAY{text}")
-    _tell_others(delivery, effect, line, caps.AWAY_NOTIFY, context)
+    tell_others(delivery, effect, line, caps.AWAY_NOTIFY, context)
 
 
 def _account_changed(delivery: Delivery, effect: effects.AccountChanged, context: Context) -> None:
     body = f":{effect.author.source} ACCOUNT {effect.author.account or '*'}"
     line = Line(effect.stamp, effect.author, body)
     delivery.to_all(delivery.sessions(effect.user), line, context, caps.ACCOUNT_NOTIFY)
-    _tell_others(delivery, effect, line, caps.ACCOUNT_NOTIFY, context)
+    tell_others(delivery, effect, line, caps.ACCOUNT_NOTIFY, context)
 
 
-def _tell_others(
+def tell_others(
     delivery: Delivery,
     effect: _Change,
     line: Line,
@@ -81,7 +85,7 @@ def _host_changed(delivery: Delivery, effect: effects.HostChanged, context: Cont
     user, author = effect.user, effect.author
     line = Line(effect.stamp, author, f":{author.source} CHGHOST {user.username} {user.host}")
     delivery.to_all(delivery.sessions(user), line, context, caps.CHGHOST)
-    _tell_others(delivery, effect, line, caps.CHGHOST, context)
+    tell_others(delivery, effect, line, caps.CHGHOST, context)
     name = context.services.name
     body = f":{name} {numerics.RPL_VISIBLEHOST} {user.nick} {user.host} :is now your displayed host"
     quiet = effect.stamp._replace(msgid="")

@@ -29,14 +29,12 @@ def kill(network: Network, event: events.Kill) -> list[Effect]:
     user = network.find_user(event.nick)
     if user is None:
         raise Refusal(numerics.ERR_NOSUCHNICK, event.nick)
-    author = operator.author
+    author, stamp = operator.author, event.stamp
+    found: list[Effect] = [effects.Killed(stamp, user, author, event.reason)]
     for session in user.sessions:  # which the user keeps: they are still to be told
-        forget_session(network, session)
+        found += forget_session(network, stamp, user, session)
     reason = f"Killed ({operator.nick} ({event.reason}))"
-    return [
-        effects.Killed(event.stamp, user, author, event.reason),
-        *leave_network(network, event.stamp, user, reason),
-    ]
+    return found + leave_network(network, stamp, user, reason)
 
 
 def wallops(network: Network, event: events.Wallops) -> list[Effect]:

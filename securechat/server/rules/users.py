@@ -14,6 +14,7 @@ from securechat.server.refusals import NickReserved, Refusal
 from securechat.server.rules.belonging import logged_in
 from securechat.server.rules.metadata import adopt_metadata, unsubscribe_all
 from securechat.server.rules.monitors import came_online, stop_watching, went_offline
+from securechat.server.rules.peers import end_announcement
 from securechat.server.rules.presence import (
     forget_presence,
     keep_presence,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["RULES", "check_may_log_in", "enter_network", "forget_session", "leave_network"]
 
 _OTHER_DEVICES: Final = "Other devices of yours have the account that you have; disconnect them"
+_LEFT: Final = "left the relay"
+_OTHER_ACCOUNT: Final = "is logged in to another account now"
 _STAYS: Final = "Your account is always on: connect anew, or first SET always-on off"
 
 
@@ -73,11 +76,11 @@ def detach(network: Network, event: events.Detach) -> list[Effect]:
     user = network.sessions.get(stamp.session)
     if user is None:
         return []
-    forget_session(network, stamp.session)
+    seen = forget_session(network, stamp, user, stamp.session)
     user.sessions.remove(stamp.session)
     if not user.sessions and not stays(network, user):
-        return leave_network(network, stamp, user, event.reason)
-    seen = [effects.SessionsChanged(stamp, user), *say_away(network, stamp, user, "")]
+        return seen + leave_network(network, stamp, user, event.reason)
+    seen += [effects.SessionsChanged(stamp, user), *say_away(network, stamp, user, "")]
     if user.sessions:
         return seen
     user.gone_ms = stamp.at_ms
@@ -87,11 +90,13 @@ def detach(network: Network, event: events.Detach) -> list[Effect]:
     return seen + keep_presence(network, stamp, user)
 
 
-def forget_session(network: Network, session: SessionId) -> None:
-    """Forget a session that is on the network; its user keeps it in their list."""
+def forget_session(network: Network, stamp: Stamp, user: User, session: SessionId) -> list[Effect]:
+    """Forget a session that is on the network; its ``user`` keeps it in their list."""
+    ended = end_announcement(network, stamp, user, session, _LEFT)
     del network.sessions[session]
     stop_watching(network, session)
     unsubscribe_all(network, session)
+    return ended
 
 
 def enter_network(network: Network, stamp: Stamp, user: User) -> list[Effect]:
@@ -200,14 +205,16 @@ def log_in(network: Network, event: events.LogIn) -> list[Effect]:
         return []
     check_may_log_in(network, user, event.account)
     previous, shown = network.account_key(user), user.host
+    # A user of another account has one session; what it has announced is a device of that account.
+    seen = end_announcement(network, event.stamp, user, event.stamp.session, _OTHER_ACCOUNT)
     if network.setting(user.account, HOST):
         shown = user.cloak  # the other host stays with the account
     user.account = event.account
     user.refresh_author()
     audience, watchers = network.audience(user), network.watching(user.nick)
-    seen: list[Effect] = [
+    seen.append(
         effects.AccountChanged(event.stamp, user, user.author, audience, watchers, previous)
-    ]
+    )
     seen += logged_in(network, event, user, previous)
     if previous is not None:
         seen += _move_on(network, event, user)
