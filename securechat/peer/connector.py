@@ -131,6 +131,11 @@ class Race:
         if not found:
             self._ask_for_tunnel()
 
+    def reachable_at(self, candidate: Candidate) -> None:
+        """Tell of one more place where we can be reached."""
+        for message in peering.candidates(self._pair.id, [candidate]):
+            self._means.signal(message)
+
     def candidates(self, found: Iterable[Candidate]) -> None:
         """Dial where the other side can be reached, if it may know where we are."""
         wanted = list(found)
@@ -207,6 +212,9 @@ class Race:
             self._reason = _WRONG_CERTIFICATE
         elif error is not None and not isinstance(error, ConnectionLost):
             self._reason = str(error)
+        # The tunnel was the last way, where no direct one can come.
+        if self._tunnelled and self._door is None and not self._paths and not self._dials:
+            self._late()
 
     # ---- inside ----
 

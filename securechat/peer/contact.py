@@ -223,11 +223,13 @@ class Contact:
 
     def close(self, reason: str) -> None:
         """End the session, and any offer."""
-        self.negotiation.stop()
+        stopped = self.negotiation.stop(reason)
         if self._session is not None:
             lost = self._session.close(reason)
             self.flush()
             self._over(reason, lost)
+        elif stopped:
+            self._emit(events.PeerClosed(self.account, self.nick, reason, False))
 
     # ---- what the negotiation tells ----
 
@@ -447,7 +449,7 @@ class Contact:
             self._retry.cancel()
         if line is not None:
             line.connection.finish()
-        self.negotiation.stop()
+        self.negotiation.stop(reason)
         for delivery in lost:
             self._lost_text(delivery, reason)
         if transfers is not None:

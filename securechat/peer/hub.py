@@ -30,6 +30,8 @@ from securechat.peer.events import PeerClosed, PeerEvent, PeerReachable, PeerSna
 from securechat.peer.identity import Device
 from securechat.peer.known_peers import FILE_NAME, KnownPeers
 from securechat.peer.means import Means, RelayRoute, SignalTaker
+from securechat.peer.negotiation import Stage
+from securechat.peer.port_mapping import PortMapper
 from securechat.peer.transfers import Transfers, TransferSnapshot
 
 __all__ = ["Hub", "Settings"]
@@ -56,11 +58,16 @@ class Settings:
     :param folder: for the device's key, and what is known of others (``default_folder``).
     :param downloads: for received files.
     :param allow_loopback: take candidates of this machine; for tests.
+    :param upnp: have the router let peers in; needs the extra ``upnp``, see ``port_mapping``.
+    :param refuse_changed: take no other device of somebody than those that are known already, as if
+        one of them were verified: for programs where nobody would see the warning.
     """
 
     folder: Path
     downloads: Path
     allow_loopback: bool = False
+    upnp: bool = False
+    refuse_changed: bool = False
 
 
 @dataclass(slots=True)
@@ -99,6 +106,7 @@ class Hub:
         self._route: RelayRoute | None = None
         self._observed = ""  # our address, as the relay sees it
         self._door: Door | None = None
+        self._outside: Candidate | None = None  # a port of the router that leads to the door
         self._contacts: dict[str, Contact] = {}  # by folded account
         self._reachable: dict[str, PeerReachable] = {}  # by folded account
         self._claims: dict[str, SignalTaker] = {}  # by the id of an offer
@@ -117,6 +125,7 @@ class Hub:
             door=self._open_door,
             own_candidates=self._own_candidates,
             allow_loopback=settings.allow_loopback,
+            refuse_changed=settings.refuse_changed,
             make_id=lambda: secrets.token_hex(16),
             make_file=lambda: secrets.randbits(63),
             now_ms=lambda: time.time_ns() // 1_000_000,
@@ -124,12 +133,15 @@ class Hub:
             disk=self.disk,
             downloads=settings.downloads,
         )
+        self._mapper = PortMapper(io.post, self._port_mapped) if settings.upnp else None
 
     # ---- the connection to the relay ----
 
     def relay_up(self, account: str, fold: Callable[[str], str], route: RelayRoute) -> None:
         """We are logged in to a relay that knows of peers: be found there."""
         self.account, self._fold, self._route = account, fold, route
+        if self._mapper is not None and self._door is not None:  # there may be another router now
+            self._mapper.open(self._door.port)
         self._means.signal(peering.announce(self._means.device.certificate))
         self._means.signal(peering.list_reachable())
 
@@ -289,6 +301,14 @@ class Hub:
         self._shut_door()
         self.known.close()
 
+    def close(self) -> None:
+        """Wait for the disk and the router, once the I/O thread has ended. Blocks; not for that
+        thread.
+        """
+        self.disk.close()
+        if self._mapper is not None:
+            self._mapper.close()
+
     # ---- inside ----
 
     def _contact(self, account: str, nick: str) -> Contact:
@@ -331,7 +351,7 @@ class Hub:
             self._not_found(name, f"{name} cannot be reached as a peer now")
             return
         contact = self._contact(reachable[0].account, reachable[0].nick)
-        if contact.idle:
+        if contact.idle or contact.negotiation.stage is Stage.ASKED:  # they were faster
             contact.open()
 
     def _not_found(self, name: str, reason: str) -> None:
@@ -358,6 +378,8 @@ class Hub:
                 _log.warning("no direct sessions: %s", error)
                 return None
             self._io.call_later(DOOR_S, self._look_at_door)
+            if self._mapper is not None:
+                self._mapper.open(self._door.port)
         return self._door
 
     def _look_at_door(self) -> None:
@@ -369,9 +391,18 @@ class Hub:
             self._shut_door()
 
     def _shut_door(self) -> None:
-        door, self._door = self._door, None
+        door, self._door, self._outside = self._door, None, None
         if door is not None:
             door.close()
+            if self._mapper is not None:
+                self._mapper.shut()
+
+    def _port_mapped(self, port: int, candidate: Candidate | None) -> None:
+        if self._door is None or self._door.port != port:
+            return  # it was shut meanwhile
+        self._outside = candidate
+        if candidate is not None and self._is_usable(candidate):
+            self._door.reachable_at(candidate)
 
     def _own_candidates(self, door: Door) -> list[Candidate]:
         toward = self._route.address if self._route is not None else None
@@ -379,5 +410,10 @@ class Hub:
         if self._settings.allow_loopback:
             addresses.append("127.0.0.1")
         found = [Candidate(address, door.port) for address in dict.fromkeys(addresses) if address]
+        if self._outside is not None:
+            found.append(self._outside)
+        return [one for one in found if self._is_usable(one)]
+
+    def _is_usable(self, candidate: Candidate) -> bool:
         loopback = self._settings.allow_loopback
-        return [one for one in found if not why_refused(one, relay=None, allow_loopback=loopback)]
+        return not why_refused(candidate, relay=None, allow_loopback=loopback)

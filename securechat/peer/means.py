@@ -60,6 +60,7 @@ class Means:
     :param door: opens the door where it is shut; ``None`` if this machine lets us listen nowhere.
     :param own_candidates: where we can be reached through a door.
     :param allow_loopback: whether a candidate may be of this machine; for tests.
+    :param refuse_changed: whether a changed device is refused like one that is blocked.
     :param make_id: returns 32 random hex digits.
     :param make_file: returns a random number below 2**63.
     :param numbers: of transfers, for people.
@@ -78,6 +79,7 @@ class Means:
     door: Callable[[], Door | None]
     own_candidates: Callable[[Door], list[Candidate]]
     allow_loopback: bool
+    refuse_changed: bool
     make_id: Callable[[], str]
     make_file: Callable[[], int]
     now_ms: Callable[[], int]

@@ -44,6 +44,8 @@ ASK_S: Final = 120.0
 DECLINED: Final = "declined"
 """The reason of a WITHDRAW by which people, or what they have set, say no."""
 
+_OTHER_DEVICE: Final = "its device is not the one that was verified, or known"
+
 
 class Stage(enum.Enum):
     """How far an offer is; see the table above."""
@@ -137,12 +139,14 @@ class Negotiation:
         means.known.accept(means.network, self._account, self._refused, means.now_ms())
         self._refused = b""
 
-    def stop(self) -> None:
-        """End what there is, without a word but to the relay."""
-        if self._offer is not None:
-            identifier = self._offer.id
-            self._end()
-            self._means.signal(peering.withdraw(identifier, "over"))
+    def stop(self, reason: str) -> bool:
+        """End what there is; whether there was anything."""
+        if self._offer is None:
+            return False
+        identifier = self._offer.id
+        self._end()
+        self._means.signal(peering.withdraw(identifier, reason))
+        return True
 
     # ---- signals ----
 
@@ -196,13 +200,16 @@ class Negotiation:
         fingerprint = fingerprint_of(offer.certificate)
         safety = safety_of(contact, fingerprint)
         current = self._owner.fingerprint
-        if safety is Safety.BLOCKED:
+        refused = self._refuses(safety)
+        if refused:
             self._refuse(offer.certificate)
         elif safety is Safety.CHANGED:
             self._warn(fingerprint, blocked=False)
-        declined = safety is Safety.BLOCKED or (contact.policy is Policy.NEVER and not wanted)
+        declined = refused or (contact.policy is Policy.NEVER and not wanted)
         if declined or current not in ("", fingerprint):
             self._means.signal(peering.withdraw(offer.id, DECLINED))
+            if wanted:  # what we had asked for will not come
+                self._owner.failed(Failure(_OTHER_DEVICE, final=refused))
             return
         theirs = _Offer(offer.id, False, self._timer("not answered"), offer.certificate)
         self._begin(theirs, Stage.ASKED)
@@ -221,15 +228,19 @@ class Negotiation:
         safety = safety_of(
             self._means.known.contact(self._means.network, self._account), fingerprint
         )
-        if safety is Safety.BLOCKED:
+        if self._refuses(safety):
             self._take_back()
             self._refuse(answer.certificate)
-            self._owner.failed(Failure("its device is not the one that was verified", final=True))
+            self._owner.failed(Failure(_OTHER_DEVICE, final=True))
             return
         if safety is Safety.CHANGED:
             self._warn(fingerprint, blocked=False)
         offer.certificate = answer.certificate
         self._connect(offer)
+
+    def _refuses(self, safety: Safety) -> bool:
+        changed = safety is Safety.CHANGED and self._means.refuse_changed
+        return changed or safety is Safety.BLOCKED
 
     def _refuse(self, certificate: bytes) -> None:
         self._refused = certificate

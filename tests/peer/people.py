@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from securechat.client import Client, Event, LocalProtocolError, RawReceived, Timing, Welcome
+from securechat.client import Client, Event, RawReceived, Timing, Welcome
 from securechat.net.timers import Deadline
 from securechat.peer.contact import Contact
 from securechat.peer.events import PeerAsked, PeerOpened
@@ -95,11 +94,6 @@ class Person:
         deadline = Deadline(LONG_TIMEOUT_S)
         while not any(transfer.done_bytes for transfer in self.peers.transfers()):
             assert not deadline.over(), f"nothing has come for {self.name}"
-
-    def accept_if_asked(self, other: str) -> None:
-        """Accept if the offer of the other side has come first: it may be either."""
-        with contextlib.suppress(LocalProtocolError):
-            self.peers.accept(other)
 
     def seen_of(self, kind: type[E]) -> list[E]:
         """Return the events of that kind that were found or passed over."""
