@@ -25,7 +25,9 @@ TOKEN = "t" * 43
 
 @pytest.fixture(scope="module")
 def devices(tmp_path_factory: pytest.TempPathFactory) -> tuple[Device, Device]:
-    return load_device(tmp_path_factory.mktemp("alice")), load_device(tmp_path_factory.mktemp("bob"))
+    return load_device(tmp_path_factory.mktemp("alice")), load_device(
+        tmp_path_factory.mktemp("bob")
+    )
 
 
 def tls(own: Device, other: Device, *, server: bool) -> TlsPipe:
