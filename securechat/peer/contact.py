@@ -481,8 +481,9 @@ class _Wire:
         return self._session.up
 
     def say(self, kind: type[Numbered], **fields: Any) -> None:
-        self._session.say(kind, **fields)
-        self._contact.flush()
+        if self._session.state is not session.State.CLOSED:
+            self._session.say(kind, **fields)
+            self._contact.flush()
 
     def say_now(self, record: Chunk | ChunkAck) -> None:
         self._session.say_now(record)

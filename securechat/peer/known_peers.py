@@ -372,7 +372,7 @@ class KnownPeers:
 def _contact(head: tuple[Any, ...], rows: Iterator[tuple[Any, ...]]) -> Contact:
     network, account, policy, show_addresses, take_files = head
     devices = tuple(
-        KnownDevice(*row[5:9], bool(row[9]), bool(row[10]))
+        KnownDevice(row[5], row[6], row[7], row[8], bool(row[9]), bool(row[10]))
         for row in rows
         if row[5] is not None  # a contact without devices has one row
     )
