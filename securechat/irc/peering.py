@@ -40,8 +40,9 @@ known to the two peers and the relay alone)::
 when the relay saw the device, in milliseconds since 1970 UTC; ``+`` is one that can be reached now.
 ``@<certificate>`` is the tag ``securechat/certificate`` with the certificate that the device has
 announced: the relay puts it there. A candidate is ``1.2.3.4:5678`` or ``[2001:db8::1]:5678``; none
-at all (an empty parameter) says that there is no direct way. REACHABLE is said of each nick, LIST
-leaves out only the session that asks: other devices of the same account are peers as well.
+at all (an empty parameter) says that there is no direct way; a further signal may bring more.
+REACHABLE is said of each nick, LIST leaves out only the session that asks: other devices of the
+same account are peers as well.
 
 **Rules of the relay.**
 
@@ -53,7 +54,8 @@ leaves out only the session that asks: other devices of the same account are pee
    offerer when no other is left.
 4. When a session leaves the network, retracts, announces another certificate or gives up the
    capability, its offers and pairs end, and the other side is sent WITHDRAW. A session that the
-   peers have by then is their own, and goes on.
+   peers have by then is their own, and goes on; but for a tunnel, which belongs to the two
+   sessions, and is closed a few seconds later.
 5. Offers are limited in rate and number for each session; so are candidates in a signal.
 6. What is refused is answered by ``FAIL PEER <code> <subcommand> <id or name> :<text>``, with the
    codes of ``FailCode``: the id where the signal has one, the name of a LOOKUP, else ``*``.

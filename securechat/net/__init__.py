@@ -7,12 +7,14 @@ must not know what the bytes mean: no IRC, no accounts, no configuration, no pol
 Concepts:
 
 - ``TlsPipe`` (``tls_pipe``): TLS as a sans-I/O object over two memory BIOs; no socket inside.
-- ``Connection`` (``connection``): one socket, one ``TlsPipe``, its handler, what waits to be sent.
+- ``Pipe`` (``pipe``): what a connection needs of it; TLS inside of TLS is one too.
+- ``Connection`` (``connection``): one socket, one ``Pipe``, its handler, what waits to be sent.
 - ``Encoder`` (``connection``): may put what is queued into another form, last before TLS.
 - ``IoThread`` (``io_thread``): a selector that owns many connections. *One TLS object is touched by
   one thread for its whole life*; all other threads hand work over through the thread's inbox.
 - ``server_end_point`` (``channel_binding``): what a login may be bound to.
-- ``Listener`` (``listener``) accepts; ``dial`` (``dialer``) connects.
+- ``Listener`` (``listener``) accepts; ``dial`` (``dialer``) connects, and so does a ``Dial``, which
+  does not wait.
 - ``start_thread``, ``make_lock``, ``Timers``, ``TokenBucket``: the small parts of the above.
 
 Where this differs from a plain queue for each connection: a message for many connections is posted

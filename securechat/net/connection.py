@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from securechat.errors import ConnectionLost, NetworkError, TlsError
+from securechat.net.pipe import Pipe
 from securechat.net.timers import Timer
-from securechat.net.tls_pipe import TlsPipe
 
 if TYPE_CHECKING:
     from securechat.net.io_thread import IoThread
@@ -29,6 +29,11 @@ _ENCRYPT_BYTES: Final = 262_144
 LINGER_S: Final = 2.0
 """How long a closed connection waits for the other side to close too, in seconds. Closing a socket
 with unread input resets it, and the last line (an ERROR with the reason) would be lost."""
+
+
+_Address = tuple[str, int]
+_NO_ADDRESS: Final[_Address] = ("", 0)
+_IP_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 
 
 class ConnectionHandler(Protocol):
@@ -87,18 +92,20 @@ class Connection:
     """
 
     __slots__ = (
+        "_addresses",
         "_deadline",
         "_handler",
         "_pipe",
         "_queue",
         "_queued_bytes",
-        "_send_limit_bytes",
         "_sent",
         "_socket",
         "_state",
         "_unsent",
         "dirty",
         "encoder",
+        "reading",
+        "send_limit_bytes",
         "thread",
         "writing",
     )
@@ -107,18 +114,20 @@ class Connection:
         self,
         thread: IoThread,
         sock: socket.socket,
-        pipe: TlsPipe,
+        pipe: Pipe,
         make_handler: Callable[[Connection], ConnectionHandler],
         *,
         send_limit_bytes: int,
     ) -> None:
         self.thread = thread
         self.dirty = False  # listed by the thread for the flush at the end of the turn
+        self.reading = True  # the selector watches for input
         self.writing = False  # the selector watches for room in the socket
         self.encoder: Encoder | None = None  # set by the handler, when it is made
+        self.send_limit_bytes = send_limit_bytes  # a handler may change it
         self._socket = sock
         self._pipe = pipe
-        self._send_limit_bytes = send_limit_bytes
+        self._addresses: tuple[_Address, _Address] | None = None  # ours and theirs, once asked for
         self._queue: list[bytes] = []
         self._queued_bytes = 0
         self._unsent: bytes | memoryview | None = None
@@ -155,9 +164,54 @@ class Connection:
     # ---- owner only ----
 
     @property
-    def pipe(self) -> TlsPipe:
+    def pipe(self) -> Pipe:
         """The TLS state: version, cipher, certificate. Owner only."""
         return self._pipe
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What is queued, or encrypted, and not yet taken by the socket. Owner only."""
+        return self._queued_bytes + len(self._unsent or b"") + self._pipe.waiting_bytes
+
+    @property
+    def local_address(self) -> tuple[str, int]:
+        """Our IP address and port; ``("", 0)`` if this is not TCP, or over. Owner only."""
+        return self._find_addresses()[0]
+
+    @property
+    def peer_address(self) -> tuple[str, int]:
+        """The other side's IP address and port; ``("", 0)`` as above. Owner only."""
+        return self._find_addresses()[1]
+
+    @property
+    def peer_port(self) -> int:
+        """The port that the other side comes from, 0 as above. Owner only."""
+        return self.peer_address[1]
+
+    def hand_to(self, handler: ConnectionHandler) -> None:
+        """Tell ``handler`` from now on, in place of the one before; also while that is being told.
+
+        Nobody is told of an end twice: when it is over already, ``handler`` hears nothing.
+        """
+        self.thread.assert_owner()
+        if self._state is _State.OPEN:
+            self._handler = handler
+
+    def pause_reading(self) -> None:
+        """Read no more from the socket until ``resume_reading``; the other side soon must wait.
+
+        What has been read is handed on still: in ``opened``, what came with the handshake. That the
+        other side has gone is noticed only by reading, or by sending. Closing ends the pause.
+        """
+        self.thread.assert_owner()
+        if self.reading and self._state is _State.OPEN:
+            self._watch(reading=False, writing=self.writing)
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        self.thread.assert_owner()
+        if not self.reading and self._state is not _State.GONE:
+            self._watch(reading=True, writing=self.writing)
 
     def start(self, handshake_timeout_s: float) -> None:
         """Begin the handshake, which must be done in time."""
@@ -181,6 +235,8 @@ class Connection:
     def readable(self) -> None:
         """Read once, decrypt, hand on."""
         self.thread.assert_owner()
+        if not self.reading:  # paused by another connection of this turn
+            return
         try:
             data = self._socket.recv(RECEIVE_BYTES)
         except BlockingIOError:
@@ -216,6 +272,10 @@ class Connection:
         if self._pipe.eof:
             self.close()  # not at once: what the handler has answered is in the inbox
 
+    def writable(self) -> None:
+        """Go on sending at the end of the turn."""
+        self.thread.mark_dirty(self)
+
     def flush(self) -> None:
         """Encrypt what is queued as one piece and send it; keep what the socket does not take."""
         self.thread.assert_owner()
@@ -239,12 +299,11 @@ class Connection:
         else:
             blocked = False
         # Not all is gone: the socket is full, or the handshake must be done first.
-        waiting = self._queued_bytes + len(self._unsent or b"") + self._pipe.waiting_bytes
-        if waiting > self._send_limit_bytes:
+        if self.unsent_bytes > self.send_limit_bytes:
             self.drop(NetworkError("SendQ exceeded"))
             return
         if self.writing is not blocked:
-            self.thread.watch(self, writing=blocked)
+            self._watch(reading=self.reading, writing=blocked)
         if self._sent is not None and not blocked:
             self._tell_sent()
         if self._state is _State.HALF_CLOSED and not blocked:
@@ -276,6 +335,21 @@ class Connection:
         """Return the descriptor of the socket, -1 when it is closed."""
         return self._socket.fileno()
 
+    def _find_addresses(self) -> tuple[_Address, _Address]:
+        self.thread.assert_owner()
+        if self._addresses is None:
+            ours = theirs = _NO_ADDRESS
+            if self._socket.family in _IP_FAMILIES:
+                with contextlib.suppress(OSError):  # over
+                    ours, theirs = self._socket.getsockname(), self._socket.getpeername()
+            self._addresses = ours[:2], theirs[:2]
+        return self._addresses
+
+    def _watch(self, *, reading: bool, writing: bool) -> None:
+        self.reading = reading
+        self.writing = writing
+        self.thread.watch(self, reading=reading, writing=writing)
+
     def _send_waiting(self) -> bool:
         """Send until nothing is left that can be; whether that is all, and nothing else to do."""
         while True:
@@ -301,10 +375,17 @@ class Connection:
 
     def _encrypt(self) -> bool:
         """Encrypt what is queued, up to a limit; whether there was anything to encrypt."""
-        data = self._queue[0] if len(self._queue) == 1 else b"".join(self._queue)
-        self._queue.clear()
-        if len(data) > _ENCRYPT_BYTES:
-            self._queue.append(data[_ENCRYPT_BYTES:])
+        count = len(self._queue)
+        if self._queued_bytes > _ENCRYPT_BYTES:
+            # No more than is needed: to join all of a long queue would copy it over and over.
+            count = size = 0
+            while size < _ENCRYPT_BYTES:
+                size += len(self._queue[count])
+                count += 1
+        data = self._queue[0] if count == 1 else b"".join(self._queue[:count])
+        del self._queue[:count]
+        if len(data) > 2 * _ENCRYPT_BYTES:  # a single large piece; a few bytes are not worth a copy
+            self._queue.insert(0, data[_ENCRYPT_BYTES:])
             data = data[:_ENCRYPT_BYTES]
         self._queued_bytes -= len(data)
         if self.encoder is not None:
@@ -352,6 +433,7 @@ class Connection:
         self._state = _State.CLOSING
         self._cancel_deadline()
         self._deadline = self.thread.call_later(LINGER_S, lambda: self.drop(None))
+        self.resume_reading()  # or we would not see the other side close
         self._tell(error)
         self.thread.mark_dirty(self)
 

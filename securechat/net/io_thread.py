@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from securechat.errors import NetworkError
 from securechat.net.connection import Connection, ConnectionHandler
+from securechat.net.dialer import Dial
+from securechat.net.listener import format_address
 from securechat.net.locks import make_lock
+from securechat.net.pipe import Pipe
 from securechat.net.threads import Thread, start_thread
 from securechat.net.timers import Clock, Timer, Timers
-from securechat.net.tls_pipe import TlsPipe
 
 __all__ = ["INBOX_ENTRIES", "IoThread"]
 
@@ -37,8 +40,8 @@ _running = threading.local()
 
 
 class IoThread:
-    """Owns connections. ``send``, ``post``, ``adopt`` and ``begin_stop`` are safe from any thread
-    and do not block; they do nothing once the thread has ended.
+    """Owns connections, and dials. ``send``, ``post``, ``adopt`` and ``begin_stop`` are safe from
+    any thread and do not block; they do nothing once the thread has ended.
 
     All work for the connections comes through one inbox, so it is done in the order in which it was
     posted. Each turn of the loop: read what has come (handlers run here), empty the inbox, run the
@@ -69,7 +72,7 @@ class IoThread:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._receiver, selectors.EVENT_READ, None)
         self._timers = Timers()
-        self._connections: set[Connection] = set()
+        self._owned: set[Connection | Dial] = set()
         self._dirty: list[Connection] = []
         self._to_wake: list[IoThread] = []  # threads that this turn has posted to
         self._neighbours: tuple[IoThread, ...] = ()
@@ -118,7 +121,7 @@ class IoThread:
     def adopt(
         self,
         sock: socket.socket,
-        pipe: TlsPipe,
+        pipe: Pipe,
         make_handler: Callable[[Connection], ConnectionHandler],
         *,
         handshake_timeout_s: float,
@@ -134,19 +137,7 @@ class IoThread:
             if not self._running:
                 sock.close()
                 return
-            try:
-                sock.setblocking(False)
-                with contextlib.suppress(OSError):  # not TCP in some tests
-                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                connection = Connection(
-                    self, sock, pipe, make_handler, send_limit_bytes=send_limit_bytes
-                )
-                self._selector.register(sock, selectors.EVENT_READ, connection)
-            except Exception:
-                sock.close()
-                raise
-            self._connections.add(connection)
-            connection.start(handshake_timeout_s)
+            self._begin(sock, lambda: pipe, make_handler, handshake_timeout_s, send_limit_bytes)
 
         if not self._put(begin):
             sock.close()
@@ -156,6 +147,40 @@ class IoThread:
         return len(self._inbox) > INBOX_ENTRIES
 
     # ---- owner only ----
+
+    def dial(
+        self,
+        address: tuple[str, int],
+        make_pipe: Callable[[], Pipe],
+        make_handler: Callable[[Connection], ConnectionHandler],
+        *,
+        on_failure: Callable[[NetworkError], None],
+        timeout_s: float,
+        handshake_timeout_s: float,
+        send_limit_bytes: int,
+        local_port: int = 0,
+    ) -> Dial:
+        """Connect to a numeric ``address``; then go on as with an adopted socket. Owner only.
+
+        Either ``make_pipe`` and ``make_handler`` are called, or ``on_failure``: later, on this
+        thread, and neither once the dial is cancelled.
+
+        :param timeout_s: for the connection; its handshake then has ``handshake_timeout_s``.
+        :param local_port: the port to dial from; it may be one that a ``Listener`` shares. If the
+            other side dials that port from the one dialled, at the same time, the two become one
+            connection (simultaneous open, RFC 9293, section 3.5).
+        """
+        self.assert_owner()
+
+        def connected(sock: socket.socket) -> None:
+            self._begin(sock, make_pipe, make_handler, handshake_timeout_s, send_limit_bytes)
+
+        dial = Dial(self, format_address(*address), connected, on_failure)
+        if self._running:
+            dial.start(address, local_port, timeout_s)
+        else:
+            dial.finish()
+        return dial
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` on this thread after ``delay_s``. Owner only."""
@@ -169,23 +194,52 @@ class IoThread:
             connection.dirty = True
             self._dirty.append(connection)
 
-    def watch(self, connection: Connection, *, writing: bool) -> None:
-        """Watch for room in the socket of ``connection``, or no longer. Owner only."""
+    def watch(self, owned: Connection | Dial, *, reading: bool, writing: bool) -> None:
+        """Own ``owned``, and tell it when there is input, or room in its socket. Owner only."""
         self.assert_owner()
-        connection.writing = writing
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
-        self._selector.modify(connection, events, connection)
+        events = reading * selectors.EVENT_READ | writing * selectors.EVENT_WRITE
+        watched = owned in self._owned and owned in self._selector.get_map()
+        self._owned.add(owned)
+        if watched and events:
+            self._selector.modify(owned, events, owned)
+        elif watched:  # a selector does not take what waits for nothing
+            self._selector.unregister(owned)
+        elif events:
+            self._selector.register(owned, events, owned)
 
-    def forget(self, connection: Connection) -> None:
-        """No longer watch ``connection``. Owner only."""
+    def forget(self, owned: Connection | Dial) -> None:
+        """Own ``owned`` no longer. Owner only."""
         self.assert_owner()
-        if connection in self._connections:
-            self._connections.remove(connection)
-            self._selector.unregister(connection)
+        if owned in self._owned:
+            self._owned.remove(owned)
+            with contextlib.suppress(KeyError):  # it may wait for nothing
+                self._selector.unregister(owned)
 
     def assert_owner(self) -> None:
         """Fail when called from another thread."""
         assert self._ident in (None, threading.get_ident()), f"{self._name}: foreign thread"
+
+    def _begin(
+        self,
+        sock: socket.socket,
+        make_pipe: Callable[[], Pipe],
+        make_handler: Callable[[Connection], ConnectionHandler],
+        handshake_timeout_s: float,
+        send_limit_bytes: int,
+    ) -> None:
+        """Own a connected socket, and begin the handshake on it."""
+        try:
+            sock.setblocking(False)
+            with contextlib.suppress(OSError):  # not TCP in some tests
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = Connection(
+                self, sock, make_pipe(), make_handler, send_limit_bytes=send_limit_bytes
+            )
+            self.watch(connection, reading=connection.reading, writing=False)
+        except Exception:
+            sock.close()
+            raise
+        connection.start(handshake_timeout_s)
 
     def _put(self, entry: _Work | _Multicast) -> bool:
         with self._lock:
@@ -213,7 +267,7 @@ class IoThread:
         self._ident = threading.get_ident()
         _running.thread = self
         try:
-            while self._running or self._connections:
+            while self._running or self._owned:
                 self._turn()
         finally:
             self._close_all()
@@ -240,19 +294,19 @@ class IoThread:
     def _read(self) -> None:
         timeout = 0.0 if self._inbox or self._dirty else self._timers.next_in(self.clock())
         for key, events in self._selector.select(timeout):
-            connection: Connection | None = key.data
-            if connection is None:
+            owned: Connection | Dial | None = key.data
+            if owned is None:
                 with contextlib.suppress(BlockingIOError):
                     self._receiver.recv(4096)
                 continue
-            if events & selectors.EVENT_WRITE:
-                self.mark_dirty(connection)
-            if events & selectors.EVENT_READ:
-                try:
-                    connection.readable()
-                except Exception:  # noqa: BLE001 - a handler's bug ends its connection, not the rest
-                    _log.exception("a handler failed; its connection is closed")
-                    connection.drop(None)
+            try:
+                if events & selectors.EVENT_WRITE:
+                    owned.writable()
+                if events & selectors.EVENT_READ:
+                    owned.readable()
+            except Exception:  # noqa: BLE001 - a handler's bug ends its connection, not the rest
+                _log.exception("a handler failed; its connection is closed")
+                owned.drop(None)
 
     def _run_timers(self) -> None:
         now = self.clock()
@@ -300,13 +354,13 @@ class IoThread:
 
     def _finish_all(self, timeout_s: float) -> None:
         self._running = False
-        for connection in list(self._connections):
-            connection.finish()
+        for owned in list(self._owned):
+            owned.finish()
         self.call_later(timeout_s, self._drop_all)
 
     def _drop_all(self) -> None:
-        for connection in list(self._connections):
-            connection.drop(None)
+        for owned in list(self._owned):
+            owned.drop(None)
 
     def _close_all(self) -> None:
         self._running = False

@@ -14,7 +14,7 @@ from typing import Final
 from securechat.errors import NetworkError
 from securechat.net.threads import Thread, start_thread
 
-__all__ = ["Listener", "format_address", "parse_address"]
+__all__ = ["Listener", "format_address", "parse_address", "reuse_port"]
 
 _log = logging.getLogger(__name__)
 
@@ -48,14 +48,22 @@ def format_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def reuse_port(sock: socket.socket) -> None:
+    """Let others bind the port of ``sock`` too, if they say the same, where that can be."""
+    if hasattr(socket, "SO_REUSEPORT"):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
 class Listener:
     """Accepts connections on a thread of its own. Made, started and stopped by one thread.
 
     :param addresses: hosts and ports. A name stands for all its addresses, of which at least one
-        must be usable here. Port 0 takes a free one.
+        must be usable here; the empty one for all of this machine. Port 0 takes a free one.
     :param name: of the thread.
     :param accept: called on the accept thread with each new socket and the address of the other
         side (an IP address); it owns the socket from then on and must not block.
+    :param share_port: others of the same user may bind the ports too (``SO_REUSEPORT``, where there
+        is such a thing): so ``IoThread.dial`` can dial from a port that is listened on.
     :raises NetworkError: an address is taken, not ours, or not allowed.
     """
 
@@ -65,13 +73,14 @@ class Listener:
         accept: Callable[[socket.socket, str], None],
         *,
         name: str = "accept",
+        share_port: bool = False,
     ) -> None:
         self._accept = accept
         self._name = name
         self._sockets: list[socket.socket] = []
         try:
             for host, port in addresses:
-                self._sockets += _listen(host, port)
+                self._sockets += _listen(host, port, share_port)
         except NetworkError:
             self._close()
             raise
@@ -128,9 +137,11 @@ class Listener:
             sock.close()
 
 
-def _listen(host: str, port: int) -> list[socket.socket]:
+def _listen(host: str, port: int, share_port: bool) -> list[socket.socket]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
     except (OSError, UnicodeError) as error:
         raise NetworkError(
             f"cannot listen on {format_address(host, port)}: no such host"
@@ -145,6 +156,8 @@ def _listen(host: str, port: int) -> list[socket.socket]:
             continue
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if share_port:
+                reuse_port(sock)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             # All addresses of a name get the same port when it may be any.

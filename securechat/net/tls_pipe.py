@@ -13,7 +13,7 @@ from typing import Final
 
 from securechat.errors import TlsError
 from securechat.net.client_hello import NO_APPLICATION_PROTOCOL, ClientHelloReader
-from securechat.net.tls import translate_tls_error
+from securechat.net.tls import other_side, translate_tls_error
 
 __all__ = ["TlsPipe"]
 
@@ -27,7 +27,9 @@ class TlsPipe:
     (openssl/openssl#20446), and CPython does not protect it (python/cpython#137583).
 
     :param server_hostname: given: the client's end, which verifies the server to be this host.
-        ``None``: the server's end.
+        ``None``: the server's end, if ``server_side`` does not say otherwise.
+    :param server_side: ``False`` without a host: a client's end that asks for no name, for a
+        context that trusts one certificate and does not check the host.
     :param required_protocols: server only: refuse a client that offers protocols by ALPN and none
         of these. A client that offers none is welcome.
     """
@@ -36,9 +38,9 @@ class TlsPipe:
         "_hello",
         "_incoming",
         "_object",
+        "_other_side",
         "_outgoing",
         "_required",
-        "_server_side",
         "eof",
         "handshake_done",
         "server_name",
@@ -49,15 +51,18 @@ class TlsPipe:
         context: ssl.SSLContext,
         *,
         server_hostname: str | None = None,
+        server_side: bool | None = None,
         required_protocols: Sequence[str] = (),
     ) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._server_side = server_hostname is None
+        if server_side is None:
+            server_side = server_hostname is None
+        self._other_side = other_side(context, server_side=server_side)
         self._object = context.wrap_bio(
             self._incoming,
             self._outgoing,
-            server_side=self._server_side,
+            server_side=server_side,
             server_hostname=server_hostname,
         )
         self._required = tuple(required_protocols)
@@ -141,7 +146,7 @@ class TlsPipe:
         except ssl.SSLWantReadError:
             return False
         except ssl.SSLError as error:
-            raise translate_tls_error(error, of_client=self._server_side) from error
+            raise translate_tls_error(error, of=self._other_side) from error
         self.handshake_done = True
         return True
 

@@ -11,6 +11,7 @@ each effect once for each capability set and posts it to the I/O threads.
 - ``relay``           builds the parts, starts and stops them
 - ``admission``       how many connections each address may have
 - ``websocket``       what lies between a browser's connection and its session
+- ``tunnels``         the tunnels of peers; ``tunnel_end`` tells their ends from sessions
 - ``session``         one connection of one device; ``sessions`` the lock-guarded registry of all
 - ``names``           which names are legal, equal, alike; ``unicode_names`` beyond ASCII
 - ``dispatch``        the command table; ``context`` how a handler answers
@@ -25,6 +26,7 @@ each effect once for each capability set and posts it to the I/O threads.
 - ``authentication``  logins and registrations; ``hash_workers``, ``store_thread`` do what is slow
 - ``room_keeper``     the rooms that belong to somebody, kept in the store
 - ``settings_keeper``, ``metadata_keeper``  what is set and published, kept in the store
+- ``device_keeper``   the devices that peers have had, kept in the store
 
 Locks: the *network lock* (tier 3) is held for one command: its handler, ``apply`` and the posting
 of its output, so that all members of a room see one order. ``Network``, ``Delivery`` and the

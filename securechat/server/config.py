@@ -23,6 +23,7 @@ __all__ = [
     "HistoryConfig",
     "LimitsConfig",
     "OperatorConfig",
+    "PeersConfig",
     "ServerConfig",
     "StoreConfig",
     "TlsConfig",
@@ -311,6 +312,34 @@ class HistoryConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PeersConfig:
+    """Sessions between people's devices: the relay lets them find each other, or carries them."""
+
+    enabled: bool = _setting(
+        True,
+        checks.flag,
+        "Whether it does (PEER). It carries only what has no direct way, through tunnels that it "
+        "cannot look into.",
+    )
+    tunnels_per_account: int = _setting(
+        8,
+        checks.number(1, 1_000),
+        "Tunnels that one account may have at a time; each counts for both its sides.",
+    )
+    tunnel_bytes_per_s: int = _setting(
+        12_500_000,
+        checks.number(0, 1_000_000_000_000),
+        "Bytes that may pass each second in all tunnels of one account, both directions together; "
+        "beyond, they are made to wait. 0 for no limit.",
+    )
+    tunnel_idle_s: float = _setting(
+        120.0,
+        checks.number(15, 3600, float),
+        "Seconds of silence after which a tunnel is closed. Who is there says something every 10.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LimitsConfig:
     """The limits. Each protects the relay or other people from one client."""
 
@@ -483,6 +512,7 @@ class Config:
     accounts: AccountsConfig = AccountsConfig()
     store: StoreConfig = StoreConfig()
     history: HistoryConfig = HistoryConfig()
+    peers: PeersConfig = PeersConfig()
     limits: LimitsConfig = LimitsConfig()
     operators: tuple[OperatorConfig, ...] = ()
     webirc: tuple[GatewayConfig, ...] = ()

@@ -20,6 +20,7 @@ from securechat.server.config import (
     HistoryConfig,
     LimitsConfig,
     OperatorConfig,
+    PeersConfig,
     ServerConfig,
     StoreConfig,
     TlsConfig,
@@ -39,6 +40,7 @@ _SECTIONS: Final[Mapping[str, type[Any]]] = {
     "accounts": AccountsConfig,
     "store": StoreConfig,
     "history": HistoryConfig,
+    "peers": PeersConfig,
     "limits": LimitsConfig,
 }
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from securechat.errors import ConfigError
+from securechat.irc.peering import TUNNEL_ALPN
 from securechat.net.channel_binding import certificate_in, server_end_point
 from securechat.net.connection import Connection, ConnectionHandler
 from securechat.net.io_thread import IoThread
@@ -26,6 +27,7 @@ from securechat.server.authentication import Authenticator
 from securechat.server.commands import COMMANDS
 from securechat.server.config import Config
 from securechat.server.delivery.delivery import Delivery
+from securechat.server.device_keeper import DeviceKeeper
 from securechat.server.event_log import EventLog
 from securechat.server.events import Stamp
 from securechat.server.hash_workers import HashWorkers
@@ -42,6 +44,8 @@ from securechat.server.session import Session
 from securechat.server.sessions import SessionRegistry
 from securechat.server.settings_keeper import SettingsKeeper
 from securechat.server.store_thread import StoreThread
+from securechat.server.tunnel_end import ChatPortHandler
+from securechat.server.tunnels import Tunnels
 from securechat.server.websocket import ALPN as WEB_ALPN
 from securechat.server.websocket import WebSocketHandler
 from securechat.store.accounts import Accounts
@@ -99,9 +103,10 @@ class Relay:
         self._listeners: list[Listener] = []
         with contextlib.ExitStack() as undo:
             undo.callback(self._stop_listening)
-            self._listen("accept", config.server.listen, ALPN, lambda make, c: make(c))
+            protocols = (ALPN, TUNNEL_ALPN) if config.peers.enabled else (ALPN,)
+            self._listen("accept", config.server.listen, protocols, self._on_chat)
             if config.websocket.listen:
-                self._listen("accept-websocket", config.websocket.listen, WEB_ALPN, self._on_web)
+                self._listen("accept-websocket", config.websocket.listen, (WEB_ALPN,), self._on_web)
             self._store = StoreThread(config.store.path)
             undo.callback(self._store.close)
             self._hashers = HashWorkers()
@@ -142,6 +147,7 @@ class Relay:
         self._stop_listening()
         for session in self.services.registry.snapshot():
             session.connection.thread.post(partial(session.dismiss, reason))
+        self.services.tunnels.stop()
         for thread in self._threads:
             # Posted, so that it comes after the last lines, which the calls above post.
             thread.post(partial(thread.begin_stop, _GOODBYE_S))
@@ -192,7 +198,15 @@ class Relay:
         uids = [channel.uid for channel in network.channels.values()]
         self._store.call(lambda connection: History(connection).delete_other_rooms(uids))
         history = HistoryKeeper(self._store, enabled=config.history.enabled, fold=names.fold)
-        keepers = (rooms.keep, settings.keep, markers.keep, metadata.keep, history.keep)
+        devices = DeviceKeeper(self._store)
+        keepers = (
+            rooms.keep,
+            settings.keep,
+            markers.keep,
+            metadata.keep,
+            devices.keep,
+            history.keep,
+        )
         shown = certificate_in(config.tls.certificate)
         return Services(
             config=config,
@@ -204,6 +218,7 @@ class Relay:
             registry=registry,
             store=self._store,
             authenticator=authenticator,
+            tunnels=Tunnels(config.peers, clock),
             commands=COMMANDS,
             cloak_secret=authenticator.relay_secret("cloak"),
             clock=clock,
@@ -217,21 +232,21 @@ class Relay:
         self,
         name: str,
         addresses: Iterable[tuple[str, int]],
-        protocol: str,
+        protocols: tuple[str, ...],
         make_handler: _MakeHandler,
     ) -> None:
-        """Listen for one protocol, on a thread of its own."""
+        """Listen for some protocols, the first of them preferred, on a thread of its own."""
         config = self._config.tls
         context = server_context(
             config.certificate,
             config.key,
             client_ca=config.client_ca,
             minimum_version=config.minimum_version,
-            protocols=(protocol,),
+            protocols=protocols,
         )
 
         def accept(sock: socket.socket, address: str) -> None:
-            pipe = TlsPipe(context, required_protocols=(protocol,))
+            pipe = TlsPipe(context, required_protocols=protocols)
             self._accept(sock, address, pipe, make_handler)
 
         self._listeners.append(Listener(addresses, accept, name=name))
@@ -256,6 +271,11 @@ class Relay:
             handshake_timeout_s=limits.handshake_timeout_s,
             send_limit_bytes=limits.sendq_bytes,
         )
+
+    def _on_chat(
+        self, make_session: Callable[[Connection], Session], connection: Connection
+    ) -> ConnectionHandler:
+        return ChatPortHandler(connection, make_session, self.services.tunnels)
 
     def _on_web(
         self, make_session: Callable[[Connection], Session], connection: Connection

@@ -20,6 +20,7 @@ from securechat.server.history.keeper import HistoryKeeper
 from securechat.server.network import Network
 from securechat.server.sessions import SessionRegistry
 from securechat.server.store_thread import StoreThread
+from securechat.server.tunnels import Tunnels
 
 if TYPE_CHECKING:
     from securechat.server.dispatch import Command
@@ -40,6 +41,7 @@ class Services:
     registry: SessionRegistry
     store: StoreThread
     authenticator: Authenticator
+    tunnels: Tunnels
     commands: Mapping[str, Command]
     cloak_secret: bytes = field(repr=False)
     clock: Clock  # monotonic

@@ -56,10 +56,20 @@ SYNC_BURST: Final = 8
 """METADATA SYNC of one session: as many at once, and then so many each second. One may take as long
 as a thousand messages."""
 
+SIGNALS_PER_S: Final = 0.5
+SIGNAL_BURST: Final = 10
+"""Signals of one session to peers that make others work (OFFER), or the disk (ANNOUNCE) or the
+tunnels (TUNNEL): as many at once, and then so many each second. A person needs fewer."""
+
 
 def _size(line: bytes | Overlong) -> int:
     """Return what a line counts in the queue, in bytes."""
     return 1 + len(line.tag_data) if isinstance(line, Overlong) else len(line)
+
+
+def _take(bucket: TokenBucket, now: float) -> int:
+    """Take a token; return in how many seconds there is one, 0 if there was."""
+    return 0 if bucket.take(now) else math.ceil(bucket.wait_s())
 
 
 class Session:
@@ -92,6 +102,7 @@ class Session:
         "_seat",
         "_seen",
         "_services",
+        "_signals",
         "_syncs",
         "_throttle",
         "_timer",
@@ -133,6 +144,7 @@ class Session:
         self.id = services.registry.new_id()
         self.since_ms = services.now_ms()
         self._syncs: TokenBucket | None = None  # of METADATA
+        self._signals: TokenBucket | None = None  # of PEER
         self.registration = Registration()
         self.caps = 0
         self.cap_version = 301
@@ -201,6 +213,15 @@ class Session:
             self._end(*self._leaving)
         else:
             self._end(str(error) if error is not None else "Connection closed")
+
+    def give_way(self) -> Seat:
+        """Be no session after all, without a word, before the connection has opened.
+
+        Return the seat, which is now for another to leave.
+        """
+        self._closed = True
+        self._services.registry.remove(self)
+        return self._seat
 
     # ---- for handlers ----
 
@@ -343,7 +364,14 @@ class Session:
         now = self._services.clock()
         if self._syncs is None:
             self._syncs = TokenBucket(SYNCS_PER_S, SYNC_BURST, now)
-        return 0 if self._syncs.take(now) else math.ceil(self._syncs.wait_s())
+        return _take(self._syncs, now)
+
+    def signal_wait_s(self) -> int:
+        """Count a signal to peers (``SIGNALS_PER_S``); return what it must wait, as above."""
+        now = self._services.clock()
+        if self._signals is None:
+            self._signals = TokenBucket(SIGNALS_PER_S, SIGNAL_BURST, now)
+        return _take(self._signals, now)
 
     # ---- inside ----
 
@@ -414,6 +442,7 @@ class Session:
         self._input_bytes = 0
         services = self._services
         services.registry.remove(self)
+        services.tunnels.session_ended(self.id)
         self._seat.leave()
         # What never came to a handshake has no line that tells its address.
         who = self.label if self.tls else f"{self.label} from {self.address}"

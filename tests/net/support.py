@@ -12,14 +12,18 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from securechat.errors import NetworkError
 from securechat.net.connection import Connection, ConnectionHandler
 from securechat.net.io_thread import IoThread
 from securechat.net.listener import Listener
+from securechat.net.pipe import Pipe
 from securechat.net.threads import Thread, start_thread
 from securechat.net.timers import Deadline
 from securechat.net.tls_pipe import TlsPipe
+
+T = TypeVar("T")
 
 LONG_TIMEOUT_S = 30 * float(os.environ.get("SECURECHAT_TIMEOUT_SCALE", "1"))
 """How long a test waits for what must happen: only ever used up by a test that fails."""
@@ -118,7 +122,7 @@ class Relay:
         *,
         handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
         send_limit_bytes: int = SEND_LIMIT_BYTES,
-        make_pipe: Callable[[ssl.SSLContext], TlsPipe] = TlsPipe,
+        make_pipe: Callable[[ssl.SSLContext], Pipe] = TlsPipe,
         send_buffer_bytes: int | None = None,
     ) -> None:
         self.io = io
@@ -150,6 +154,47 @@ class Relay:
 
     def next_handler(self) -> Recorder:
         return self.handlers.get(timeout=LONG_TIMEOUT_S)
+
+
+class PlainPipe:
+    """A pipe that encrypts nothing."""
+
+    peer_certificate = None
+    version = cipher = server_name = ""
+    protocol = None
+
+    def __init__(self) -> None:
+        self.handshake_done = False
+        self.eof = False
+        self._outgoing = b""
+
+    def start(self) -> None:
+        self.send(b"hello")
+
+    def receive(self, data: bytes) -> bytes:
+        self.handshake_done = True
+        return data
+
+    def send(self, data: bytes) -> None:
+        self._outgoing += data
+
+    def take(self) -> bytes:
+        data, self._outgoing = self._outgoing, b""
+        return data
+
+    @property
+    def waiting_bytes(self) -> int:
+        return len(self._outgoing)
+
+    def close(self) -> None:
+        self.send(b"bye")
+
+
+def on_thread(io: IoThread, work: Callable[[], T]) -> T:
+    """Have ``io`` do ``work``, and wait for it; return its result."""
+    results: queue.Queue[T] = queue.Queue()
+    io.post(lambda: results.put(work()))
+    return results.get(timeout=LONG_TIMEOUT_S)
 
 
 def settle(io: IoThread) -> None:

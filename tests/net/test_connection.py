@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 import re
 import socket
 import ssl
 import threading
+import tracemalloc
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -28,8 +30,10 @@ from tests.net.support import (
     FakeClock,
     Gate,
     InThread,
+    PlainPipe,
     Recorder,
     Relay,
+    on_thread,
     receive_all,
     receive_exactly,
     reset,
@@ -83,6 +87,16 @@ def adopt_client(
     )
     settle(io)
     return made[0]
+
+
+def shaken_by_hand(wire: socket.socket, context: ssl.SSLContext) -> tuple[socket.socket, TlsPipe]:
+    """Do a client's handshake on ``wire``, but for its last words, which are still to be taken."""
+    pipe = TlsPipe(context, server_hostname="localhost")
+    pipe.start()
+    while not pipe.handshake_done:
+        wire.sendall(pipe.take())
+        pipe.receive(wire.recv(65_536))
+    return wire, pipe
 
 
 class Shouter:
@@ -200,6 +214,34 @@ class TestData:
         settle(io)
         assert not connection.writing  # else the thread would spin
 
+    def test_a_long_queue_is_sent_without_copies_of_it(
+        self, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        """To join all that is queued, for each piece that is sent, would take quadratic time."""
+        pieces = [os.urandom(size) for size in (*[262_165] * 32, 1, 700_000, 5)]
+        size, sha256 = sum(map(len, pieces)), hashlib.sha256(b"".join(pieces)).digest()
+
+        class Teller(Recorder):
+            def opened(self) -> None:
+                super().opened()
+                for piece in pieces:
+                    self.connection.queue(piece)
+
+        relay = serve(io, Teller, send_limit_bytes=PLENTY)
+        received, arrived = 0, hashlib.sha256()
+        tracemalloc.start()
+        try:
+            client = connect(relay.address)
+            while received < size:
+                data = client.recv(65_536)
+                arrived.update(data)
+                received += len(data)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert arrived.digest() == sha256
+        assert peak < size / 2
+
     def test_early_data_waits_for_the_handshake(
         self, io: IoThread, serve: Serve, client_tls: ssl.SSLContext
     ) -> None:
@@ -283,6 +325,392 @@ class TestData:
         wire.sendall(outgoing.read())
         assert handler.wait_data(12) == b"who are you?"
         assert wire.recv(65_536)
+
+
+class TestHandingOver:
+    def test_the_next_handler_hears_all_that_follows(
+        self, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        relay = serve(io)
+        client = connect(relay.address)
+        first = relay.next_handler()
+        client.sendall(b"one")
+        first.wait_data(3)
+        second = on_thread(io, lambda: handed_to(Echo(first.connection)))
+        client.sendall(b"two")
+        assert receive_exactly(client, 3) == b"two"
+        client.close()
+        assert second.wait_closed() is None
+        assert first.events == ["opened", "received"]
+        assert second.events == ["received", "closed"]
+
+    def test_while_it_opens(
+        self, io: IoThread, serve: Serve, connect_tcp: ConnectTcp, client_tls: ssl.SSLContext
+    ) -> None:
+        """What has come with the end of the handshake is for the next one already."""
+        seconds: list[Recorder] = []
+
+        class Porter(Recorder):
+            def opened(self) -> None:
+                super().opened()
+                seconds.append(handed_to(Echo(self.connection)))
+
+        relay = serve(io, Porter)
+        wire, pipe = shaken_by_hand(connect_tcp(relay.address), client_tls)
+        pipe.send(b"early")
+        wire.sendall(pipe.take())
+        assert pipe.receive(wire.recv(65_536)) == b"early"
+        assert relay.next_handler().events == ["opened"]
+        assert seconds[0].events == ["received"]
+
+    def test_while_it_receives(self, io: IoThread, serve: Serve, connect: Connect) -> None:
+        class Porter(Recorder):
+            def received(self, data: bytes) -> None:
+                super().received(data)
+                handed_to(Echo(self.connection)).received(data[4:])
+
+        relay = serve(io, Porter)
+        client = connect(relay.address)
+        client.sendall(b"for you")
+        assert receive_exactly(client, 3) == b"you"
+        client.sendall(b"more")
+        assert receive_exactly(client, 4) == b"more"
+        assert relay.next_handler().data == b"for you"
+
+    @pytest.mark.parametrize("how", ["finish", "drop"])
+    def test_an_end_is_told_once(
+        self, how: str, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        relay = serve(io)
+        connect(relay.address)
+        first = relay.next_handler()
+        first.wait_opened()
+        connection = first.connection
+
+        def end_and_hand_over() -> Recorder:
+            connection.finish() if how == "finish" else connection.drop(None)
+            return handed_to(Recorder(connection))
+
+        second = on_thread(io, end_and_hand_over)
+        on_thread(io, lambda: connection.drop(None))
+        assert first.events == ["opened", "closed"]
+        assert second.events == []
+
+
+def handed_to(handler: Recorder) -> Recorder:
+    handler.connection.hand_to(handler)
+    return handler
+
+
+class TestPause:
+    """The other side must wait; all else works."""
+
+    @pytest.fixture
+    def ends(self, io: IoThread, serve: Serve, connect: Connect) -> tuple[ssl.SSLSocket, Recorder]:
+        """A client, and the handler of its connection, which is paused."""
+        relay = serve(io, send_limit_bytes=PLENTY, send_buffer_bytes=8_192)
+        client = connect(relay.address)
+        handler = relay.next_handler()
+        handler.wait_opened()
+        on_thread(io, handler.connection.pause_reading)
+        return client, handler
+
+    def test_nothing_is_read_until_it_is_resumed(
+        self, io: IoThread, ends: tuple[ssl.SSLSocket, Recorder]
+    ) -> None:
+        client, handler = ends
+        client.sendall(b"hello")
+        wait_readable(handler.connection)
+        settle(io)
+        assert handler.events == ["opened"]
+        on_thread(io, handler.connection.resume_reading)
+        assert handler.wait_data(5) == b"hello"
+
+    def test_the_sender_must_wait_and_nothing_is_lost(
+        self, io: IoThread, ends: tuple[ssl.SSLSocket, Recorder]
+    ) -> None:
+        client, handler = ends
+        data = os.urandom(24 << 20)  # more than the kernel keeps
+        sending = InThread(lambda: client.sendall(data))
+        wait_readable(handler.connection)
+        settle(io)
+        assert handler.data == b""
+        on_thread(io, handler.connection.resume_reading)
+        sending.join()
+        assert handler.wait_data(len(data)) == data
+
+    def test_after_each_read(self, io: IoThread, serve: Serve, connect: Connect) -> None:
+        """A read ends within a record mostly; its beginning waits inside TLS for the rest."""
+
+        class Hesitant(Recorder):
+            def received(self, data: bytes) -> None:
+                super().received(data)
+                self.connection.pause_reading()
+                self.connection.thread.post(self.connection.resume_reading)
+
+        relay = serve(io, Hesitant)
+        client = connect(relay.address)
+        data = os.urandom(3 << 20)
+        client.sendall(data)
+        handler = relay.next_handler()
+        assert handler.wait_data(len(data)) == data
+        assert handler.events.count("received") > 1
+
+    def test_twice_is_as_once(self, io: IoThread, ends: tuple[ssl.SSLSocket, Recorder]) -> None:
+        client, handler = ends
+        connection = handler.connection
+        for change in (
+            connection.pause_reading,
+            connection.resume_reading,
+            connection.resume_reading,
+        ):
+            on_thread(io, change)
+        client.sendall(b"hello")
+        assert handler.wait_data(5) == b"hello"
+
+    def test_sending_goes_on(self, io: IoThread, ends: tuple[ssl.SSLSocket, Recorder]) -> None:
+        """Also while the selector watches for room in the socket, and nothing else."""
+        client, handler = ends
+        connection = handler.connection
+        data = os.urandom(1 << 20)
+        connection.send(data)
+        client.sendall(b"wait")
+        settle(io)
+        assert on_thread(io, lambda: (connection.writing, connection.reading)) == (True, False)
+        assert receive_exactly(client, len(data)) == data
+        settle(io)
+        assert on_thread(io, lambda: (connection.writing, connection.reading)) == (False, False)
+        assert handler.events == ["opened"]
+        connection.send(b"and more")
+        assert receive_exactly(client, 8) == b"and more"
+        on_thread(io, connection.resume_reading)
+        assert handler.wait_data(4) == b"wait"
+
+    def test_paused_and_resumed_while_it_sends(
+        self, io: IoThread, ends: tuple[ssl.SSLSocket, Recorder]
+    ) -> None:
+        client, handler = ends
+        connection = handler.connection
+        data = os.urandom(1 << 20)
+        connection.send(data)
+        settle(io)
+        on_thread(io, connection.resume_reading)
+        client.sendall(b"one")
+        assert handler.wait_data(3) == b"one"
+        on_thread(io, connection.pause_reading)
+        assert receive_exactly(client, len(data)) == data
+        on_thread(io, connection.resume_reading)
+        client.sendall(b"two")
+        assert handler.wait_data(6) == b"onetwo"
+
+    def test_closing(self, io: IoThread, ends: tuple[ssl.SSLSocket, Recorder]) -> None:
+        """The last line arrives, and the input is read again, so that we see the other side go."""
+        client, handler = ends
+        client.sendall(b"never heard")
+        wait_readable(handler.connection)
+        handler.connection.send(b"the end")
+        handler.connection.close()
+        assert receive_all(client) == b"the end"
+        assert handler.wait_closed() is None
+        on_thread(io, handler.connection.pause_reading)
+        client.close()
+        wait_gone(handler.connection)
+        assert handler.events == ["opened", "closed"]
+
+    def test_dropping(self, io: IoThread, ends: tuple[ssl.SSLSocket, Recorder]) -> None:
+        client, handler = ends
+        on_thread(io, lambda: handler.connection.drop(NetworkError("enough")))
+        assert str(handler.wait_closed()) == "enough"
+        assert client.recv(1) == b""
+        on_thread(io, handler.connection.pause_reading)
+        on_thread(io, handler.connection.resume_reading)
+        assert handler.connection.fileno() == -1
+
+    def test_stopping(self, start_io: StartIo, serve: Serve, connect: Connect) -> None:
+        io = start_io()
+        relay = serve(io)
+        client = connect(relay.address)
+        handler = relay.next_handler()
+        handler.wait_opened()
+        on_thread(io, handler.connection.pause_reading)
+        stopping = InThread(lambda: io.stop(LONG_TIMEOUT_S))
+        assert receive_all(client) == b""
+        client.close()
+        stopping.join()
+        assert handler.events == ["opened", "closed"]
+
+    def test_the_other_side_leaves(
+        self, io: IoThread, ends: tuple[ssl.SSLSocket, Recorder]
+    ) -> None:
+        client, handler = ends
+        client.sendall(b"last")
+        client.close()
+        wait_readable(handler.connection)
+        settle(io)
+        assert handler.events == ["opened"]
+        on_thread(io, handler.connection.resume_reading)
+        assert handler.wait_closed() is None
+        assert handler.data == b"last"
+
+    def test_the_end_came_with_what_made_it_pause(
+        self, io: IoThread, serve: Serve, connect_tcp: ConnectTcp, client_tls: ssl.SSLContext
+    ) -> None:
+        class Full(Recorder):
+            def received(self, data: bytes) -> None:
+                super().received(data)
+                self.connection.pause_reading()
+
+        relay = serve(io, Full)
+        wire, pipe = shaken_by_hand(connect_tcp(relay.address), client_tls)
+        pipe.send(b"last")
+        pipe.close()
+        wire.sendall(pipe.take())
+        handler = relay.next_handler()
+        assert handler.wait_closed() is None
+        assert handler.data == b"last"
+        wire.close()
+        wait_gone(handler.connection)
+
+    def test_by_another_connection_of_the_same_turn(
+        self, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        handlers: list[Recorder] = []
+
+        class Jealous(Recorder):
+            def received(self, data: bytes) -> None:
+                super().received(data)
+                for other in handlers:
+                    if other is not self:
+                        other.connection.pause_reading()
+
+        def make(connection: Connection) -> Recorder:
+            handlers.append(Jealous(connection))
+            return handlers[-1]
+
+        relay = serve(io, make)
+        clients = [connect(relay.address) for _ in range(5)]
+        made = [relay.next_handler() for _ in clients]
+        for handler in made:
+            handler.wait_opened()
+        gate = Gate(io)
+        for client in clients:
+            client.sendall(b"me!")
+        wait_readable(*(handler.connection for handler in made))
+        gate.open()
+        settle(io)
+        assert sum(handler.data == b"me!" for handler in made) == 1
+        assert sum(handler.data == b"" for handler in made) == 4
+
+    def test_from_the_beginning(self, io: IoThread, serve: Serve, connect: Connect) -> None:
+        class Late(Recorder):
+            def __init__(self, connection: Connection) -> None:
+                super().__init__(connection)
+                connection.pause_reading()
+
+        relay = serve(io, Late)
+        connecting = InThread(lambda: connect(relay.address))
+        handler = relay.next_handler()
+        wait_readable(handler.connection)
+        settle(io)
+        assert handler.events == []
+        on_thread(io, handler.connection.resume_reading)
+        connecting.join()
+        handler.wait_opened()
+
+
+class TestWhatIsKnown:
+    def test_unsent_bytes(self, io: IoThread, serve: Serve, connect: Connect) -> None:
+        """Queued, encrypted, half sent: all that the socket has not taken, and nothing else."""
+        relay = serve(io, send_limit_bytes=PLENTY, send_buffer_bytes=8_192)
+        client = connect(relay.address)
+        connection = relay.next_handler().connection
+        settle(io)
+        assert on_thread(io, lambda: connection.unsent_bytes) == 0
+
+        def queue() -> int:
+            connection.queue(bytes(1_000))
+            return connection.unsent_bytes
+
+        assert on_thread(io, queue) == 1_000
+        assert receive_exactly(client, 1_000)
+        connection.send(bytes(1 << 20))
+        settle(io)
+        unsent = on_thread(io, lambda: connection.unsent_bytes)
+        assert (1 << 18) < unsent < (1 << 20) + (1 << 15)  # TLS adds a little
+        assert receive_exactly(client, 1 << 20)
+        settle(io)
+        assert on_thread(io, lambda: connection.unsent_bytes) == 0
+
+    def test_unsent_bytes_before_the_handshake(
+        self, io: IoThread, serve: Serve, connect_tcp: ConnectTcp
+    ) -> None:
+        relay = serve(io)
+        connect_tcp(relay.address)
+        connection = relay.next_handler().connection
+        connection.send(b"hello")
+        settle(io)
+        assert on_thread(io, lambda: connection.unsent_bytes) == 5
+
+    def test_addresses(self, io: IoThread, serve: Serve, connect: Connect) -> None:
+        relay = serve(io)
+        client = connect(relay.address)
+        connection = relay.next_handler().connection
+        assert on_thread(io, lambda: connection.local_address) == relay.address
+        assert on_thread(io, lambda: connection.peer_address) == client.getsockname()
+        assert on_thread(io, lambda: connection.peer_port) == client.getsockname()[1]
+
+    def test_addresses_once_read_stay_known(
+        self, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        relay = serve(io)
+        clients = connect(relay.address), connect(relay.address)
+        asked, not_asked = (relay.next_handler().connection for _ in clients)
+        known = on_thread(io, lambda: asked.peer_address)
+        for connection in (asked, not_asked):
+            on_thread(io, lambda connection=connection: connection.drop(None))  # type: ignore[misc]
+        assert on_thread(io, lambda: asked.peer_address) == known != ("", 0)
+        assert on_thread(io, lambda: not_asked.peer_address) == ("", 0)
+        assert on_thread(io, lambda: not_asked.local_address) == ("", 0)
+
+    def test_what_is_not_tcp_has_none(
+        self, io: IoThread, server_tls: ssl.SSLContext, keep: Keep
+    ) -> None:
+        ours, theirs = socket.socketpair()
+        keep(theirs)
+        made: list[Recorder] = []
+
+        def make(connection: Connection) -> Recorder:
+            made.append(Recorder(connection))
+            return made[0]
+
+        io.adopt(
+            ours,
+            TlsPipe(server_tls),
+            make,
+            handshake_timeout_s=HANDSHAKE_TIMEOUT_S,
+            send_limit_bytes=PLENTY,
+        )
+        settle(io)
+        connection = made[0].connection
+        assert on_thread(io, lambda: (connection.peer_address, connection.local_address)) == (
+            ("", 0),
+            ("", 0),
+        )
+        assert on_thread(io, lambda: connection.peer_port) == 0
+
+
+def test_any_pipe_will_do(
+    io: IoThread, serve: Serve, connect_tcp: ConnectTcp, server_tls: ssl.SSLContext
+) -> None:
+    relay = serve(io, Echo, make_pipe=lambda _: PlainPipe())
+    client = connect_tcp(relay.address)
+    assert receive_exactly(client, 5) == b"hello"
+    client.sendall(b"one")
+    assert receive_exactly(client, 3) == b"one"
+    client.shutdown(socket.SHUT_WR)
+    handler = relay.next_handler()
+    assert handler.wait_closed() is None
+    assert handler.events == ["opened", "received", "closed"]
 
 
 class TestHandshake:
@@ -603,12 +1031,7 @@ class TestEnds:
     ) -> None:
         """The other side has said all it will, in one piece, and waits for the answer."""
         relay = serve(io, Echo)
-        wire = connect_tcp(relay.address)
-        pipe = TlsPipe(client_tls, server_hostname="localhost")
-        pipe.start()
-        while not pipe.handshake_done:
-            wire.sendall(pipe.take())
-            pipe.receive(wire.recv(65_536))
+        wire, pipe = shaken_by_hand(connect_tcp(relay.address), client_tls)
         pipe.send(b"QUIT\r\n")
         pipe.close()
         wire.sendall(pipe.take())
@@ -951,8 +1374,15 @@ class TestOwner:
             lambda connection: connection.flush(),
             lambda connection: connection.finish(),
             lambda connection: connection.drop(None),
+            lambda connection: connection.pause_reading(),
+            lambda connection: connection.resume_reading(),
+            lambda connection: connection.hand_to(Recorder(connection)),
+            lambda connection: connection.peer_address,
         ],
-        ids=["start", "queue", "readable", "flush", "finish", "drop"],
+        ids=[
+            *("start", "queue", "readable", "flush", "finish", "drop"),
+            *("pause_reading", "resume_reading", "hand_to", "peer_address"),
+        ],
     )
     def test_another_thread_is_stopped_before_it_does_harm(
         self,

@@ -555,7 +555,7 @@ class TestOwner:
         calls: dict[str, Callable[[], object]] = {
             "call_later": lambda: io.call_later(1, lambda: None),
             "mark_dirty": lambda: io.mark_dirty(connection),
-            "watch": lambda: io.watch(connection, writing=True),
+            "watch": lambda: io.watch(connection, reading=True, writing=True),
             "forget": lambda: io.forget(connection),
         }
         with pytest.raises(AssertionError, match="io: foreign thread"):

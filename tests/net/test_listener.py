@@ -12,7 +12,7 @@ import pytest
 
 import securechat
 from securechat.errors import NetworkError
-from securechat.net.listener import Listener, format_address, parse_address
+from securechat.net.listener import Listener, format_address, parse_address, reuse_port
 from tests.net.support import LONG_TIMEOUT_S, receive_exactly
 
 Keep = Callable[[socket.socket], socket.socket]
@@ -31,6 +31,11 @@ def _has_ipv6() -> bool:
 
 
 needs_ipv6 = pytest.mark.skipif(not _has_ipv6(), reason="this machine has no ::1")
+
+
+needs_sharing = pytest.mark.skipif(
+    not hasattr(socket, "SO_REUSEPORT"), reason="ports cannot be shared here"
+)
 
 
 class Accepting:
@@ -170,6 +175,18 @@ class TestRefusals:
         expected = f"cannot listen on 127.0.0.1:{port}: the port is taken; is another relay running"
         with pytest.raises(NetworkError, match=re.escape(expected)):
             Listener([("127.0.0.1", port)], ignore)
+
+    @needs_sharing
+    def test_a_port_that_is_shared(self, keep: Keep) -> None:
+        """Only by those who say so: who does not is refused, whoever came first."""
+        listener = Listener([("127.0.0.1", 0)], ignore, share_port=True)
+        [(host, port)] = listener.addresses
+        with keep(socket.socket()) as sock:
+            reuse_port(sock)
+            sock.bind((host, port))
+        with pytest.raises(NetworkError, match="is taken"):
+            Listener([(host, port)], ignore)
+        listener.stop()
 
     def test_nothing_stays_open_when_one_of_them_fails(self, keep: Keep) -> None:
         taken = keep(socket.create_server(("127.0.0.1", 0))).getsockname()[1]

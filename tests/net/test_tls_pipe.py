@@ -8,7 +8,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechat.errors import TlsError
+from securechat.errors import CertificateRejected, TlsError
 from securechat.net.client_hello import NO_APPLICATION_PROTOCOL
 from securechat.net.tls import client_context
 from securechat.net.tls_pipe import TlsPipe
@@ -111,6 +111,33 @@ class TestStream:
         for piece in pieces:
             client.send(piece)
         assert move(client, server, cut * 7) == b"".join(pieces)
+
+
+class TestWithoutAName:
+    """A client's end that asks for no host: for contexts that trust one certificate."""
+
+    def test_it_asks_for_none(self, certificates: Certificates, server: TlsPipe) -> None:
+        context = client_context(certificates.ca)
+        context.check_hostname = False
+        client = TlsPipe(context, server_side=False)
+        shake_hands(client, server)
+        assert server.server_name == ""
+        client.send(b"hello")
+        assert move(client, server) == b"hello"
+
+    def test_a_name_is_told(self, client: TlsPipe, server: TlsPipe) -> None:
+        shake_hands(client, server)
+        assert server.server_name == "localhost"
+
+    def test_it_verifies(self, server_tls: ssl.SSLContext) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        trustme.CA().configure_trust(context)
+        client, server = TlsPipe(context, server_side=False), TlsPipe(server_tls, server_side=True)
+        client.start()
+        move(client, server)
+        with pytest.raises(CertificateRejected):
+            move(server, client)
 
 
 class TestProtocols:

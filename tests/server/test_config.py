@@ -97,6 +97,12 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "replay_lines": (*NO_WHOLE_NUMBER, "1001"),
         "redact_seconds": (*NO_WHOLE_NUMBER, "1000000001"),
     },
+    "peers": {
+        "enabled": NO_FLAG,
+        "tunnels_per_account": (*NO_WHOLE_NUMBER, "0", "1001"),
+        "tunnel_bytes_per_s": (*NO_WHOLE_NUMBER, "1000000000001"),
+        "tunnel_idle_s": (*NO_NUMBER, "14.9", "3601"),
+    },
     "limits": {
         "connections": (*NO_WHOLE_NUMBER, "0", "1000001"),
         "connections_per_address": (*NO_WHOLE_NUMBER, "1000001"),
