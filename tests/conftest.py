@@ -1,4 +1,4 @@
-"""What every test gets: checked lock order, repeatable properties, and no thread left behind."""
+"""What every test gets: checked lock order, repeatable properties, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 THREAD_END_TIMEOUT_S = 10
 """How long a test's threads may take to end after it, all of them together."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _the_home_stays_as_it_is(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A client keeps its device's key in the home of its user: not in that of who runs this."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -14,11 +14,24 @@ from typing import Final
 
 import securechat
 from securechat.client.client import DEFAULT_PORT, Client
+from securechat.client.downloads import default_downloads
+from securechat.client.file_console import FileConsole
+from securechat.client.file_mode import FileMode, ReceiveFiles, ReceiveJob, SendFiles, SendJob
 from securechat.client.line_mode import LineMode
 from securechat.client.pipe_mode import PipeMode
 from securechat.client.safe_text import make_safe
 from securechat.client.terminal import open_terminal
-from securechat.errors import CertificateRejected, ConfigError, LocalProtocolError, SecureChatError
+from securechat.client.wording import Wording
+from securechat.errors import (
+    CertificateRejected,
+    ConfigError,
+    LocalProtocolError,
+    PkiError,
+    SecureChatError,
+    StoreError,
+)
+from securechat.peer.hub import Settings as PeerSettings
+from securechat.peer.identity import default_folder
 
 __all__ = ["Options", "build_parser", "main", "read_options"]
 
@@ -29,14 +42,22 @@ REFUSED: Final = 2
 _EPILOG: Final = """\
 With a terminal it is a chat: type, or /help. With input from a pipe each line is said to the room
 of --join (or to whom --to names), acknowledged, and then the program ends; so does the word exit
-on a line.
+on a line. With --send or --receive files go from peer to peer; a device of the other person that is
+not the known one is refused.
 
 The server's certificate and name are always verified.
 
 exit codes:
-  0  left in good order; all lines of a pipe were acknowledged
-  1  no connection, no login, or lines that were not acknowledged
+  0  left in good order; all lines of a pipe were acknowledged; all files have arrived whole, and
+     both sides agree on their SHA-256
+  1  no connection, no login, lines that were not acknowledged, or files that did not arrive
   2  the certificate of the server was rejected, or the arguments are wrong
+"""
+
+
+_NO_DEVICE_ADVICE: Final = """\
+The key and the known peers are in a folder of yours; --data names another one. A chat needs neither
+with --no-peers.
 """
 
 
@@ -56,6 +77,11 @@ class Options:
     channels: tuple[str, ...]
     to: str
     reconnect: bool
+    peers: bool
+    data: Path | None
+    downloads: Path | None
+    upnp: bool
+    job: SendJob | ReceiveJob | None
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -79,8 +105,30 @@ def build_parser() -> argparse.ArgumentParser:
     add("--join", action="append", default=[], metavar="#ROOM", help="enter this room; repeatable")
     add("--to", default="", metavar="TARGET", help="say the lines of a pipe to this room or nick")
     add("--no-reconnect", action="store_true", help="end when the connection is lost")
+    _add_peer_options(parser)
     add("--version", action="version", version=f"%(prog)s {securechat.__version__}")
     return parser
+
+
+def _add_peer_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("peers")
+    add = group.add_argument
+    add("--no-peers", action="store_true", help="neither be found as a peer nor find others")
+    add("--data", type=Path, metavar="DIR", help="where this device's key and known peers are kept")
+    add("--downloads", type=Path, metavar="DIR", help="for received files")
+    add("--upnp", action="store_true", help="have the router let peers in")
+    add("--send", nargs="+", default=[], metavar=("NICK", "FILE"), help="send files, and end")
+    add("--receive", type=Path, metavar="DIR", help="receive files into this folder, and end")
+    add(
+        "--from",
+        dest="people",
+        action="append",
+        default=[],
+        metavar="NICK",
+        help="whose files --receive takes; repeatable (default: as /trust NICK files on says)",
+    )
+    add("--count", type=int, metavar="N", help="how many files --receive waits for (default: 1)")
+    add("--direct", action="store_true", help="let that person know our addresses, from now on")
 
 
 def read_options(arguments: argparse.Namespace, *, terminal: bool) -> Options:
@@ -105,8 +153,12 @@ def read_options(arguments: argparse.Namespace, *, terminal: bool) -> Options:
     ]
     if not terminal and not (arguments.nick or arguments.account):
         problems.append("--nick is needed when input is a pipe")
-    if not terminal and not (arguments.to or arguments.join):
+    files = bool(arguments.send or arguments.receive)
+    if not terminal and not files and not (arguments.to or arguments.join):
         problems.append("--join or --to is needed when input is a pipe: where do its lines go?")
+    if not terminal and files and not (arguments.password_file or arguments.cert):
+        problems.append("files need a login: --password-file or --cert when input is a pipe")
+    problems += _file_problems(arguments)
     if problems:
         raise ConfigError(problems)
     return Options(
@@ -122,7 +174,47 @@ def read_options(arguments: argparse.Namespace, *, terminal: bool) -> Options:
         channels=tuple(arguments.join),
         to=arguments.to,
         reconnect=not arguments.no_reconnect,
+        peers=not arguments.no_peers and (terminal or files),
+        data=arguments.data,
+        downloads=arguments.receive or arguments.downloads,
+        upnp=arguments.upnp,
+        job=_read_job(arguments),
     )
+
+
+def _file_problems(arguments: argparse.Namespace) -> list[str]:
+    """Return what is wrong with ``--send``, ``--receive`` and what belongs to them."""
+    send, receive, people = arguments.send, arguments.receive, arguments.people
+    names = [*send[:1], *people]
+    checks = (
+        (send and receive, "--send and --receive are two programs"),
+        (len(send) == 1, "--send needs a nick and a file"),
+        (any(not name or " " in name for name in names), "a nick is one word"),
+        (receive and not receive.is_dir(), f"--receive {receive}: there is no such folder"),
+        (receive and arguments.downloads, "--receive names the folder, and so does --downloads"),
+        (people and not receive, "--from needs --receive"),
+        (arguments.count is not None and not receive, "--count needs --receive"),
+        (arguments.count is not None and arguments.count < 1, "--count must be 1 or more"),
+        (arguments.direct and not send and not people, "--direct needs --send or --from"),
+        (arguments.no_peers and (send or receive), "files go to peers: not with --no-peers"),
+        (arguments.no_peers and arguments.upnp, "--upnp is for peers: not with --no-peers"),
+    )
+    problems = [problem for wrong, problem in checks if wrong]
+    return problems + [
+        f"--send {name}: there is no such file, or it cannot be read"
+        for name in send[1:]
+        if not Path(name).is_file() or not os.access(name, os.R_OK)
+    ]
+
+
+def _read_job(arguments: argparse.Namespace) -> SendJob | ReceiveJob | None:
+    if arguments.send:
+        name, *files = arguments.send
+        return SendJob(name, tuple(map(Path, files)), arguments.direct)
+    if arguments.receive:
+        people, count = tuple(arguments.people), arguments.count or 1
+        return ReceiveJob(arguments.receive, people, count, arguments.direct)
+    return None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -138,11 +230,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = read_options(arguments, terminal=terminal)
         password = _read_password(options.password_file)
+        if options.job is not None:
+            return _files(options, options.job, password, terminal=terminal)
         return (_chat if terminal else _pipe)(options, password)
     except (ConfigError, LocalProtocolError) as error:
         parser.error(str(error))
+    except (PkiError, StoreError) as error:
+        code = _report(error)
+        sys.stderr.write(_NO_DEVICE_ADVICE)
+        return code
     except KeyboardInterrupt:
-        return OK if terminal else FAILED
+        return OK if terminal and not (arguments.send or arguments.receive) else FAILED
     except BrokenPipeError:  # nobody reads what we print; nor must the interpreter try at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -153,9 +251,9 @@ def _chat(options: Options, password: str | None) -> int:
     if options.account and password is None and options.certificate is None:
         password = getpass.getpass(f"Password for {options.account}: ")
     terminal = open_terminal()
-    client = _client(options, nick, password, on_event=terminal.wake, interactive=True)
-    ui = LineMode(client, channels=options.channels, clock=datetime.now)
     try:
+        client = _client(options, nick, password, on_event=terminal.wake, interactive=True)
+        ui = LineMode(client, channels=options.channels, clock=datetime.now)
         with client:
             client.start()
             try:
@@ -183,14 +281,43 @@ def _pipe(options: Options, password: str | None) -> int:
     return _report(mode.error) or (OK if complete else FAILED)
 
 
+def _files(
+    options: Options, job: SendJob | ReceiveJob, password: str | None, *, terminal: bool
+) -> int:
+    nick = options.nick or _ask_nick()
+    account = options.account or nick
+    if terminal and password is None and options.certificate is None:
+        password = getpass.getpass(f"Password for {account}: ")
+    with _client(options, nick, password, on_event=None, interactive=False) as client:
+        console = FileConsole(
+            Wording(client, datetime.now),
+            screen=sys.stdout,
+            problems=sys.stderr,
+            watched=sys.stderr.isatty(),
+        )
+        client.start()
+        if isinstance(job, SendJob):
+            mode: FileMode = SendFiles(client, console, job)
+        else:
+            mode = ReceiveFiles(client, console, job)
+        complete = mode.run()
+    return _report(mode.error) or (OK if complete else FAILED)
+
+
 def _client(
     options: Options,
     nick: str,
     password: str | None,
     *,
-    on_event: Callable[[], None],
+    on_event: Callable[[], None] | None,
     interactive: bool,
 ) -> Client:
+    files = options.job is not None
+    peers = None
+    if options.peers:
+        folder = options.data or default_folder()
+        downloads = options.downloads or default_downloads()
+        peers = PeerSettings(folder, downloads, upnp=options.upnp, refuse_changed=files)
     return Client(
         options.host,
         options.port,
@@ -202,8 +329,9 @@ def _client(
         key=options.key,
         realname=options.realname,
         channels=options.channels,
-        reconnect=options.reconnect and interactive,
+        reconnect=options.reconnect and (interactive or files),
         interactive=interactive,
+        peers=peers,
         on_event=on_event,
     )
 

@@ -34,6 +34,7 @@ from securechat.irc.names import clean_username
 from securechat.irc.sasl import prepare_password
 from securechat.peer.hub import Settings as PeerSettings
 from securechat.peer.identity import load_device
+from securechat.peer.port_mapping import require_package
 
 __all__ = ["DEFAULT_PORT", "Client"]
 
@@ -73,6 +74,7 @@ class Client:
     :param timing: how long to wait for what.
     :param chance: returns a number from 0 to 1, for the jitter of the retries.
     :raises LocalProtocolError: a name or the password cannot be used.
+    :raises ConfigError: UPnP is wanted for peers, and its package is not installed.
     :raises PkiError, StoreError: the device's own key, or what is known of others, cannot be used.
     """
 
@@ -103,6 +105,8 @@ class Client:
         check_command("USER", "user", "0", "*", realname)
         for channel in channels:
             check_command("JOIN", channel)
+        if peers is not None and peers.upnp:
+            require_package()
         credentials = None
         if password is not None or certificate is not None:
             credentials = _credentials(account or nick, password, certificate is not None)

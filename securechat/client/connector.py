@@ -41,6 +41,7 @@ from securechat.errors import (
     LoginFailed,
     NetworkError,
     SecureChatError,
+    StoreError,
 )
 from securechat.irc.message import Message
 from securechat.irc.peering import TUNNEL_ALPN
@@ -113,7 +114,11 @@ class Connector:
         self._over = False  # nobody reads the events
         self._finished = False
         self._io = IoThread("client net")
-        self._peers = self._make_peer_side(*peers) if peers is not None else None
+        try:
+            self._peers = self._make_peer_side(*peers) if peers is not None else None
+        except StoreError:
+            self._io.stop(0.0)  # it has not begun; what it holds is given back
+            raise
         self._lock = make_lock("Connector", tier=2)  # guards _started, _closing and _dialer
         self._started = False
         self._closing = False

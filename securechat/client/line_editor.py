@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Final
 
-__all__ = ["HISTORY_LINES", "LINE_CHARACTERS", "Editor", "View", "display_width"]
+__all__ = ["HISTORY_LINES", "LINE_CHARACTERS", "Editor", "View", "display_width", "fit"]
 
 HISTORY_LINES: Final = 500
 """Most lines kept for the up key; the oldest go first."""
@@ -302,7 +302,7 @@ class View:
 
     def draw(self, prompt: str, editor: Editor, columns: int) -> str:
         """Return what shows ``prompt`` and the text of ``editor``, scrolled to the cursor."""
-        prompt = _fit(prompt, max(columns // 2, columns - _TEXT_COLUMNS))
+        prompt = fit(prompt, max(columns // 2, columns - _TEXT_COLUMNS))
         visible, before = ("", "") if editor.secret else self._window(prompt, editor, columns)
         line = prompt + visible
         column = display_width(prompt + before)
@@ -335,7 +335,7 @@ class View:
             self._start += 1
         if display_width(text) <= room:
             self._start = 0
-        return _fit(text[self._start :], room), text[self._start : cursor]
+        return fit(text[self._start :], room), text[self._start : cursor]
 
     def _clear_rest(self, line: str) -> str:
         if self._ansi:
@@ -349,7 +349,8 @@ class View:
         return f"\x1b[{columns}D" if self._ansi else "\b" * columns
 
 
-def _fit(text: str, columns: int) -> str:
+def fit(text: str, columns: int) -> str:
+    """Return as much of the beginning of ``text`` as fits so many columns."""
     if display_width(text) <= columns:
         return text
     used = 0

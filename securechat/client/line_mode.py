@@ -27,10 +27,14 @@ from securechat.client.events import (
     Parted,
     Welcome,
 )
+from securechat.client.peer_desk import PeerDesk
+from securechat.client.peer_wording import LOCK
+from securechat.client.routing import Routes
 from securechat.client.safe_text import make_safe
 from securechat.client.wording import Wording
 from securechat.errors import LocalProtocolError, SecureChatError
 from securechat.irc.sasl import prepare_password
+from securechat.peer.records import TextKind
 
 __all__ = ["LineMode"]
 
@@ -61,8 +65,10 @@ class LineMode:
         self.finished = False
         self.farewell = "leaving"
         self.error: SecureChatError | None = None  # why it ended, if not by the user
+        self.desk = PeerDesk(client)
         self._channels = channels
         self._wording = Wording(client, clock)
+        self._routes = Routes(client)
         self._rooms: list[str] = []  # joined, in their order
         self._questions: list[_Question] = []
         self._output: list[str] = []
@@ -76,7 +82,11 @@ class LineMode:
         """What stands before the line being typed."""
         if self._questions:
             return self._questions[0].prompt
-        return f"[{make_safe(self.target)}] " if self.target else "> "
+        if not self.target:
+            return "> "
+        session = self._routes.state(self.target)
+        how = f" {LOCK} {session}" if session is not None else ""
+        return f"[{make_safe(self.target)}{how}] "
 
     @property
     def question(self) -> object | None:
@@ -104,7 +114,7 @@ class LineMode:
             elif line.startswith("/") and not line.startswith("//"):
                 commands.run(self, line[1:])
             elif line.strip():
-                self.client.send(self.need_target(), line.removeprefix("/"))
+                self.say(self.need_target(), line.removeprefix("/"))
         except SecureChatError as error:
             self.show(f"! {make_safe(str(error))}")
             if question is not None and isinstance(error, LocalProtocolError):
@@ -120,6 +130,26 @@ class LineMode:
     def show(self, line: str) -> None:
         """Show a line, which must be safe."""
         self._output.append(line)
+
+    def show_note(self, text: str) -> None:
+        """Show a note of our own, which must be safe, with the time."""
+        self.show(self._wording.note(text))
+
+    def show_help(self, command: str = "") -> None:
+        """Show what there is to know about a command, or about all.
+
+        :raises LocalProtocolError: there is none of that name.
+        """
+        self._output += commands.help_lines(command)
+
+    def say(self, target: str, text: str, kind: TextKind = "message") -> None:
+        """Say ``text`` to a channel or person, inside the session if the user knows of one.
+
+        :raises SecureChatError: it was not sent.
+        """
+        note = self._routes.say(target, text, kind)
+        if note:
+            self.show_note(make_safe(note))
 
     def need_target(self) -> str:
         """Return who is talked to.
@@ -233,6 +263,9 @@ class LineMode:
         line = self._wording.line(event, self.target)
         if line:
             self.show(line)
+        self._routes.note(event)
+        for news in self.desk.note(event):
+            self.show(news)
         try:
             self._react(event)
         except SecureChatError as error:  # the connection has gone since
@@ -277,9 +310,9 @@ class LineMode:
     def _welcome(self, event: Welcome) -> None:
         first, self._welcomed = not self._welcomed, True
         if event.account is None and self.client.offers("draft/account-registration"):
-            self.show(self._wording.note(f"/register keeps the nick {make_safe(event.nick)} yours"))
+            self.show_note(f"/register keeps the nick {make_safe(event.nick)} yours")
         if first and not self._channels and not self.target:
-            self.show(self._wording.note("/join #ROOM enters a room; /help lists all commands"))
+            self.show_note("/join #ROOM enters a room; /help lists all commands")
 
     def _left(self, channel: str) -> None:
         self._rooms = [room for room in self._rooms if not self.client.same_name(room, channel)]

@@ -106,9 +106,11 @@ class PeerSide:
             self.hub.stop(reason)
 
     def close(self) -> None:
-        """Wait for the disk, once the I/O thread has ended. Blocks; not for that thread."""
+        """Wait for the disk and the router, once the I/O thread has ended. Blocks; not for that
+        thread.
+        """
         if self.hub is not None:
-            self.hub.disk.close()
+            self.hub.close()
 
     def _up(self, link: Link, account: str) -> None:
         if self.tunnel_context is None:

@@ -40,6 +40,7 @@ from securechat.client.events import (
     VerificationRequired,
     Welcome,
 )
+from securechat.client.peer_wording import FURTHER_LINE, LOCK, PeerWording
 from securechat.client.safe_text import make_safe
 
 __all__ = ["Wording", "people"]
@@ -75,9 +76,6 @@ _REPLIES: Final = {
 """How the answers read that are more than their text; an empty one is not shown. The numbers stand
 for the parameters behind our nick, ``text`` for the last, ``rest`` for all but the first."""
 
-_FURTHER_LINE: Final = "\n      | "
-"""What stands before the second and further lines of a text."""
-
 _BEFORE_WELCOME: Final = frozenset({"372", "NOTE", "WARN"})
 """The replies that are shown before the welcome: the rest is the small talk of servers."""
 
@@ -91,6 +89,7 @@ class Wording:
     def __init__(self, client: Client, clock: Callable[[], datetime]) -> None:
         self._client = client
         self._clock = clock
+        self._peers = PeerWording(clock)
         self._welcomed = False  # as far as we have read
 
     def line(self, event: Event, target: str = "") -> str:
@@ -102,7 +101,12 @@ class Wording:
             self._welcomed = isinstance(event, Welcome)
         if isinstance(event, TextReceived):
             return f"{self._when(event)} {self._text(event, target)}"
-        words = self._connection(event) or self._people(event) or self._answer(event)
+        words = (
+            self._connection(event)
+            or self._people(event)
+            or self._peers.words(event)
+            or self._answer(event)
+        )
         return f"{self._clock():%H:%M} {words}" if words else ""
 
     def note(self, text: str) -> str:
@@ -118,10 +122,11 @@ class Wording:
     def _text(self, event: TextReceived, target: str) -> str:
         sender = make_safe(event.sender)
         # Further lines are marked: none can pass for a message of somebody else.
-        text = _FURTHER_LINE.join(map(make_safe, event.text.split("\n")))
+        text = FURTHER_LINE.join(map(make_safe, event.text.split("\n")))
         mark = ""
         if event.direct:
-            mark = f"[private to {make_safe(event.conversation)}] " if event.own else "[private] "
+            to = f" to {make_safe(event.conversation)}" if event.own else ""
+            mark = f"[private{to}, {LOCK} {event.via}] " if event.via else f"[private{to}] "
         elif event.conversation and not self._client.same_name(event.conversation, target):
             mark = f"[{make_safe(event.conversation)}] "
         match event.kind:

@@ -9,11 +9,13 @@ send signals, takes its events, and owns the thread that all of it runs on.
 - ``candidates``    where a device may be reached, and which of that is tried
 - ``pipes``         TLS behind a first word, and TLS inside a tunnel: what a connection runs on
 - ``connector``     the race of all ways to one peer, of which one is picked: each a ``path``; the
-                    ``door`` is where we listen
+                    ``door`` is where we listen; ``port_mapping`` has the router let peers in
 - ``records``       what is said on a connection: bytes ↔ records
 - ``session``       the session itself, sans-I/O, over one path after the other
-- ``transfers``     files on their way, sans-I/O; ``files`` reads and writes them, on the ``disk``
-                    thread; ``file_names`` makes received names harmless
+- ``transfers``     files on their way, sans-I/O: each a ``transfer``, by ``sending`` or
+                    ``receiving``; the ``window`` is how much is on its way at a time; ``files``
+                    reads and writes them, on the ``disk`` thread; ``file_names`` makes received
+                    names harmless
 - ``contact``       all that we have with one account: offers, the session, its paths
 - ``hub``           all contacts of one client
 - ``events``        what it tells
@@ -49,7 +51,16 @@ A path on which nothing was heard for ``DEAD_AFTER_S`` is dead. After ``PING_AFT
 PING asks. A session without a path tries for ``REESTABLISH_S`` to get one, by a new offer.
 
 **A file** is offered, and accepted from an offset (0, or what an earlier try has left, with the
-SHA-256 of that part). Its chunks follow in order, as far as the receiver's acknowledgements allow.
-At the end both sides compare the SHA-256 over the whole. After each loss of the path the receiver
-accepts again, from where it is.
+SHA-256 of that part). FileAccept means "send from there", now and on this path; it may come again.
+Chunks follow in order, a window ahead of the receiver's acknowledgements, which tell what is
+written. Some may follow an earlier accept, so a chunk that would leave a gap is dropped, and of one
+that was received already, or in part, only the new part is taken. After the last chunk FileDone
+tells the SHA-256 over the whole; it is not said of a file that was changed meanwhile. The receiver
+compares, puts the file into its place and says FileReceived. FileEnd ends it at any time.
+
+On each new path the receiver accepts again, from where it is, once all it has received is written.
+If the part that it has is not the beginning of the file, the sender says the same FileOffer once
+more; the receiver throws the part away and accepts from 0. If one side has begun anew, its offers
+are void, and those to it are said again, under the same number, by which it knows what its user has
+accepted before.
 """

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
-from typing import Final
+from typing import Final, Protocol
 
 from securechat.errors import NetworkError, TlsError
+from securechat.irc.peering import Candidate
 from securechat.net.connection import Connection
 from securechat.net.io_thread import IoThread
 from securechat.net.listener import Listener
@@ -13,7 +14,7 @@ from securechat.net.pipe import Pipe
 from securechat.peer.path import Path, PathOwner
 from securechat.peer.pipes import DirectPipe
 
-__all__ = ["KNOCKING", "Door"]
+__all__ = ["KNOCKING", "Door", "Host"]
 
 KNOCKING: Final = 32
 """Most connections that were let in and have not said whom they want. Strangers may fill it; then
@@ -21,6 +22,13 @@ what we dial ourselves, and the tunnel, are left."""
 
 WORD_S: Final = 10.0
 """For the first word and the handshake: who has dialled says the word at once."""
+
+
+class Host(PathOwner, Protocol):
+    """Who expects somebody at the door: a race."""
+
+    def reachable_at(self, candidate: Candidate) -> None:
+        """Take note of another way to the door."""
 
 
 class Door:
@@ -35,7 +43,7 @@ class Door:
     def __init__(self, io: IoThread, send_limit_bytes: int) -> None:
         self._io = io
         self._send_limit_bytes = send_limit_bytes
-        self._expected: dict[bytes, PathOwner] = {}
+        self._expected: dict[bytes, Host] = {}
         self._guests: set[_Guest] = set()
         self._listener = Listener(
             [("", 0)],
@@ -55,9 +63,14 @@ class Door:
         """Whether anybody may come."""
         return bool(self._expected)
 
-    def expect(self, word: bytes, owner: PathOwner) -> None:
+    def expect(self, word: bytes, owner: Host) -> None:
         """Let in those who say ``word``."""
         self._expected[word] = owner
+
+    def reachable_at(self, candidate: Candidate) -> None:
+        """Tell all who expect somebody that there is another way to the door."""
+        for owner in list(self._expected.values()):
+            owner.reachable_at(candidate)
 
     def forget(self, word: bytes) -> None:
         """Let in no more of those."""
@@ -85,7 +98,7 @@ class Door:
 class _Guest:
     """Somebody at the door, until the word is said: the handler of that connection till then."""
 
-    def __init__(self, expected: dict[bytes, PathOwner], guests: set[_Guest], address: str) -> None:
+    def __init__(self, expected: dict[bytes, Host], guests: set[_Guest], address: str) -> None:
         self._expected = expected
         self._guests = guests
         self._address = address

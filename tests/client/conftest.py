@@ -3,6 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tests.client.scripted_server import Pki
+from tests.server.conftest import relay, relay_certificates, start_relay
+
+__all__ = ["relay", "relay_certificates", "start_relay"]
 
 
 @pytest.fixture(scope="session")

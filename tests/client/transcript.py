@@ -35,7 +35,7 @@ def make(
     nick: str = "alice", credentials: Credentials | None = None, *, other_nick: bool = False
 ) -> ClientProtocol:
     return ClientProtocol(
-        Identity(nick, "alice", "Alice A.", credentials, other_nick),
+        Identity(nick, "alice", "Alice A.", credentials, other_nick=other_nick),
         wall_clock=lambda: NOW,
         make_nonce=lambda: NONCE,
     )

@@ -32,6 +32,7 @@ class Person:
         folder: Path,
         *,
         allow_loopback: bool = True,
+        upnp: bool = False,
         timing: Timing | None = None,
     ) -> None:
         self.name = name
@@ -45,7 +46,7 @@ class Person:
             nick=name,
             password=PASSWORD,
             ca=relay.certificates.ca_file,
-            peers=Settings(folder, self.downloads, allow_loopback=allow_loopback),
+            peers=Settings(folder, self.downloads, allow_loopback=allow_loopback, upnp=upnp),
             timing=timing or Timing(retry_first_s=0.05, close_s=1.0),
         )
 
