@@ -78,6 +78,7 @@ def test_a_side_that_was_killed_is_known_again_but_begins_anew(meet: Meet) -> No
     open_session(alice, bob)
     bob.cut("alice")
     bob.close()
+    alice.wait(PeerLost)  # what is said before may have arrived, and is not said again
     waiting = alice.peers.send("bob", "said to nobody")
     again = meet.again("bob")
     assert again.accept_next("alice").safety is Safety.KNOWN

@@ -153,6 +153,7 @@ def test_a_router_may_have_no_address(
     router.external = external
     mapper.open(DOOR)
     assert news_from(told) == (DOOR, None)
+    assert router.asked.empty()
 
 
 def test_a_router_may_come_later(router: UpnpRouter, told: queue.SimpleQueue[News]) -> None:

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from securechat.errors import LocalProtocolError, RemoteProtocolError
@@ -99,7 +99,6 @@ def test_a_file_arrives_and_both_sides_tell(pair: Pair, tmp_path: Path) -> None:
     assert not pair.bob.transfers.busy
 
 
-@settings(max_examples=40)
 @given(size=SIZES)
 def test_any_size(size: int) -> None:
     with tempfile.TemporaryDirectory() as name, joined(Path(name)) as pair:
@@ -202,7 +201,6 @@ def test_a_name_cannot_leave_the_folder(alone: Alone, tmp_path: Path) -> None:
 # ---- the path is lost ----
 
 
-@settings(max_examples=60)
 @given(
     size=st.integers(0, 600_000),
     cuts=st.lists(st.integers(0, 300_000) | st.integers(0, 2_000), max_size=8),
@@ -340,6 +338,43 @@ def test_restarts_of_both(pair: Pair, tmp_path: Path, restarts: str) -> None:
     pair.connect()
     pair.settle()
     assert whole(pair.bob.folder) == {"a.bin": path.read_bytes()}
+
+
+@given(
+    size=st.integers(0, 600_000),
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["cut", "alice", "bob", "damage"]),
+            st.integers(0, 300_000) | st.integers(0, 2_000),
+        ),
+        max_size=8,
+    ),
+)
+def test_any_story_ends_well(size: int, steps: list[tuple[str, int]]) -> None:
+    """Paths that are lost, clients that are restarted, parts that are damaged meanwhile."""
+    with tempfile.TemporaryDirectory() as name, joined(Path(name)) as pair:
+        path = make(Path(name), size)
+        pair.alice.transfers.offer(path)
+        for what, left in steps:
+            if what == "cut":
+                pair.cut()
+            else:
+                pair.restart(pair.alice if what == "alice" else pair.bob)
+            if what == "damage":
+                for part in (pair.bob.folder / PARTIAL_FOLDER).glob("*.part"):
+                    part.write_bytes(bytes(part.stat().st_size))
+            pair.connect(left)
+            if not pair.alice.transfers.busy and not pair.alice.events.of(FileFinished):
+                pair.alice.transfers.offer(path)
+            pair.settle()
+        pair.cut()
+        pair.connect()
+        pair.settle()
+        # Who is restarted before it could say that it has received a file, is sent it once more.
+        assert set(whole(pair.bob.folder).values()) == {path.read_bytes()}
+        assert parts(pair.bob.folder) == []
+        assert not pair.alice.transfers.busy
+        assert not pair.bob.transfers.busy
 
 
 def test_a_part_that_is_damaged_is_thrown_away(pair: Pair, tmp_path: Path) -> None:
