@@ -170,6 +170,7 @@ _ID: Final = re.compile(r"[0-9a-f]{32}")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 _TOKEN: Final = re.compile(rf"[A-Za-z0-9_-]{{{TOKEN_CHARACTERS}}}")
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
+_NOT_IN_A_LINE: Final = re.compile(r"[\0\r\n]")
 _PORTS: Final = range(1, 65_536)
 
 
@@ -438,8 +439,9 @@ def tunnel(identifier: str) -> Message:
 
 
 def withdraw(identifier: str, reason: str = "") -> Message:
-    """Return the end of an offer or pair."""
-    return Message(COMMAND, ("WITHDRAW", identifier, cut_text(reason, REASON_BYTES)))
+    """Return the end of an offer or pair; a reason of several lines becomes one."""
+    line = _NOT_IN_A_LINE.sub(" ", reason)
+    return Message(COMMAND, ("WITHDRAW", identifier, cut_text(line, REASON_BYTES)))
 
 
 # ---- the parts ----

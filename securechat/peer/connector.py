@@ -39,6 +39,7 @@ from securechat.peer.pipes import DirectPipe, TunnelPipe, first_word
 from securechat.peer.records import ALPN, VERSION, Pick, Ready, Record, encode
 
 __all__ = [
+    "PATHS_MOST",
     "RACE_S",
     "SEND_LIMIT_BYTES",
     "TUNNEL_AFTER_S",
@@ -58,6 +59,10 @@ DIAL_S: Final = 10.0
 
 HANDSHAKE_S: Final = 15.0
 """For all that is said on a connection before it is a path."""
+
+PATHS_MOST: Final = 32
+"""Most connections of one race at a time: each side dials half as many. Who has overheard the first
+word, which is not encrypted, may fill it; then the tunnel is left."""
 
 SEND_LIMIT_BYTES: Final = 16_777_216
 """Most that waits to be sent on a path: four times what files have under way, and texts."""
@@ -112,7 +117,7 @@ class Race:
         self._dials: set[Dial] = set()
         self._tried: list[Candidate] = []
         self._tunnel_asked = False
-        self._tunnelled = False
+        self._tunnelled = False  # or there will be no tunnel
         self._reason = ""  # why the last path failed that told more than that nobody is there
         self._over = False
         self._deadline: Timer = means.io.call_later(RACE_S, self._late)
@@ -162,7 +167,8 @@ class Race:
 
     def tunnel_refused(self, reason: str) -> None:
         """Take note that the relay gives us none: what is left are the direct ways."""
-        self._reason = reason
+        self._reason, self._tunnelled = reason, True
+        self._give_up_if_none_is_left()
 
     def stop(self) -> None:
         """Give up; close all."""
@@ -172,7 +178,12 @@ class Race:
     # ---- what the paths tell ----
 
     def adopt(self, path: Path) -> None:
-        """Take in a path that the door has let in."""
+        """Take in a path that the door has let in.
+
+        :raises TlsError: there are too many.
+        """
+        if len(self._paths) >= PATHS_MOST:
+            raise TlsError("too many connections for one session")
         self._paths.add(path)
 
     def make_pipe(self) -> Pipe:
@@ -212,9 +223,7 @@ class Race:
             self._reason = _WRONG_CERTIFICATE
         elif error is not None and not isinstance(error, ConnectionLost):
             self._reason = str(error)
-        # The tunnel was the last way, where no direct one can come.
-        if self._tunnelled and self._door is None and not self._paths and not self._dials:
-            self._late()
+        self._give_up_if_none_is_left()
 
     # ---- inside ----
 
@@ -238,11 +247,14 @@ class Race:
         def make_handler(connection: Connection) -> Path:
             path = Path(connection, kind, address[0] if direct else "", self)
             self._dials.discard(dial)
-            self.adopt(path)
+            self._paths.add(path)
             return path
 
         def failed(error: NetworkError) -> None:
             self._dials.discard(dial)
+            if not direct:
+                self._reason = str(error)
+            self._give_up_if_none_is_left()
 
         dial = self._means.io.dial(
             address,
@@ -260,6 +272,11 @@ class Race:
         if self._pair.offerer and not self._tunnel_asked and not self._over:
             self._tunnel_asked = True
             self._means.signal(peering.tunnel(self._pair.id))
+
+    def _give_up_if_none_is_left(self) -> None:
+        # The tunnel is the last way, where no direct one can come.
+        if self._tunnelled and self._door is None and not self._paths and not self._dials:
+            self._late()
 
     def _late(self) -> None:
         if not self._over:

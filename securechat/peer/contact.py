@@ -20,7 +20,7 @@ from securechat.errors import (
 from securechat.irc.peering import fingerprint_of
 from securechat.net.connection import Connection
 from securechat.net.timers import Timer
-from securechat.peer import events, session
+from securechat.peer import events, known_peers, session
 from securechat.peer.events import PathKind, PeerEvent, PeerSnapshot, PeerState
 from securechat.peer.known_peers import Safety, safety_of
 from securechat.peer.means import Means
@@ -47,8 +47,8 @@ TICK_S: Final = 1.0
 
 TEXTS_PER_S: Final = 100.0
 TEXT_BURST_S: Final = 10.0
-"""Texts of the other side that are taken each second, after ten seconds' worth at once: who sends
-more is read more slowly, and nothing is lost."""
+"""What of the other side is taken each second and becomes an event, as texts do, after ten seconds'
+worth at once: who sends more is read more slowly, and nothing is lost."""
 
 
 _STATES: Final[dict[Stage, PeerState]] = {
@@ -72,6 +72,13 @@ class _Meter:
     def tick(self, passed_s: float) -> None:
         self.rate += (self._bytes / passed_s - self.rate) / 2
         self._bytes = 0
+
+
+def _is_told(event: session.SessionEvent) -> bool:
+    """Whether the user may hear of it: of a file's pieces only now and then."""
+    if isinstance(event, session.FileSaid):
+        return not isinstance(event.record, Chunk | ChunkAck)
+    return isinstance(event, session.TextSaid | session.TypingSaid)
 
 
 class _Line:
@@ -142,10 +149,9 @@ class Contact:
 
     @property
     def safety(self) -> Safety:
-        """How far the session's device is known."""
-        means = self._means
-        contact = means.known.contact(means.network, means.fold(self.account))
-        return safety_of(contact, self.fingerprint)
+        """How far the session's device is known; where that cannot be read, that it is pinned."""
+        contact = self._known()
+        return safety_of(contact, self.fingerprint) if contact is not None else Safety.KNOWN
 
     def snapshot(self) -> PeerSnapshot | None:
         """Return how things stand; ``None`` if there is nothing."""
@@ -238,10 +244,11 @@ class Contact:
         means = self._means
         try:
             means.known.see(means.network, means.fold(self.account), certificate, means.now_ms())
-        except StoreError as error:  # a device that cannot be pinned would be a new one for ever
-            path.connection.drop(None)
-            self.failed(Failure(str(error), final=True))
-            return
+        except StoreError as error:
+            if self._session is None:  # a device that is not pinned would be a new one for ever
+                path.connection.drop(None)
+                self.failed(Failure(str(error), final=True))
+                return
         if self._session is None:
             self._begin()
         assert self._session is not None
@@ -252,6 +259,8 @@ class Contact:
         self._line = _Line(self, path)
         self._line.connection.hand_to(self._line)
         self._session.path_up(means.io.clock())
+        self._stop_ticking()
+        self._tick = means.io.call_later(TICK_S, self._look)
         self.flush()
         if rest := path.leave():
             self.received(self._line, rest)
@@ -277,15 +286,16 @@ class Contact:
         broken = ""
         try:
             found = self._session.receive(data, now)
-            self._slow_down(line, sum(isinstance(event, session.TextSaid) for event in found), now)
+            self._slow_down(line, sum(map(_is_told, found)), now)
         except RemoteProtocolError as error:
             found, broken = self._session.take_events(), str(error)
         try:
             for event in found:
-                self._handle(event)
+                if line is self._line:  # else what was told before has ended the session
+                    self._handle(event)
         except RemoteProtocolError as error:
             broken = str(error)
-        if broken and self._session is not None:
+        if broken and line is self._line:
             self.close(f"the other side breaks the rules: {broken}")
         self.flush()
 
@@ -295,14 +305,20 @@ class Contact:
             return
         self._line = None
         self._stop_ticking()
+        was_up = self._session.up
         self._session.path_down()
         self._transfers.path_down()
-        self._lost_s = self._means.io.clock()
-        self._wait_s = RETRY_FIRST_S
         reason = str(error) if error is not None else "the connection was closed"
-        self._emit(events.PeerLost(self.account, self.nick, reason))
-        if self.negotiation.stage is Stage.NONE:
+        if was_up:
+            self._lost_s = self._means.io.clock()
+            self._wait_s = RETRY_FIRST_S
+            self._emit(events.PeerLost(self.account, self.nick, reason))
+        if self.negotiation.stage is not Stage.NONE:
+            return
+        if was_up:
             self._retry_in(0.0 if self._ours else OTHERS_TURN_S)
+        else:
+            self.failed(Failure(reason))
 
     # ---- inside ----
 
@@ -318,6 +334,8 @@ class Contact:
         means = self._means
         self._session = Session(means.make_id())
         self._was_open = False
+        self._lost_s = means.io.clock()
+        self._wait_s = RETRY_FIRST_S
         self._transfers = Transfers(
             account=self.account,
             nick=lambda: self.nick,
@@ -365,8 +383,6 @@ class Contact:
             )
         )
         self._transfers.path_up(fresh=fresh)
-        self._stop_ticking()
-        self._tick = self._means.io.call_later(TICK_S, self._look)
 
     def _look(self) -> None:
         if self._session is None or self._line is None or self._transfers is None:
@@ -412,10 +428,17 @@ class Contact:
     def _file_event(self, event: events.FileEvent) -> None:
         self._emit(event)
         if isinstance(event, events.FileOffered) and self._transfers is not None:
-            means = self._means
-            contact = means.known.contact(means.network, means.fold(self.account))
-            if event.accepted_before or contact.take_files:
-                self._transfers.accept(event.transfer, means.downloads)
+            contact = self._known()
+            if event.accepted_before or (contact is not None and contact.take_files):
+                self._transfers.accept(event.transfer, self._means.downloads)
+
+    def _known(self) -> known_peers.Contact | None:
+        """Return what is known of the account; ``None`` where that cannot be read."""
+        means = self._means
+        try:
+            return means.known.contact(means.network, means.fold(self.account))
+        except StoreError:
+            return None
 
     def _emit(self, event: PeerEvent) -> None:
         self._means.emit(event)

@@ -114,9 +114,9 @@ class _Guest:
         if owner is None or self._connection is None:
             raise TlsError("a stranger at the door")
         path = Path(self._connection, "direct", self._address, owner)
+        owner.adopt(path)
         self._connection.hand_to(path)
         self._guests.discard(self)
-        owner.adopt(path)
         return owner.make_pipe()
 
     def opened(self) -> None:

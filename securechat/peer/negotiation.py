@@ -8,8 +8,9 @@ There is one at a time::
     NONE        an offer; the user is to be asked    ASKED: PeerAsked
     NONE        an offer that needs no question      CONNECTING: ANSWER is said
     ASKING      an answer                            CONNECTING
-    ASKING      an offer of theirs                   as in NONE, accepted, if its id is the lower;
-                                                     else it is theirs that is withdrawn, by them
+    ASKING      an offer of a device that ours is    as in NONE, accepted, if its id is the lower:
+                to as well                           ours is taken back
+    any other   an offer                             WITHDRAW is said
     ASKED       accept()                             CONNECTING: ANSWER is said
     ASKED       decline()                            NONE: WITHDRAW is said
     CONNECTING  a path is picked                     NONE: ``picked``
@@ -17,7 +18,8 @@ There is one at a time::
                 no path in time
 
 Whom we accept, and when it needs a question, is decided here: by what the user has set for the
-contact (``Policy``), and by how far the device is known (``Safety``).
+contact (``Policy``), and by how far the device is known (``Safety``). Where that cannot be read,
+there is no session. A session that looks for another path gets it from its own device alone.
 """
 
 from __future__ import annotations
@@ -26,13 +28,13 @@ import enum
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from securechat.errors import LocalProtocolError, TlsError
+from securechat.errors import LocalProtocolError, StoreError, TlsError
 from securechat.irc import peering
 from securechat.irc.peering import FailCode, Signal, fingerprint_of
 from securechat.net.timers import Timer
 from securechat.peer.connector import Pair, Race
 from securechat.peer.events import PeerAsked, PeerIdentityChanged
-from securechat.peer.known_peers import Policy, Safety, safety_of
+from securechat.peer.known_peers import Contact, Policy, Safety, safety_of
 from securechat.peer.means import Means
 from securechat.peer.path import Path
 
@@ -45,6 +47,7 @@ DECLINED: Final = "declined"
 """The reason of a WITHDRAW by which people, or what they have set, say no."""
 
 _OTHER_DEVICE: Final = "its device is not the one that was verified, or known"
+_UNREADABLE: Final = "it is not known there who may have a session"
 
 
 class Stage(enum.Enum):
@@ -86,6 +89,7 @@ class _Offer:
     id: str
     ours: bool
     timer: Timer
+    to: str = "*"  # the device that ours is to
     certificate: bytes = b""  # of the other side, once it is known
     race: Race | None = None
 
@@ -105,7 +109,7 @@ class Negotiation:
     def ask(self, fingerprint: str = "*") -> None:
         """Offer a session to a device of the account, or to all."""
         identifier = self._means.make_id()
-        self._begin(_Offer(identifier, True, self._timer("no answer")), Stage.ASKING)
+        self._begin(_Offer(identifier, True, self._timer("no answer"), fingerprint), Stage.ASKING)
         self._means.signal(peering.offer(self._owner.account, identifier, fingerprint))
 
     def accept(self) -> None:
@@ -115,7 +119,7 @@ class Negotiation:
         """
         if self._offer is None or self.stage is not Stage.ASKED:
             raise LocalProtocolError(f"{self._owner.nick} does not ask for a session")
-        self._answer(self._offer)
+        self._connect(self._offer)
 
     def decline(self) -> None:
         """Decline the offer that we are asked about, or take ours back.
@@ -152,17 +156,17 @@ class Negotiation:
 
     def offered(self, offer: peering.Offer) -> None:
         """Take an offer of theirs."""
-        if self.stage is Stage.ASKING and self._offer is not None:
-            if offer.id > self._offer.id:
-                return  # they see ours, and take theirs back
-            self._take_back()
-            wanted = True
-        elif self.stage is Stage.NONE:
-            wanted = False
-        else:
+        wanted = self._crosses(offer)
+        if not wanted and self.stage is not Stage.NONE:
             self._means.signal(peering.withdraw(offer.id, "another offer is open"))
             return
-        self._consider(offer, wanted=wanted)
+        self._take_back()
+        try:
+            self._consider(offer, wanted=wanted)
+        except StoreError as error:
+            self._means.signal(peering.withdraw(offer.id, _UNREADABLE))
+            if wanted:
+                self._owner.failed(Failure(str(error)))
 
     def signalled(self, signal: Signal) -> None:
         """Take a signal with the id of the offer that there is."""
@@ -194,9 +198,19 @@ class Negotiation:
 
     # ---- whom we accept ----
 
+    def _crosses(self, offer: peering.Offer) -> bool:
+        """Whether it is in place of ours. The other side, which has got ours, sees it as we do."""
+        ours = self._offer
+        if ours is None or self.stage is not Stage.ASKING:
+            return False
+        return offer.id < ours.id and ours.to in ("*", fingerprint_of(offer.certificate))
+
     def _consider(self, offer: peering.Offer, *, wanted: bool) -> None:
-        """Accept an offer, decline it, or ask the user. ``wanted``: we had offered the same."""
-        contact = self._means.known.contact(self._means.network, self._account)
+        """Accept an offer, decline it, or ask the user. ``wanted``: we had offered the same.
+
+        :raises StoreError: what is known of the contact cannot be read; nothing was done.
+        """
+        contact = self._known()
         fingerprint = fingerprint_of(offer.certificate)
         safety = safety_of(contact, fingerprint)
         current = self._owner.fingerprint
@@ -209,13 +223,14 @@ class Negotiation:
         if declined or current not in ("", fingerprint):
             self._means.signal(peering.withdraw(offer.id, DECLINED))
             if wanted:  # what we had asked for will not come
-                self._owner.failed(Failure(_OTHER_DEVICE, final=refused))
+                self._owner.failed(Failure(_OTHER_DEVICE, final=True))
             return
-        theirs = _Offer(offer.id, False, self._timer("not answered"), offer.certificate)
+        timer = self._timer("not answered")
+        theirs = _Offer(offer.id, False, timer, certificate=offer.certificate)
         self._begin(theirs, Stage.ASKED)
         known = safety in (Safety.NEW, Safety.KNOWN, Safety.VERIFIED)
         if wanted or current == fingerprint or (contact.policy is Policy.ALWAYS and known):
-            self._answer(theirs)
+            self._connect(theirs)
         else:
             self._means.emit(PeerAsked(self._owner.account, self._owner.nick, fingerprint, safety))
 
@@ -224,17 +239,10 @@ class Negotiation:
             self._take_back()
             self._owner.failed(Failure(f"somebody else has answered: {answer.account}"))
             return
-        fingerprint = fingerprint_of(answer.certificate)
-        safety = safety_of(
-            self._means.known.contact(self._means.network, self._account), fingerprint
-        )
-        if self._refuses(safety):
-            self._take_back()
-            self._refuse(answer.certificate)
-            self._owner.failed(Failure(_OTHER_DEVICE, final=True))
+        if offer.to not in ("*", fingerprint_of(answer.certificate)):
+            self._take_back()  # what waits in the session is for the device that we have asked
+            self._owner.failed(Failure("another device has answered"))
             return
-        if safety is Safety.CHANGED:
-            self._warn(fingerprint, blocked=False)
         offer.certificate = answer.certificate
         self._connect(offer)
 
@@ -252,15 +260,17 @@ class Negotiation:
 
     # ---- from an answer to a path ----
 
-    def _answer(self, offer: _Offer) -> None:
-        self._means.signal(peering.answer(offer.id))
-        self._connect(offer)
-
     def _connect(self, offer: _Offer) -> None:
-        means = self._means
-        offer.timer.cancel()
-        contact = means.known.contact(means.network, self._account)
+        """Look for a path, if the device may have one; accept the offer, if it is theirs."""
+        means, fingerprint = self._means, fingerprint_of(offer.certificate)
         try:
+            contact = self._known()
+            safety = safety_of(contact, fingerprint)
+            if self._refuses(safety):  # also where another was verified since we were asked
+                self._take_back()
+                self._refuse(offer.certificate)
+                self._owner.failed(Failure(_OTHER_DEVICE, final=True))
+                return
             offer.race = Race(
                 means,
                 Pair(offer.id, offer.ours, offer.certificate),
@@ -268,11 +278,16 @@ class Negotiation:
                 picked=self._picked,
                 failed=self._no_path,
             )
-        except TlsError as error:
+        except (StoreError, TlsError) as error:
             self._take_back()
             self._owner.failed(Failure(str(error)))
             return
+        offer.timer.cancel()
         self.stage = Stage.CONNECTING
+        if not offer.ours:
+            means.signal(peering.answer(offer.id))
+        elif safety is Safety.CHANGED:
+            self._warn(fingerprint, blocked=False)
         offer.race.start()
 
     def _picked(self, path: Path) -> None:
@@ -293,6 +308,9 @@ class Negotiation:
     @property
     def _account(self) -> str:
         return self._means.fold(self._owner.account)
+
+    def _known(self) -> Contact:
+        return self._means.known.contact(self._means.network, self._account)
 
     def _timer(self, reason: str) -> Timer:
         return self._means.io.call_later(ASK_S, lambda: self._late(reason))

@@ -17,7 +17,10 @@ class PathOwner(Protocol):
     """Whom a path tells: the race that it is in."""
 
     def adopt(self, path: Path) -> None:
-        """Take in a path."""
+        """Take in a path.
+
+        :raises TlsError: there are too many.
+        """
 
     def make_pipe(self) -> Pipe:
         """Return our end of the TLS between the two devices."""

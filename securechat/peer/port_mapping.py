@@ -50,7 +50,7 @@ the door's own: at that one, the other side may have found the router shut alrea
 PORT_TRIES: Final = 4
 """How many are tried, if others have got the first ones."""
 
-_TAKEN: Final = "ConflictInMappingEntry"
+_CONFLICT: Final = "ConflictInMappingEntry"
 _DESCRIPTION: Final = "securechat"
 
 
@@ -160,10 +160,11 @@ class _Router:
 
     def map(self, port: int) -> Candidate:
         """Have a port of the router lead to ours for ``PORT_LEASE_S``; return which one."""
+        with _translated():
+            address = str(ip_address(self._igd.externalipaddress()))
         drawn = random.sample(EXTERNAL_PORTS, PORT_TRIES)
         self._port = self._map_one_of([self._port, *drawn] if self._port else drawn, port)
-        with _translated():
-            return Candidate(str(ip_address(self._igd.externalipaddress())), self._port)
+        return Candidate(address, self._port)
 
     def unmap(self) -> None:
         """Have no port lead to ours."""
@@ -191,7 +192,7 @@ def _translated(failure: str = "") -> Iterator[None]:
     try:
         yield
     except Exception as error:  # the package raises nothing more special
-        kind = _Taken if str(error) == _TAKEN else NetworkError
+        kind = _Taken if str(error) == _CONFLICT else NetworkError
         raise kind(failure or str(error)) from error
 
 

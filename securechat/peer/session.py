@@ -51,6 +51,7 @@ from securechat.peer.records import (
 __all__ = [
     "DEAD_AFTER_S",
     "PING_AFTER_S",
+    "UNACKNOWLEDGED_BYTES",
     "UNACKNOWLEDGED_RECORDS",
     "UNACKNOWLEDGED_TEXTS",
     "Closed",
@@ -74,6 +75,10 @@ DEAD_AFTER_S: Final = 25.0
 
 UNACKNOWLEDGED_TEXTS: Final = 1_000
 """Most texts that wait to be acknowledged, or for a path: hours of typing, not a full memory."""
+
+UNACKNOWLEDGED_BYTES: Final = 4_194_304
+"""Most that these texts may be, as they are said: all are said at once when there is a path, which
+is given up where too much waits to be sent on it."""
 
 UNACKNOWLEDGED_RECORDS: Final = 1_000
 """Most other numbered records that wait: each open file has a few. Who asks and never acknowledges
@@ -151,6 +156,7 @@ SessionEvent = Greeted | TextSaid | TypingSaid | FileSaid | Delivered | Lost | C
 class _Unacknowledged:
     record: Numbered
     delivery: int | None  # of a text
+    size_bytes: int  # as it is said
     written: bool = False  # to any path
 
 
@@ -168,6 +174,7 @@ class Session:
         self._sent = 0  # the number of our last one
         self._waiting: deque[_Unacknowledged] = deque()
         self._texts = 0  # of these
+        self._text_bytes = 0  # of those
         self._reader = RecordReader()
         self._out: list[bytes] = []
         self._events: list[SessionEvent] = []
@@ -252,7 +259,7 @@ class Session:
             raise LocalProtocolError("there is no text to send")
         if len(text) > TEXT_BYTES or len(text.encode(errors="replace")) > TEXT_BYTES:
             raise LocalProtocolError(f"too long: {TEXT_BYTES} bytes are allowed")
-        if self._texts >= UNACKNOWLEDGED_TEXTS:
+        if self._texts >= UNACKNOWLEDGED_TEXTS or self._text_bytes >= UNACKNOWLEDGED_BYTES:
             raise LocalProtocolError("too many texts wait for an answer")
         fields = {"id": identifier, "kind": kind, "text": text, "time_ms": time_ms}
         self._say(Text, fields, delivery)

@@ -11,11 +11,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from securechat.net.threads import start_thread
+
+ROOT = Path(__file__).parents[2]
+"""Of the project: where ``python -m tests.…`` can be run."""
 
 TIMEOUT_S = 30 * float(os.environ.get("TEST_TIMEOUT_SCALE", "1"))
 """How long a child may take for one thing; far more than it needs on a busy machine."""
@@ -44,18 +47,29 @@ class RelayProcess:
 
 
 @contextlib.contextmanager
-def run_relay(ca: Path, data: Path, *flags: str, port: int = 0) -> Iterator[RelayProcess]:
-    """Start a relay, wait until it listens; end it, if the test has not."""
+def run_relay(
+    ca: Path,
+    data: Path,
+    *flags: str,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    command: Sequence[str] | None = None,
+) -> Iterator[RelayProcess]:
+    """Start a relay, wait until it listens; end it, if the test has not.
+
+    :param command: what runs ``securechat-server``, if not its script.
+    """
     process = subprocess.Popen(
         [
-            script("securechat-server"),
-            *("--listen", f"127.0.0.1:{port}", "--data", str(data)),
+            *([script("securechat-server")] if command is None else command),
+            *("--listen", f"{host}:{port}", "--data", str(data)),
             *("--cert", str(ca.with_name("server.pem"))),
             *("--key", str(ca.with_name("server-key.pem"))),
             *flags,
         ],
         stderr=subprocess.PIPE,
         text=True,
+        cwd=ROOT,
     )
     relay = RelayProcess(process, 0, ca, data)
     listening = threading.Event()

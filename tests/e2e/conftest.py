@@ -10,17 +10,19 @@ import pytest
 import trustme
 
 from tests.e2e.children import RelayProcess, TerminalClient, run_relay
+from tests.e2e.namespaces import address_of
 from tests.e2e.real_clients import Irssi, WeeChat, connect
 from tests.server.relay_harness import Client
 
 
 @pytest.fixture
 def ca(tmp_path: Path) -> Path:
-    """A CA in the layout of certs/, with certificates for localhost and alice; returns ca.pem."""
+    """A CA in the layout of certs/, with certificates for alice, and for a relay that is here or in
+    a namespace; returns ca.pem."""
     folder = tmp_path / "certs"
     folder.mkdir()
     authority = trustme.CA()
-    issued = authority.issue_cert("localhost", "127.0.0.1")
+    issued = authority.issue_cert("localhost", "127.0.0.1", address_of("relay"))
     authority.cert_pem.write_to_path(folder / "ca.pem")
     issued.private_key_pem.write_to_path(folder / "server-key.pem")
     with (folder / "server.pem").open("wb") as file:

@@ -1,4 +1,4 @@
-"""What CI does where it has no WeeChat and no irssi: apt if it may, and never a failure."""
+"""What CI does where it has not the programs of tests/e2e: apt if it may, and never a failure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / ".ci" / "install-clients"
-PACKAGES = "irssi weechat-headless weechat-plugins"
+PACKAGES = "irssi weechat-headless weechat-plugins iproute2 nftables"
 
 Stub = Callable[[str, str], None]
 
@@ -47,10 +47,18 @@ def run(folder: Path) -> str:
 
 
 def test_nothing_is_done_where_they_are(tmp_path: Path, stub: Stub) -> None:
-    stub("irssi", "")
-    stub("weechat-headless", "")
+    for program in ("irssi", "weechat-headless", "ip", "nft"):
+        stub(program, "")
     stub("apt-get", "echo called >&2")
     assert run(tmp_path) == ""
+
+
+def test_only_what_is_missing_is_installed(tmp_path: Path, stub: Stub) -> None:
+    for program in ("irssi", "weechat-headless", "ip"):
+        stub(program, "")
+    stub("id", "echo 0")
+    stub("apt-get", "")
+    assert run(tmp_path) == "installing nftables\n"
 
 
 @pytest.mark.usefixtures("stub")
