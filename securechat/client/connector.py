@@ -44,7 +44,7 @@ from securechat.errors import (
     StoreError,
 )
 from securechat.irc.message import Message
-from securechat.irc.peering import TUNNEL_ALPN
+from securechat.irc.peering import CAPABILITY, TUNNEL_ALPN
 from securechat.net.connection import Connection
 from securechat.net.dialer import dial
 from securechat.net.io_thread import IoThread
@@ -128,6 +128,16 @@ class Connector:
     def hub(self) -> Hub | None:
         """The peers; ``None`` before the first login to a relay that knows of them."""
         return self._peers.hub if self._peers is not None else None
+
+    @property
+    def why_no_hub(self) -> str:
+        """Why ``hub`` is ``None``."""
+        if self._peers is None:
+            return "this client does without peers"
+        link = self.link
+        if link is not None and self.online and not link.protocol.session.has(CAPABILITY):
+            return "this relay does not know of peers"
+        return "peers need a login: /register or /login"
 
     # ---- safe from any thread ----
 
@@ -238,6 +248,9 @@ class Connector:
         if self._over or self._events.put(event):
             return
         self._over = True
+        self._io.post(self._overflowed)  # later: what has told this is not done with it
+
+    def _overflowed(self) -> None:
         if self.link is not None:
             self.link.end(NetworkError(f"over {EVENTS_LIMIT} events were not read"))
 
@@ -332,6 +345,8 @@ class Connector:
         if self._closing:
             self._finish(None, "closed")
         elif final or not policy.reconnect or not self.welcomed:
+            if self._peers is not None:
+                self._peers.end_all(reason)
             self._finish(error, reason)
         else:
             wait_s = policy.timing.retry_in_s(self._failures, policy.chance())

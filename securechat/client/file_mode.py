@@ -145,7 +145,10 @@ class FileMode:
 
     def _is(self, event: PeerAsked | PeerOpened | PeerClosed | FileOffered, name: str) -> bool:
         same = self._client.same_name
-        return same(event.account, name) or same(event.nick, name)
+        if same(event.account, name):
+            return True
+        # Not who is called like an account that we know: that one is meant.
+        return same(event.nick, name) and same(self._client.peers.account_of(name), event.account)
 
 
 class SendFiles(FileMode):

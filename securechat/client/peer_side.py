@@ -12,6 +12,7 @@ from securechat.client.events import (
     Failure,
     LoggedIn,
     LoggedOut,
+    NickChanged,
     NotDelivered,
     PeerSignalled,
     Registered,
@@ -84,7 +85,7 @@ class PeerSide:
                 return False
 
     def note(self, link: Link, event: Event) -> None:
-        """Take note of who we are on the relay."""
+        """Take note of who we are on the relay, and how others are called there."""
         session = link.protocol.session
         match event:
             case Welcome() | LoggedIn() | Registered() if link.protocol.registered:
@@ -92,6 +93,8 @@ class PeerSide:
                     self._up(link, session.account)
             case LoggedOut():
                 self.down()
+            case NickChanged() if self.hub is not None:
+                self.hub.renamed(event.old, event.new)
             case _:
                 pass
 
@@ -100,8 +103,13 @@ class PeerSide:
         if self.hub is not None:
             self.hub.relay_down()
 
+    def end_all(self, reason: str) -> None:
+        """End all sessions with peers: nobody will hear of what is said there."""
+        if self.hub is not None:
+            self.hub.end_all(reason)
+
     def stop(self, reason: str) -> None:
-        """End all sessions with peers."""
+        """End all sessions with peers, for good."""
         if self.hub is not None:
             self.hub.stop(reason)
 

@@ -149,6 +149,12 @@ class Peers:
 
     # ---- trust ----
 
+    def account_of(self, name: str) -> str:
+        """Return the account that ``name`` means. If we know devices of an account of that name,
+        it is that one, whomever else the relay lets be called so.
+        """
+        return self._ask(lambda hub: hub.account_of(name))
+
     def trust(self, name: str) -> Trust:
         """Return what is set for somebody."""
         return self._ask(lambda hub: _trust(hub, name))
@@ -182,6 +188,8 @@ class Peers:
     def verify(self, name: str, fingerprint: str = "", *, verified: bool = True) -> DeviceTrust:
         """Note that the safety codes have been compared and are the same, or that they are not.
 
+        A session with another device of theirs that is blocked by that is ended.
+
         :param fingerprint: its beginning will do. Empty: the device of the open session, or the
             only one.
         :raises LocalProtocolError: no device is known, or it is not clear which one is meant.
@@ -191,6 +199,9 @@ class Peers:
             chosen = _choose(_devices(hub, name), name, fingerprint)
             account = hub.key_of(name)
             hub.known.verify(hub.network, account, chosen.device.fingerprint, verified)
+            contact = hub.find(name)
+            if contact is not None and contact.blocked:
+                contact.close("another device was verified")
             return _choose(_devices(hub, name), name, chosen.device.fingerprint)
 
         return self._ask(mark)
@@ -200,7 +211,14 @@ class Peers:
 
         :raises LocalProtocolError: none was refused.
         """
-        self._ask(lambda hub: hub.known_contact(name).negotiation.accept_device())
+
+        def accept(hub: Hub) -> None:
+            contact = hub.find(name)
+            if contact is None:
+                raise LocalProtocolError(f"no device of {name} was refused")
+            contact.negotiation.accept_device()
+
+        self._ask(accept)
 
     def _ask(self, work: Callable[[Hub], T]) -> T:
         answers: queue.SimpleQueue[T | Exception] = queue.SimpleQueue()
@@ -209,7 +227,7 @@ class Peers:
             hub = self._connector.hub
             try:
                 if hub is None:
-                    raise NetworkError("peers need a login, and a relay that knows of them")
+                    raise NetworkError(self._connector.why_no_hub)
                 answers.put(work(hub))
             except Exception as error:  # noqa: BLE001 - it is the caller's, on the caller's thread
                 answers.put(error)

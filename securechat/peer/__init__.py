@@ -48,7 +48,8 @@ told as lost, and counting begins at 1. A numbered record that was received befo
 text is lost or doubled while both clients run, however often the path changes.
 
 A path on which nothing was heard for ``DEAD_AFTER_S`` is dead. After ``PING_AFTER_S`` of silence a
-PING asks. A session without a path tries for ``REESTABLISH_S`` to get one, by a new offer.
+PING asks. A session without a path tries for ``REESTABLISH_S`` to get one, by a new offer to the
+same device.
 
 **A file** is offered, and accepted from an offset (0, or what an earlier try has left, with the
 SHA-256 of that part). FileAccept means "send from there", now and on this path; it may come again.

@@ -153,6 +153,11 @@ class Contact:
         contact = self._known()
         return safety_of(contact, self.fingerprint) if contact is not None else Safety.KNOWN
 
+    @property
+    def blocked(self) -> bool:
+        """Whether there is a session with a device that may have none (any more)."""
+        return self._session is not None and self.safety is Safety.BLOCKED
+
     def snapshot(self) -> PeerSnapshot | None:
         """Return how things stand; ``None`` if there is nothing."""
         if self.idle:

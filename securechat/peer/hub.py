@@ -11,11 +11,11 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from securechat.errors import LocalProtocolError, NetworkError
+from securechat.errors import LocalProtocolError, NetworkError, StoreError
 from securechat.irc import peering
 from securechat.irc.message import Message
 from securechat.irc.peering import Candidate, FailCode, Signal
@@ -45,7 +45,11 @@ DEVICES_FOUND: Final = 100
 """Most devices taken of one answer: more than a relay keeps for an account."""
 
 CONTACTS_KEPT: Final = 1_000
-"""Accounts remembered although there is nothing between them and us: by what they were called."""
+"""Accounts remembered, by what they were called. Those with which there is nothing are forgotten
+for others; where there is something with all, further offers are declined."""
+
+REACHABLE_KEPT: Final = 10_000
+"""Most accounts of which it is noted that they can be reached: more than a relay has people."""
 
 DOOR_S: Final = 60.0
 """How often it is looked whether anybody is still expected at the door; if not, it is shut."""
@@ -110,8 +114,8 @@ class Hub:
         self._contacts: dict[str, Contact] = {}  # by folded account
         self._reachable: dict[str, PeerReachable] = {}  # by folded account
         self._claims: dict[str, SignalTaker] = {}  # by the id of an offer
-        self._lookups: list[_Lookup] = []  # in the order in which they are answered
-        self._found: list[peering.DeviceFound] = []  # of the first of them
+        self._lookups: dict[str, _Lookup] = {}  # by folded name
+        self._found: list[peering.DeviceFound] = []  # of the next answer
         self._means = Means(
             io=io,
             device=device,
@@ -138,7 +142,12 @@ class Hub:
     # ---- the connection to the relay ----
 
     def relay_up(self, account: str, fold: Callable[[str], str], route: RelayRoute) -> None:
-        """We are logged in to a relay that knows of peers: be found there."""
+        """We are logged in to a relay that knows of peers: be found there.
+
+        With another account than before we are somebody else: what there was is ended.
+        """
+        if self.account and fold(account) != self.own_key:
+            self.end_all("logged in to another account")
         self.account, self._fold, self._route = account, fold, route
         if self._mapper is not None and self._door is not None:  # there may be another router now
             self._mapper.open(self._door.port)
@@ -166,9 +175,9 @@ class Hub:
                 if len(self._found) < DEVICES_FOUND:
                     self._found.append(signal)
             case peering.End(subcommand="LOOKUP"):
-                self._looked_up()
+                self._looked_up(signal.name)
             case peering.Offer():
-                self._contact(signal.account, signal.nick).negotiation.offered(signal)
+                self._offered(signal)
             case peering.Answer() | peering.Candidates() | peering.Token() | peering.Withdraw():
                 taker = self._claims.get(signal.id)
                 if taker is not None:
@@ -183,13 +192,22 @@ class Hub:
         if taker is not None:
             known = code in FailCode.__members__
             taker.refused(FailCode[code] if known else None, text)
-        elif subcommand == "LOOKUP" and self._lookups:
+        elif subcommand == "LOOKUP":
             self._found.clear()
-            self._not_found(self._pop_lookup().name, text)
+            self._not_looked_up(about, text)
         else:
             # What ended meanwhile needs no further word.
             return subcommand in ("ANSWER", "CANDIDATES", "TUNNEL", "WITHDRAW")
         return True
+
+    def renamed(self, old: str, new: str) -> None:
+        """Take note that somebody on the relay has another nick."""
+        for contact in self._contacts.values():
+            if self._fold(contact.nick) == self._fold(old):
+                contact.nick = new
+        for key, who in self._reachable.items():
+            if self._fold(who.nick) == self._fold(old):
+                self._reachable[key] = replace(who, nick=new)
 
     # ---- what the user wants ----
 
@@ -198,8 +216,10 @@ class Hub:
         folded = self._fold(name)
         if folded in self._contacts:
             return self._contacts[folded]
-        named = (c for c in self._contacts.values() if self._fold(c.nick) == folded)
-        return next(named, None)
+        named = [c for c in self._contacts.values() if self._fold(c.nick) == folded]
+        if not named or self._is_known(name):
+            return None
+        return next((contact for contact in named if not contact.idle), named[0])
 
     def contact(self, name: str) -> Contact:
         """Return the contact of that account or nick.
@@ -211,16 +231,6 @@ class Hub:
             raise LocalProtocolError(f"there is no session with {name}")
         return found
 
-    def known_contact(self, name: str) -> Contact:
-        """Return the contact of that account or nick, whether there is something between us or not.
-
-        :raises LocalProtocolError: nothing was heard of them.
-        """
-        found = self.find(name)
-        if found is None:
-            raise LocalProtocolError(f"nothing was heard of {name} yet")
-        return found
-
     def account_of(self, name: str) -> str:
         """Return the account that ``name`` means: that of a nick we know of, or the name itself."""
         found = self.find(name)
@@ -228,7 +238,7 @@ class Hub:
             return found.account
         folded = self._fold(name)
         called = (r.account for r in self._reachable.values() if self._fold(r.nick) == folded)
-        return next(called, name)
+        return name if self._is_known(name) else next(called, name)
 
     def key_of(self, name: str) -> str:
         """Return that account folded: what it is known by in ``known``."""
@@ -274,13 +284,15 @@ class Hub:
             found.open()
             return
         if self._route is None:
-            raise NetworkError("peers need a login, and a relay that knows of them")
-        if any(self._fold(lookup.name) == self._fold(name) for lookup in self._lookups):
+            raise NetworkError("nobody can be asked without a login to the relay")
+        if self._fold(name) in self._lookups:
             raise LocalProtocolError(f"{name} has been asked already")
-        # The timer is the last resort: a relay answers, or the connection is lost.
-        timer = self._io.call_later(LOOKUP_S, self._looked_up)
-        self._lookups.append(_Lookup(name, timer))
         self._means.signal(peering.look_up(name))
+        # The timer is the last resort: a relay answers, or the connection is lost.
+        timer = self._io.call_later(
+            LOOKUP_S, lambda: self._not_looked_up(name, "the relay does not answer")
+        )
+        self._lookups[self._fold(name)] = _Lookup(name, timer)
 
     def snapshot(self) -> tuple[PeerSnapshot, ...]:
         """Return who can be reached, and with whom there is something, by account."""
@@ -291,13 +303,17 @@ class Hub:
             here.setdefault(key, reachable)
         return tuple(here[key] for key in sorted(here))
 
-    def stop(self, reason: str) -> None:
-        """End all sessions, and be done: nothing may be asked of it any more."""
+    def end_all(self, reason: str) -> None:
+        """End all sessions, and all that is asked."""
         for contact in list(self._contacts.values()):
             contact.close(reason)
         self._contacts.clear()
         for lookup in self._take_lookups():
-            lookup.timer.cancel()
+            self._not_found(lookup.name, reason)
+
+    def stop(self, reason: str) -> None:
+        """End all sessions, and be done: nothing may be asked of it any more."""
+        self.end_all(reason)
         self._shut_door()
         self.known.close()
 
@@ -311,16 +327,32 @@ class Hub:
 
     # ---- inside ----
 
+    def _is_known(self, name: str) -> bool:
+        """Whether an account of that name has pinned devices. Then it is the one that is meant,
+        whomever else the relay lets be called so.
+        """
+        return bool(self.known.contact(self.network, self._fold(name)).devices)
+
+    def _offered(self, offer: peering.Offer) -> None:
+        if self._fold(offer.account) in self._contacts or self._make_room():
+            self._contact(offer.account, offer.nick).negotiation.offered(offer)
+        else:
+            self._means.signal(peering.withdraw(offer.id, "too many offers are open"))
+
     def _contact(self, account: str, nick: str) -> Contact:
         key = self._fold(account)
         contact = self._contacts.get(key)
         if contact is None:
-            if len(self._contacts) >= CONTACTS_KEPT:
-                kept = {key: c for key, c in self._contacts.items() if not c.idle}
-                self._contacts = kept
-            contact = self._contacts[key] = Contact(self._means, account, nick)
+            self._make_room()
+            contact = self._contacts[key] = Contact(self._means, account, nick or account)
         contact.nick = nick or contact.nick
         return contact
+
+    def _make_room(self) -> bool:
+        """Forget, if need be, those with whom there is nothing; whether one more may come."""
+        if len(self._contacts) >= CONTACTS_KEPT:
+            self._contacts = {key: c for key, c in self._contacts.items() if not c.idle}
+        return len(self._contacts) < CONTACTS_KEPT
 
     def _claim(self, identifier: str, taker: SignalTaker | None) -> None:
         if taker is None:
@@ -331,39 +363,56 @@ class Hub:
     def _note_reachable(self, signal: peering.Reachable) -> None:
         key = self._fold(signal.account)
         event = PeerReachable(signal.account, signal.nick, signal.now)
-        if signal.now:
+        if not signal.now:
+            self._reachable.pop(key, None)
+        elif key in self._reachable or len(self._reachable) < REACHABLE_KEPT:
             self._reachable[key] = event
         else:
-            self._reachable.pop(key, None)
+            return
         if key in self._contacts:
             self._contacts[key].nick = signal.nick
         self._emit(event)
 
     # ---- looking up ----
 
-    def _looked_up(self) -> None:
+    def _looked_up(self, name: str) -> None:
         found, self._found = self._found, []
-        if not self._lookups:
-            return
-        name = self._pop_lookup().name
-        reachable = [device for device in found if device.reachable]
-        if not reachable:
+        if not self._take_lookup(name):
+            return  # that was too late
+        reachable = next((device for device in found if device.reachable), None)
+        if reachable is None:
             self._not_found(name, f"{name} cannot be reached as a peer now")
             return
-        contact = self._contact(reachable[0].account, reachable[0].nick)
+        try:
+            other = self._fold(reachable.account) != self._fold(name) and self._is_known(name)
+        except StoreError as error:
+            self._not_found(name, str(error))
+            return
+        if other:
+            reason = f"the relay takes {name} for {reachable.account}, but you know a {name}"
+            self._not_found(name, reason)
+            return
+        contact = self._contact(reachable.account, reachable.nick)
         if contact.idle or contact.negotiation.stage is Stage.ASKED:  # they were faster
             contact.open()
+
+    def _not_looked_up(self, name: str, reason: str) -> None:
+        if self._take_lookup(name):
+            self._not_found(name, reason)
 
     def _not_found(self, name: str, reason: str) -> None:
         self._emit(PeerClosed(name, name, reason, False))
 
-    def _pop_lookup(self) -> _Lookup:
-        lookup = self._lookups.pop(0)
+    def _take_lookup(self, name: str) -> bool:
+        """Whether that was asked, and not answered before."""
+        lookup = self._lookups.pop(self._fold(name), None)
+        if lookup is None:
+            return False
         lookup.timer.cancel()
-        return lookup
+        return True
 
     def _take_lookups(self) -> list[_Lookup]:
-        lookups, self._lookups = self._lookups, []
+        lookups, self._lookups = list(self._lookups.values()), {}
         for lookup in lookups:
             lookup.timer.cancel()
         return lookups

@@ -186,8 +186,10 @@ class Negotiation:
 
     def refused(self, code: FailCode | None, text: str) -> None:
         """Take note that the relay has refused what was said for the offer."""
-        if code is FailCode.NO_TUNNEL and self._offer is not None and self._offer.race is not None:
-            self._offer.race.tunnel_refused(text)
+        race = self._offer.race if self._offer is not None else None
+        # Once there is a race, a tunnel is all that may be too much.
+        if race is not None and code in (FailCode.NO_TUNNEL, FailCode.RATE_LIMITED):
+            race.tunnel_refused(text)
         else:
             self._fail(Failure(text))
 

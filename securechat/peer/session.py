@@ -263,7 +263,6 @@ class Session:
             raise LocalProtocolError("too many texts wait for an answer")
         fields = {"id": identifier, "kind": kind, "text": text, "time_ms": time_ms}
         self._say(Text, fields, delivery)
-        self._texts += 1
 
     def say(self, kind: type[Numbered], **fields: Any) -> None:
         """Say a numbered record, now or when there is a path again; it gets its number here.
@@ -341,7 +340,7 @@ class Session:
         twice. What waits for a path is said to the new one, but for files, which are offered anew.
         """
         waiting, self._waiting = self._waiting, deque()
-        self._sent = self._received = self._texts = 0
+        self._sent = self._received = self._texts = self._text_bytes = 0
         for item in waiting:
             if item.delivery is None:
                 continue
@@ -350,17 +349,18 @@ class Session:
                 continue
             self._sent += 1
             self._texts += 1
-            renumbered = replace(item.record, n=self._sent)
-            self._waiting.append(_Unacknowledged(renumbered, item.delivery))
+            self._text_bytes += item.size_bytes
+            self._waiting.append(replace(item, record=replace(item.record, n=self._sent)))
 
     def _acknowledged(self, received: int) -> None:
         if received > self._sent:
             raise RemoteProtocolError(f"record {received} is acknowledged, of {self._sent}")
         while self._waiting and self._waiting[0].record.n <= received:
-            delivery = self._waiting.popleft().delivery
-            if delivery is not None:
+            item = self._waiting.popleft()
+            if item.delivery is not None:
                 self._texts -= 1
-                self._events.append(Delivered(delivery))
+                self._text_bytes -= item.size_bytes
+                self._events.append(Delivered(item.delivery))
 
     def _say(self, kind: type[Numbered], fields: dict[str, Any], delivery: int | None) -> None:
         if self.state is State.CLOSED:
@@ -368,7 +368,10 @@ class Session:
         record = kind(n=self._sent + 1, **fields)
         data = encode(record)  # type: ignore[arg-type]  # of a Numbered that is a Record
         self._sent += 1
-        waiting = _Unacknowledged(record, delivery)
+        if delivery is not None:
+            self._texts += 1
+            self._text_bytes += len(data)
+        waiting = _Unacknowledged(record, delivery, len(data))
         self._waiting.append(waiting)
         if self.state is State.OPEN:
             waiting.written = True
@@ -388,7 +391,7 @@ class Session:
         self.state = State.CLOSED
         lost = [item.delivery for item in self._waiting if item.delivery is not None]
         self._waiting.clear()
-        self._texts = 0
+        self._texts = self._text_bytes = 0
         return lost
 
 

@@ -196,7 +196,7 @@ class Transfers:
     def _offered(self, transfer: int) -> Receiving:
         found = self._transfers.get(transfer)
         if not isinstance(found, Receiving) or not found.waiting:
-            raise LocalProtocolError(f"no file is offered as transfer {transfer}")
+            raise LocalProtocolError(f"file {transfer} is not offered")
         return found
 
     def _running(self) -> list[Receiving]:

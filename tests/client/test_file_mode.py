@@ -9,6 +9,7 @@ import itertools
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ from securechat.client.file_mode import (
     SendJob,
 )
 from securechat.client.wording import Wording
+from securechat.irc.peering import Reachable
 from securechat.net.threads import start_thread
+from securechat.peer.known_peers import Safety
 from tests.client.noting_peers import NotingClient, make_file
 from tests.client.talkers import NOON, QUICK, until_reachable
 from tests.peer.conftest import Meet, meet
@@ -224,6 +227,27 @@ def test_nobody_is_there(run: Run, tmp_path: Path) -> None:
     assert sender.problems.getvalue().startswith("! nobody: ")
 
 
+def test_who_is_only_called_like_a_known_account_is_not_meant(
+    meet: Meet, bob: Person, tmp_path: Path
+) -> None:
+    """The relay says who is called how; it must not have the files of a job go to others."""
+    (carol,) = meet("carol")
+    console = FileConsole(
+        Wording(carol.client, lambda: NOON), screen=Output(), problems=Output(), watched=False
+    )
+    job = SendJob("bob", (make_file(tmp_path),), show_addresses=False)
+    mode = SendFiles(carol.client, console, job)
+    called = PeerAsked("mallory", "bob", "f" * 64, Safety.NEW)
+    carol.on_thread(lambda hub: hub.signalled(Reachable("bob", "bob", False)))
+    carol.on_thread(lambda hub: hub.signalled(Reachable("mallory", "bob")))
+    assert mode._is(called, "bob")
+    carol.on_thread(lambda hub: hub.signalled(Reachable("mallory", "bob", False)))
+    open_session(carol, bob)
+    carol.on_thread(lambda hub: hub.signalled(Reachable("mallory", "bob")))
+    assert not mode._is(called, "bob")
+    assert mode._is(replace(called, account="bob"), "bob")
+
+
 def test_who_asks_at_the_same_time_is_accepted(run: Run, bob: Person, tmp_path: Path) -> None:
     """Whichever offer comes first: there is one session, and the file goes through it."""
     bob.peers.set_trust("alice", policy=Policy.ALWAYS, take_files=True)
@@ -281,7 +305,7 @@ def test_a_relay_without_peers(
     for job in (send(make_file(tmp_path)), receive(tmp_path / "there", "bob")):
         program = Program(relay, "alice", tmp_path / "alice", job)
         assert not program.result()
-        assert "! peers need a login, and a relay that knows of them" in program.problems.getvalue()
+        assert "! this relay does not know of peers" in program.problems.getvalue()
         program.close()
 
 

@@ -181,6 +181,7 @@ def test_whatever_comes_is_a_signal_or_an_error(word: str, params: list[str], ta
         (tunnel(ID), f"PEER TUNNEL {ID}"),
         (withdraw(ID), f"PEER WITHDRAW {ID} :"),
         (withdraw(ID, "not now"), f"PEER WITHDRAW {ID} :not now"),
+        (withdraw(ID, "two\r\nlines\0"), f"PEER WITHDRAW {ID} :two  lines "),
     ],
 )
 def test_what_a_client_says(message: Message, line: str) -> None:

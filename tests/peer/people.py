@@ -33,6 +33,7 @@ class Person:
         *,
         allow_loopback: bool = True,
         upnp: bool = False,
+        reconnect: bool = True,
         timing: Timing | None = None,
     ) -> None:
         self.name = name
@@ -46,6 +47,7 @@ class Person:
             nick=name,
             password=PASSWORD,
             ca=relay.certificates.ca_file,
+            reconnect=reconnect,
             peers=Settings(folder, self.downloads, allow_loopback=allow_loopback, upnp=upnp),
             timing=timing or Timing(retry_first_s=0.05, close_s=1.0),
         )

@@ -1,4 +1,4 @@
-"""A peer that is no client of ours, and says what it likes: where it can have us go, and where no."""
+"""A peer that is no client of ours and says what it likes: where it has us go, and where not."""
 
 from __future__ import annotations
 
@@ -163,3 +163,34 @@ def test_a_hidden_address_stays_hidden(meet: Meet, tmp_path: Path, trap: socket.
     mallory.wait_for_token()
     alice.wait(PeerClosed)
     assert caught(trap) == 0
+
+
+def test_the_first_word_lets_in_only_so_many(
+    meet: Meet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has overheard it could take all descriptors that there are."""
+    monkeypatch.setattr(connector, "PATHS_MOST", 2)
+    alice, mallory, identifier = ask(meet, tmp_path)
+    *_, last = mallory.client.expect("PEER", "CANDIDATES", identifier).params
+    port = int(last.split()[-1].rpartition(":")[2])
+    word = connector.first_word(identifier)
+    with contextlib.ExitStack() as guests:
+        for number in range(3):
+            guest = guests.enter_context(
+                socket.create_connection(("127.0.0.1", port), timeout=LONG_TIMEOUT_S)
+            )
+            guest.sendall(word)
+            assert guest.recv(len(word)) == (word if number < 2 else b"")
+    assert not alice.wait(PeerClosed).was_open
+
+
+def test_who_gets_no_tunnel_goes_on_with_the_direct_ways(
+    meet: Meet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connector, "RACE_S", LONG_TIMEOUT_S)
+    alice, mallory, identifier = ask(meet, tmp_path)
+    mallory.client.expect("PEER", "CANDIDATES", identifier)
+    for code in ("NO_TUNNEL", "RATE_LIMITED"):
+        taken = alice.on_thread(lambda hub, c=code: hub.refused(c, ("TUNNEL", identifier), "no"))
+        assert taken
+        assert [one.state for one in alice.peers.list()] == ["connecting"]

@@ -12,7 +12,7 @@ import pytest
 
 from securechat.irc import peering
 from securechat.irc.message import Message
-from securechat.peer.events import PeerEvent, PeerIdentityChanged
+from securechat.peer.events import PeerAsked, PeerEvent, PeerIdentityChanged
 from securechat.peer.identity import load_device
 from securechat.peer.known_peers import KnownPeers
 from securechat.peer.negotiation import DECLINED, Failure, Negotiation, Stage
@@ -90,3 +90,96 @@ def test_an_offer_that_crosses_ours_and_is_refused_ends_ours_too(
     [warning] = bob.events
     assert isinstance(warning, PeerIdentityChanged)
     assert warning.blocked
+
+
+# ---- offers that cross, further ----
+
+OURS, LOWER, HIGHER = f"{5:032x}", f"{1:032x}", f"{9:032x}"
+
+
+def test_an_offer_with_the_higher_id_is_withdrawn(
+    known: KnownPeers, certificates: tuple[bytes, bytes]
+) -> None:
+    """Their device may have come after our offer was made, and then has not got it: so it is not
+    left to it to see that there are two."""
+    bob = Bob(known, refuse_changed=False)
+    bob.negotiation.ask()
+    bob.negotiation.offered(peering.Offer("bob", "bob", certificates[0], HIGHER))
+    assert bob.said[1:] == [peering.withdraw(HIGHER, "another offer is open")]
+    assert bob.negotiation.stage is Stage.ASKING
+
+
+def test_who_looks_for_one_device_does_not_go_to_another(
+    known: KnownPeers, certificates: tuple[bytes, bytes]
+) -> None:
+    bob = Bob(known, refuse_changed=False)
+    bob.fingerprint = peering.fingerprint_of(certificates[0])
+    bob.negotiation.ask(bob.fingerprint)
+    bob.negotiation.offered(peering.Offer("bob", "bob", certificates[1], LOWER))
+    assert bob.said[1:] == [peering.withdraw(LOWER, "another offer is open")]
+    assert bob.negotiation.stage is Stage.ASKING
+    assert not bob.failures
+
+
+def test_another_device_cannot_answer_for_that_of_the_session(
+    known: KnownPeers, certificates: tuple[bytes, bytes]
+) -> None:
+    """Texts may wait in the session, which were said to the device that we have asked."""
+    bob = Bob(known, refuse_changed=False)
+    bob.fingerprint = peering.fingerprint_of(certificates[0])
+    bob.negotiation.ask(bob.fingerprint)
+    bob.negotiation.signalled(peering.Answer("bob", "bob", certificates[1], OURS))
+    assert bob.negotiation.stage is Stage.NONE
+    assert bob.said[1:] == [peering.withdraw(OURS, "taken back")]
+    assert bob.failures == [Failure("another device has answered")]
+
+
+# ---- what was known has changed, or cannot be read ----
+
+
+def test_who_was_blocked_since_we_were_asked_is_not_accepted(
+    known: KnownPeers, certificates: tuple[bytes, bytes]
+) -> None:
+    bob = Bob(known, refuse_changed=False)
+    known.see(NETWORK, "bob", certificates[1], 2)
+    bob.negotiation.offered(peering.Offer("bob", "bob", certificates[1], LOWER))
+    known.verify(NETWORK, "bob", peering.fingerprint_of(certificates[0]), True)
+    bob.negotiation.accept()
+    asked, warning = bob.events
+    assert isinstance(asked, PeerAsked)
+    assert isinstance(warning, PeerIdentityChanged)
+    assert warning.blocked
+    assert bob.said == [peering.withdraw(LOWER, "taken back")]
+    assert [failure.final for failure in bob.failures] == [True]
+
+
+@pytest.mark.parametrize("asked_first", [False, True])
+def test_an_offer_of_whom_nothing_can_be_read_is_withdrawn(
+    known: KnownPeers, certificates: tuple[bytes, bytes], asked_first: bool
+) -> None:
+    bob = Bob(known, refuse_changed=False)
+    if asked_first:
+        bob.negotiation.ask()
+    known.close()
+    bob.negotiation.offered(peering.Offer("bob", "bob", certificates[0], LOWER))
+    assert bob.negotiation.stage is Stage.NONE
+    assert bob.said[-1].params[:2] == ("WITHDRAW", LOWER)
+    assert [failure.final for failure in bob.failures] == [False] * asked_first
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_where_nothing_can_be_read_there_is_no_session(
+    known: KnownPeers, certificates: tuple[bytes, bytes], ours: bool
+) -> None:
+    bob = Bob(known, refuse_changed=False)
+    if ours:
+        bob.negotiation.ask()
+        known.close()
+        bob.negotiation.signalled(peering.Answer("bob", "bob", certificates[0], OURS))
+    else:
+        bob.negotiation.offered(peering.Offer("bob", "bob", certificates[0], OURS))
+        known.close()
+        bob.negotiation.accept()
+    assert bob.negotiation.stage is Stage.NONE
+    assert bob.said[-1] == peering.withdraw(OURS, "taken back")
+    assert ["cannot look up bob" in failure.reason for failure in bob.failures] == [True]

@@ -234,6 +234,17 @@ def test_another_device_of_an_unverified_contact_is_a_warning(meet: Meet) -> Non
     assert alice.wait_open("bob").safety is Safety.KNOWN
 
 
+def test_to_verify_one_device_ends_the_session_with_another(meet: Meet) -> None:
+    alice, bob = meet("alice", "bob")
+    first = open_session(alice, bob)[0].fingerprint
+    other = replace_device(meet, bob)
+    alice.wait(PeerClosed)
+    open_session(alice, other)
+    alice.peers.verify("bob", first)
+    assert alice.wait(PeerClosed).reason == "another device was verified"
+    assert other.wait(PeerClosed).was_open
+
+
 def test_nothing_is_sent_to_another_device_of_a_verified_contact(meet: Meet) -> None:
     alice, bob = meet("alice", "bob")
     open_session(alice, bob)

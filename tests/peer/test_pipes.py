@@ -157,7 +157,7 @@ def test_nothing_is_known_of_the_other_side_before_the_word(
 
 
 class FakeRelay:
-    """Both ends of a tunnel, as a relay has them: it decrypts, and passes on what it cannot read."""
+    """Both ends of a tunnel, as a relay has them: it decrypts and passes on what it cannot read."""
 
     def __init__(self) -> None:
         authority = trustme.CA()

@@ -32,6 +32,7 @@ from securechat.peer.records import (
 from securechat.peer.session import (
     DEAD_AFTER_S,
     PING_AFTER_S,
+    UNACKNOWLEDGED_BYTES,
     UNACKNOWLEDGED_RECORDS,
     UNACKNOWLEDGED_TEXTS,
     Closed,
@@ -344,6 +345,31 @@ def test_so_many_texts_may_wait() -> None:
     alice = Side(ALICE)
     for _ in range(UNACKNOWLEDGED_TEXTS):
         alice.say("x")
+    with pytest.raises(LocalProtocolError, match="too many"):
+        alice.say("x")
+
+
+def test_so_much_text_may_wait() -> None:
+    """All of it is said at once on the next path: more would be too much for that, each time."""
+    alice, bob = pair()
+    cut(alice, bob)
+    count = UNACKNOWLEDGED_BYTES // TEXT_BYTES
+    for _ in range(count):
+        alice.say("x" * TEXT_BYTES)
+    with pytest.raises(LocalProtocolError, match="too many"):
+        alice.say("x")
+    connect(alice, bob)
+    assert len(bob.texts) == len(alice.delivered) == count
+    alice.say("there is room again")
+
+
+def test_what_waits_for_another_incarnation_counts_as_before() -> None:
+    alice, bob = pair()
+    cut(alice, bob)
+    for _ in range(UNACKNOWLEDGED_BYTES // TEXT_BYTES):
+        alice.say("x" * TEXT_BYTES)
+    alice.session.path_up(0.0)
+    alice.session.receive(encode(Hello(OTHER, "", 0)), 0.0)
     with pytest.raises(LocalProtocolError, match="too many"):
         alice.say("x")
 

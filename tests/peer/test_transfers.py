@@ -650,9 +650,9 @@ def test_numbers_that_mean_nothing(alone: Alone, tmp_path: Path) -> None:
     own = alone.transfers.offer(make(tmp_path, 10))
     alone.settle()
     for number in (own, 99):
-        with pytest.raises(LocalProtocolError, match=f"transfer {number}"):
+        with pytest.raises(LocalProtocolError, match=f"file {number} is not offered"):
             alone.transfers.accept(number, tmp_path)
-        with pytest.raises(LocalProtocolError, match=f"transfer {number}"):
+        with pytest.raises(LocalProtocolError, match=f"file {number} is not offered"):
             alone.transfers.decline(number)
     with pytest.raises(LocalProtocolError, match="transfer 99"):
         alone.transfers.cancel(99)
