@@ -16,8 +16,8 @@ server, over TLS that always verifies.
 - ``cli``          the program ``securechat-client``: ``line_mode`` on a ``terminal`` with a
   ``line_editor``, ``pipe_mode``, or ``file_mode`` with a ``file_console``; ``downloads`` is where
   files go
-- ``commands``     the slash-commands: ``chat_commands`` and ``peer_commands``, in one
-  ``command_table``; ``peer_desk`` keeps what peers leave for the user to do
+- ``commands``     the slash-commands: ``chat_commands``, ``peer_commands`` and ``own_commands``,
+  in one ``command_table``; ``peer_desk`` keeps what peers leave for the user to do
 - ``routing``      which way a text goes, in a session or through the relay
 - ``wording``      how events read, with ``peer_wording``; ``safe_text`` guards the terminal
 """

@@ -1,4 +1,4 @@
-"""The slash-commands of the chat: rooms, talking, people, and you."""
+"""The slash-commands of the chat: rooms, talking, people."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _notice(ui: LineMode, arguments: list[str]) -> None:
     ui.say(arguments[0], arguments[1], "notice")
 
 
-# ---- people, and you ----
+# ---- people ----
 
 
 @command("/who [MASK]", "look for people", least=0, most=1)
@@ -113,41 +113,3 @@ def _who(ui: LineMode, arguments: list[str]) -> None:
 @command("/whois NICK", "show what is known about somebody", least=1, most=1)
 def _whois(ui: LineMode, arguments: list[str]) -> None:
     ui.client.command("WHOIS", arguments[0])
-
-
-@command("/nick NICK", "take another nick", least=1, most=1)
-def _nick(ui: LineMode, arguments: list[str]) -> None:
-    ui.client.set_nick(arguments[0])
-
-
-@command("/away [TEXT]", "be away; without a text, be back", least=0, most=1)
-def _away(ui: LineMode, arguments: list[str]) -> None:
-    ui.client.away(*arguments)
-
-
-@command("/register [CODE|EMAIL]", "make an account of your nick", least=0, most=1)
-def _register(ui: LineMode, arguments: list[str]) -> None:
-    ui.ask_to_register(arguments[0] if arguments else "")
-
-
-@command("/login [ACCOUNT]", "log in", least=0, most=1)
-def _login(ui: LineMode, arguments: list[str]) -> None:
-    ui.ask_to_log_in(arguments[0] if arguments else ui.client.nick)
-
-
-# ---- the rest ----
-
-
-@command("/raw LINE", "say a line of IRC as it is", least=1, most=1, aliases=("quote",))
-def _raw(ui: LineMode, arguments: list[str]) -> None:
-    ui.client.raw(arguments[0])
-
-
-@command("/quit [REASON]", "leave; so does the word exit", least=0, most=1, aliases=("exit",))
-def _quit(ui: LineMode, arguments: list[str]) -> None:
-    ui.leave(*arguments)
-
-
-@command("/help [COMMAND]", "show this", least=0, most=1, aliases=("h",))
-def _help(ui: LineMode, arguments: list[str]) -> None:
-    ui.show_help(*arguments)

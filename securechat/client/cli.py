@@ -18,6 +18,7 @@ from securechat.client.downloads import default_downloads
 from securechat.client.file_console import FileConsole
 from securechat.client.file_mode import FileMode, ReceiveFiles, ReceiveJob, SendFiles, SendJob
 from securechat.client.line_mode import LineMode
+from securechat.client.peer_desk import why_not_sent
 from securechat.client.pipe_mode import PipeMode
 from securechat.client.safe_text import make_safe
 from securechat.client.terminal import open_terminal
@@ -114,8 +115,18 @@ def _add_peer_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("peers")
     add = group.add_argument
     add("--no-peers", action="store_true", help="neither be found as a peer nor find others")
-    add("--data", type=Path, metavar="DIR", help="where this device's key and known peers are kept")
-    add("--downloads", type=Path, metavar="DIR", help="for received files")
+    add(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="this device's key and known peers (default on Linux: ~/.local/share/securechat)",
+    )
+    add(
+        "--downloads",
+        type=Path,
+        metavar="DIR",
+        help="for received files (default: ~/Downloads, or as the desktop says)",
+    )
     add("--upnp", action="store_true", help="have the router let peers in")
     add("--send", nargs="+", default=[], metavar=("NICK", "FILE"), help="send files, and end")
     add("--receive", type=Path, metavar="DIR", help="receive files into this folder, and end")
@@ -190,7 +201,7 @@ def _file_problems(arguments: argparse.Namespace) -> list[str]:
         (send and receive, "--send and --receive are two programs"),
         (len(send) == 1, "--send needs a nick and a file"),
         (any(not name or " " in name for name in names), "a nick is one word"),
-        (receive and not receive.is_dir(), f"--receive {receive}: there is no such folder"),
+        (receive and not os.path.isdir(receive), f"--receive {receive}: there is no such folder"),
         (receive and arguments.downloads, "--receive names the folder, and so does --downloads"),
         (people and not receive, "--from needs --receive"),
         (arguments.count is not None and not receive, "--count needs --receive"),
@@ -201,9 +212,7 @@ def _file_problems(arguments: argparse.Namespace) -> list[str]:
     )
     problems = [problem for wrong, problem in checks if wrong]
     return problems + [
-        f"--send {name}: there is no such file, or it cannot be read"
-        for name in send[1:]
-        if not Path(name).is_file() or not os.access(name, os.R_OK)
+        f"--send {name}: {problem}" for name in send[1:] if (problem := why_not_sent(Path(name)))
     ]
 
 

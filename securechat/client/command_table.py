@@ -31,20 +31,28 @@ class Command:
     most: int
     usage: str
     description: str
+    details: tuple[str, ...]
     handler: Handler
 
 
 def command(
-    usage: str, description: str, *, least: int, most: int, aliases: tuple[str, ...] = ()
+    usage: str,
+    description: str,
+    *,
+    least: int,
+    most: int,
+    aliases: tuple[str, ...] = (),
+    details: tuple[str, ...] = (),
 ) -> Callable[[Handler], Command]:
     """Make a handler the entry of a command. Records, and does nothing else.
 
     :param usage: begins with the name.
+    :param details: the lines that only ``/help COMMAND`` shows.
     """
 
     def record(handler: Handler) -> Command:
         name = usage.partition(" ")[0].removeprefix("/")
-        return Command(name, aliases, least, most, usage, description, handler)
+        return Command(name, aliases, least, most, usage, description, details, handler)
 
     return record
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from securechat.client import chat_commands, peer_commands
+from securechat.client import chat_commands, own_commands, peer_commands
 from securechat.client.command_table import Command, build_table
 from securechat.errors import LocalProtocolError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "help_lines", "run"]
 
-COMMANDS: Final[Mapping[str, Command]] = build_table((chat_commands, peer_commands))
+COMMANDS: Final[Mapping[str, Command]] = build_table((chat_commands, peer_commands, own_commands))
 """Each command by its name, in the order of ``/help``."""
 
 _BY_ANY_NAME: Final = {
@@ -46,7 +46,8 @@ def help_lines(name: str = "") -> list[str]:
     if name:
         command = _find(name.removeprefix("/"))
         also = "".join(f", also /{alias}" for alias in command.aliases)
-        return [f"{command.usage}: {command.description}{also}"]
+        details = (f"    {line}" for line in command.details)
+        return [f"{command.usage}: {command.description}{also}", *details]
     width = max(len(command.usage) for command in COMMANDS.values())
     return [
         *(f"{command.usage:{width}}  {command.description}" for command in COMMANDS.values()),

@@ -69,7 +69,7 @@ class LineMode:
         self._channels = channels
         self._wording = Wording(client, clock)
         self._routes = Routes(client)
-        self._rooms: list[str] = []  # joined, in their order
+        self._rooms: list[str] = []  # joined, in their order; rejoined after a lost connection
         self._questions: list[_Question] = []
         self._output: list[str] = []
         self._welcomed = False
@@ -278,7 +278,6 @@ class LineMode:
             case Disconnected():
                 self._welcomed = False
                 self._void_questions()
-                self._rooms.clear()
             case NickRejected() if not self._welcomed:
                 if event.reserved:
                     self.ask_to_log_in(event.nick)
@@ -291,7 +290,7 @@ class LineMode:
             case Failure(command="REGISTER") if self._registering and not self._welcomed:
                 self._registering = False
                 self._ask_for_account()
-            case Joined(own=True):
+            case Joined(own=True) if not self._is_in(event.channel):
                 self._rooms.append(event.channel)
                 self.set_target(event.channel)
             case Parted(own=True) | Kicked(own=True):
@@ -313,6 +312,11 @@ class LineMode:
             self.show_note(f"/register keeps the nick {make_safe(event.nick)} yours")
         if first and not self._channels and not self.target:
             self.show_note("/join #ROOM enters a room; /help lists all commands")
+
+    def _is_in(self, channel: str) -> bool:
+        # The client rejoins by itself. Whoever talks elsewhere meanwhile must not be moved: what is
+        # typed for one person would be said to a room.
+        return any(self.client.same_name(room, channel) for room in self._rooms)
 
     def _left(self, channel: str) -> None:
         self._rooms = [room for room in self._rooms if not self.client.same_name(room, channel)]

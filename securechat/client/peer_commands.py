@@ -22,11 +22,23 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 _TRUST: Final = "/trust NICK [WHAT [on|off]]"
-_WISHES: Final = "ask, always, never, addresses on|off, files on|off, new-device"
+_TRUST_DETAILS: Final = (
+    "ask, always, never   whether you are asked before each session",
+    "addresses on|off     let them know your addresses: a session is direct only if both of you do",
+    "files on|off         take their files without a question",
+    "new-device           accept the device that was refused since another one is verified",
+)
 _VERIFY: Final = "/verify NICK [yes|no [FINGERPRINT]]"
 
 _ON_OR_OFF: Final = {"on": True, "off": False}
 _YES_OR_NO: Final = {"yes": True, "no": False}
+
+
+def _person(ui: LineMode, name: str) -> str:
+    """Return ``name``, which must be one that a person can have."""
+    if " " in name or ui.client.is_channel(name):
+        raise LocalProtocolError(f"{name}: sessions are with one person, by nick or account")
+    return name
 
 
 def _path(text: str) -> Path:
@@ -39,10 +51,13 @@ def _path(text: str) -> Path:
 # ---- sessions ----
 
 
-@command("/peer NICK", "ask somebody for a direct session, or accept theirs", least=1, most=1)
+@command("/peer NICK", "ask somebody for a session, or accept theirs", least=1, most=1)
 def _peer(ui: LineMode, arguments: list[str]) -> None:
-    ui.client.peers.open(arguments[0])
-    ui.show_note(f"a session with {make_safe(arguments[0])} is on its way")
+    name = _person(ui, arguments[0])
+    accepted = ui.desk.is_asked_by(name)
+    ui.client.peers.open(name)
+    if not accepted:
+        ui.show_note(f"{make_safe(name)} is asked for a session")
 
 
 @command("/peers", "show who can be reached as a peer, and the sessions", least=0, most=0)
@@ -70,15 +85,21 @@ def _decline(ui: LineMode, arguments: list[str]) -> None:
 
 @command("/close NICK", "end the session with somebody", least=1, most=1)
 def _close(ui: LineMode, arguments: list[str]) -> None:
-    ui.client.peers.close(arguments[0])
+    ui.client.peers.close(arguments[0], f"{ui.client.nick} has ended it")
 
 
 # ---- trust ----
 
 
-@command(_TRUST, f"show or set what somebody may do: {_WISHES}", least=1, most=3)
+@command(
+    _TRUST,
+    "show or set what you allow somebody; /help trust tells more",
+    least=1,
+    most=3,
+    details=_TRUST_DETAILS,
+)
 def _trust(ui: LineMode, arguments: list[str]) -> None:
-    name, *wish = arguments
+    name, wish = _person(ui, arguments[0]), arguments[1:]
     peers = ui.client.peers
     match [word.lower() for word in wish]:
         case []:
@@ -94,14 +115,14 @@ def _trust(ui: LineMode, arguments: list[str]) -> None:
             ui.show(f"the new device of {make_safe(name)} is accepted; /peer {make_safe(name)}")
             return
         case _:
-            raise LocalProtocolError(f"usage: {_TRUST}, with one of: {_WISHES}")
+            raise LocalProtocolError(f"usage: {_TRUST}; /help trust tells what there is")
     for line in describe_trust(name, trust):
         ui.show(line)
 
 
 @command(_VERIFY, "show the safety code to be compared, or say that it was", least=1, most=3)
 def _verify(ui: LineMode, arguments: list[str]) -> None:
-    name, *answer = arguments
+    name, answer = _person(ui, arguments[0]), arguments[1:]
     if not answer:
         _show_codes(ui, name)
         return
@@ -133,7 +154,7 @@ def _show_codes(ui: LineMode, name: str) -> None:
 
 @command("/send NICK FILE", "offer a file, in a session that is asked for", least=2, most=2)
 def _send(ui: LineMode, arguments: list[str]) -> None:
-    name, path = arguments[0], _path(arguments[1])
+    name, path = _person(ui, arguments[0]), _path(arguments[1])
     if not ui.desk.send(name, path):
         what, who = make_safe(path.name), make_safe(name)
         ui.show_note(f"{who} is asked for a session; {what} is offered when it is open")

@@ -22,7 +22,7 @@ from securechat.peer.events import (
     PeerOpened,
 )
 
-__all__ = ["PeerDesk"]
+__all__ = ["PeerDesk", "why_not_sent"]
 
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 """Of a file; no nick begins with a digit."""
@@ -82,6 +82,10 @@ class PeerDesk:
         """
         question = self._choose(what)
         if isinstance(question, int):
+            if folder is not None and not os.path.isdir(
+                folder
+            ):  # the other side need not hear of it
+                raise LocalProtocolError(f"{folder}: there is no such folder")
             self._client.peers.accept_file(question, folder)
             self._settle_file(question)
         elif folder is not None:
@@ -106,6 +110,16 @@ class PeerDesk:
         self._settle_session(question)
         return [f"* no session with {make_safe(question)}", *self._drop_files(question, question)]
 
+    def is_asked_by(self, name: str) -> bool:
+        """Whether that person asks for a session, and has no answer yet."""
+        return any(self._is_of(question, name) for question in self._questions)
+
+    def _is_of(self, question: _SessionQuestion | int, name: str) -> bool:
+        same = self._client.same_name
+        return not isinstance(question, int) and (
+            same(question.account, name) or same(question.nick, name)
+        )
+
     def _choose(self, what: str) -> str | int:
         """Return the number of a file or the name of a person."""
         if what:
@@ -116,12 +130,7 @@ class PeerDesk:
         return newest if isinstance(newest, int) else newest.account
 
     def _settle_session(self, name: str) -> None:
-        same = self._client.same_name
-        self._questions = [
-            one
-            for one in self._questions
-            if isinstance(one, int) or not (same(one.account, name) or same(one.nick, name))
-        ]
+        self._questions = [one for one in self._questions if not self._is_of(one, name)]
 
     def _settle_file(self, transfer: int) -> None:
         self._questions = [one for one in self._questions if one != transfer]
@@ -133,8 +142,8 @@ class PeerDesk:
 
         :raises SecureChatError: it cannot be read, or nobody can be asked.
         """
-        if not path.is_file() or not os.access(path, os.R_OK):
-            raise LocalProtocolError(f"{path}: there is no such file, or it cannot be read")
+        if problem := why_not_sent(path):
+            raise LocalProtocolError(f"{path}: {problem}")
         if self._is_open(name):
             self._client.peers.send_file(name, path)
             return True
@@ -175,3 +184,13 @@ class PeerDesk:
             except SecureChatError as error:
                 problems.append(f"! not offered: {make_safe(f'{file.path.name}: {error}')}")
         return problems
+
+
+def why_not_sent(path: Path) -> str:
+    """Return why there is nothing at ``path`` that can be sent; empty if there is."""
+    # Not Path.is_dir and is_file: those raise where a folder may not be looked into.
+    if os.path.isdir(path):
+        return "a folder cannot be sent, only files"
+    if not os.path.isfile(path) or not os.access(path, os.R_OK):
+        return "there is no such file, or it cannot be read"
+    return ""

@@ -88,6 +88,16 @@ _POLICIES: Final = {
     Policy.NEVER: "sessions are declined unasked",
 }
 
+_ADDRESSES: Final = {
+    True: "your addresses are shown: if theirs are too, the next session can be direct",
+    False: "your addresses are not shown: sessions are relayed",
+}
+
+_FILES: Final = {
+    True: "files are taken unasked",
+    False: "you are asked about each file",
+}
+
 
 class PeerWording:
     """Turns events of peers into words. Owned by the user interface's thread.
@@ -108,7 +118,8 @@ class PeerWording:
             case PeerAsked():
                 nick = make_safe(event.nick)
                 answers = f"/accept {nick} or /decline {nick}"
-                who = person(event.nick, event.account)
+                # Nicks pass from one to another: what is trusted is the account, so it is named.
+                who = f"{nick} (account {make_safe(event.account)})"
                 return f"* {who} asks for a session, {_ASKED[event.safety]}; {answers}"
             case PeerIdentityChanged():
                 return _identity_changed(event)
@@ -116,7 +127,7 @@ class PeerWording:
                 how = f"{event.path}, {make_safe(event.address)}" if event.address else event.path
                 safety = _SAFETY[event.safety]
                 if event.safety is not Safety.VERIFIED:
-                    safety += f": /verify {make_safe(event.nick)} compares"
+                    safety += f": /verify {make_safe(event.nick)} shows what to compare"
                 again = " again" if event.again else ""
                 return f"* session with {person(event.nick, event.account)}{again}: {how}; {safety}"
             case PeerLost():
@@ -206,7 +217,7 @@ def describe_peer(peer: PeerSnapshot) -> str:
     nick = make_safe(peer.nick)
     parts = [f"{person(peer.nick, peer.account)}: {_STATES[peer.state]}"]
     if peer.state == "reachable":
-        parts.append(f"/peer {nick} asks for one")
+        parts.append(f"/peer {nick} asks for a session")
     elif peer.state == "asked":
         parts.append(f"/accept {nick} or /decline {nick}")
     elif peer.path is not None:
@@ -222,11 +233,10 @@ def describe_peer(peer: PeerSnapshot) -> str:
 
 def describe_trust(name: str, trust: Trust) -> list[str]:
     """Return what is set for somebody whom the user calls ``name``."""
-    addresses = "may be seen" if trust.show_addresses else "are not shown: all is relayed"
-    files = "are taken unasked" if trust.take_files else "are asked about"
     return [
         f"{person(name, trust.account)}: {_POLICIES[trust.policy]}",
-        f"    your addresses {addresses}; files {files}",
+        f"    {_ADDRESSES[trust.show_addresses]}",
+        f"    {_FILES[trust.take_files]}",
     ]
 
 

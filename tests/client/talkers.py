@@ -23,7 +23,9 @@ class Talker:
     Each look for a line begins behind the last one that was found.
     """
 
-    def __init__(self, relay: RunningRelay, name: str, folder: Path) -> None:
+    def __init__(
+        self, relay: RunningRelay, name: str, folder: Path, password: str | None = PASSWORD
+    ) -> None:
         self.name = name
         self.folder = folder
         self.downloads = folder / "downloads"
@@ -35,7 +37,7 @@ class Talker:
             "localhost",
             relay.address[1],
             nick=name,
-            password=PASSWORD,
+            password=password,
             ca=relay.certificates.ca_file,
             peers=PeerSettings(folder, self.downloads, allow_loopback=True),
             interactive=True,
@@ -88,7 +90,7 @@ class Talker:
 def open_session(asker: Talker, asked: Talker) -> None:
     """Have a session between the two, who were shown that it is open."""
     asker.type(f"/peer {asked.name}")
-    asked.wait_for(f"{asker.name} asks for a session")
+    asked.wait_for(f"{asker.name} (account {asker.name}) asks for a session")
     asked.type("/accept")
     for one, other in ((asker, asked), (asked, asker)):
         one.wait_for(f"* session with {other.name}")

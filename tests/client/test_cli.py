@@ -11,6 +11,8 @@ from securechat.client.file_mode import ReceiveJob, SendJob
 from securechat.errors import ConfigError
 
 NICK = ["--nick", "alice"]
+TOO_LONG = "x" * 300
+"""No file system has a file of that name: the system does not even look."""
 
 
 @pytest.fixture
@@ -86,10 +88,15 @@ def test_files_without_a_terminal(tmp_path: Path, report: Path) -> None:
             ["--send", "bob", "REPORT", "/no/such"],
             "--send /no/such: there is no such file, or it cannot be read",
         ),
-        (["--send", "bob", "/"], "--send /: there is no such file, or it cannot be read"),
+        (["--send", "bob", "/"], "--send /: a folder cannot be sent, only files"),
         (["--send", "bob", "REPORT", "--receive", "/"], "--send and --receive are two programs"),
         (["--send", "bob", "REPORT", "--no-peers"], "files go to peers: not with --no-peers"),
         (["--send", "bob", "REPORT", "--from", "eve"], "--from needs --receive"),
+        (
+            ["--send", "bob", TOO_LONG],
+            f"--send {TOO_LONG}: there is no such file, or it cannot be read",
+        ),
+        (["--receive", TOO_LONG], f"--receive {TOO_LONG}: there is no such folder"),
         (["--receive", "/no/such"], "--receive /no/such: there is no such folder"),
         (["--receive", "/", "--from", "a b"], "a nick is one word"),
         (["--receive", "/", "--count", "0"], "--count must be 1 or more"),

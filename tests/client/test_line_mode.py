@@ -425,6 +425,20 @@ def test_a_lost_connection(chat: Chat) -> None:
     assert not chat.ui.finished
 
 
+@pytest.mark.parametrize("target", ["bob", "#tea"])
+def test_who_is_talked_to_stays_when_the_client_comes_back(chat: Chat, target: str) -> None:
+    """What is typed for one person must not be said to a room, nor to another room."""
+    chat.hear(Joined("alice", "#tea", 1, True), Joined("alice", "#room2", 1, True))
+    chat.type(f"/query {target}")
+    chat.hear(
+        Disconnected("gone", True, 3.7, NetworkError("gone")),
+        Welcome("alice", None, "TestNet", ""),
+        *(Joined("alice", room, 1, True) for room in ("#room", "#tea", "#room2")),
+    )
+    chat.type("psst")
+    assert chat.done() == [("send", target, "psst")]
+
+
 @pytest.mark.parametrize("command", ["/login bob", "/register"])
 def test_an_answer_to_a_question_that_the_connection_took_along_is_not_said(
     chat: Chat, command: str

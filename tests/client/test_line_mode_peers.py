@@ -48,7 +48,7 @@ def bob(relay: RunningRelay, come: Come) -> Talker:
 def test_a_session_is_asked_for_used_and_ended(alice: Talker, bob: Talker) -> None:
     alice.type("/query bob")
     alice.type("/peer bob")
-    asked = bob.wait_for("alice asks for a session")
+    asked = bob.wait_for("alice (account alice) asks for a session")
     assert "for the first time" in asked
     assert "/accept alice or /decline alice" in asked
     bob.type("/accept alice")
@@ -61,7 +61,7 @@ def test_a_session_is_asked_for_used_and_ended(alice: Talker, bob: Talker) -> No
     assert alice.wait_for("hello bob").endswith("[private to bob, 🔒 relayed] <alice> hello bob")
     bob.type("/close alice")
     bob.wait_for("the session with alice is over")
-    alice.wait_for("the session with bob is over")
+    alice.wait_for("the session with bob is over: bob has ended it")
     assert alice.ui.prompt == "[bob] "
     [refusal] = alice.type("are you there?")
     assert refusal.startswith("! not sent: the session with bob is over.")
@@ -94,6 +94,29 @@ def test_what_is_said_while_a_session_is_lost_waits(alice: Talker, bob: Talker) 
     assert alice.ui.prompt == "[bob 🔒 relayed] "
 
 
+def test_another_nick_in_a_session(alice: Talker, bob: Talker) -> None:
+    open_session(alice, bob)
+    for one in (alice, bob):
+        one.type("/join #room")
+        one.wait_for("you joined #room")
+    bob.type("/nick robert")
+    alice.wait_for("bob is now known as robert")
+    assert alice.type("/peers")[0].startswith("robert (account bob): session")
+    alice.type("/msg robert hello")
+    alice.wait_for("[private to robert, 🔒 relayed] <alice> hello")
+
+
+def test_a_guest_is_told_what_peers_need(relay: RunningRelay, tmp_path: Path) -> None:
+    guest = Talker(relay, "guest", tmp_path / "guest", password=None)
+    with contextlib.closing(guest):
+        guest.connect()
+        assert guest.type("/peers") == ["! peers need a login: /register or /login"]
+
+
+def test_a_new_device_that_was_not_refused(alice: Talker) -> None:
+    assert alice.type("/trust bob new-device") == ["! no device of bob was refused"]
+
+
 def test_a_session_is_declined(alice: Talker, bob: Talker) -> None:
     alice.type("/peer bob")
     bob.wait_for("asks for a session")
@@ -121,7 +144,7 @@ def test_a_question_from_the_other_side_is_accepted_by_asking(alice: Talker, bob
 def test_addresses_are_shown_to_whom_that_was_allowed(alice: Talker, bob: Talker) -> None:
     for one, other in ((alice, "bob"), (bob, "alice")):
         shown = one.type(f"/trust {other} addresses on")
-        assert shown[1] == "    your addresses may be seen; files are asked about"
+        assert shown[1].startswith("    your addresses are shown")
     open_session(alice, bob)
     [line] = alice.type("/peers")
     assert line.startswith("bob: session, 🔒 direct, ")
@@ -150,7 +173,7 @@ def test_another_device_than_before(alice: Talker, bob: Talker, come: Come) -> N
     again.type("/peer alice")
     warning = alice.wait_for("!!! WARNING: bob comes with ANOTHER DEVICE than before")
     assert "ask bob by another way" in warning
-    alice.wait_for("bob asks for a session, WARNING: from another device than before")
+    alice.wait_for("bob (account bob) asks for a session, WARNING: from another device than before")
     alice.type("/accept")
     alice.wait_for("* session with bob")
 
@@ -162,7 +185,7 @@ def test_another_device_of_somebody_who_was_verified(
     alice.type("/verify bob yes")
     again = _with_another_device(bob, alice, come)
     alice.type("/peer bob")
-    again.wait_for("alice asks for a session")
+    again.wait_for("alice (account alice) asks for a session")
     again.type("/accept")
     alice.wait_for("!!! WARNING: bob comes with a device that is NOT VERIFIED")
     alice.wait_for("! no session: bob: its device is not the one that was verified")

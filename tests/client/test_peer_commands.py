@@ -32,6 +32,9 @@ NOON = datetime(2026, 1, 2, 12, 0)
 FINGERPRINT = "0123456789abcdef" * 4
 CODE = ["    12345 12345 12345 12345"] * 3
 
+TOO_LONG = "x" * 300
+"""No file system has a file of that name: the system does not even look."""
+
 ASKED = PeerAsked("bobs", "bob", FINGERPRINT, Safety.NEW)
 OPENED = PeerOpened("bobs", "bob", FINGERPRINT, "relayed", "", Safety.KNOWN, False)
 LOOKED_UP_IN_VAIN = PeerClosed("bob", "bob", "cannot be reached", False)
@@ -78,11 +81,9 @@ def offered(number: int, *, before: bool = False) -> FileOffered:
     ("line", "done"),
     [
         ("/peer bob", ("open", "bob")),
-        ("/close bob", ("close", "bob")),
+        ("/close bob", ("close", "bob", "alice has ended it")),
         ("/accept bob", ("accept", "bob")),
         ("/accept 3", ("accept_file", 3, None)),
-        ("/accept 3 /tmp/my files", ("accept_file", 3, Path("/tmp/my files"))),
-        ("/accept 3 ~/files", ("accept_file", 3, Path.home() / "files")),
         ("/decline bob", ("decline", "bob")),
         ("/decline 3", ("decline_file", 3)),
         ("/cancel 3", ("cancel_file", 3)),
@@ -113,17 +114,11 @@ def test_what_is_asked_for(chat: Chat, line: str, done: tuple[Any, ...]) -> None
         ("/trust", "! usage: /trust NICK [WHAT [on|off]]"),
         (
             "/trust bob a bit",
-            (
-                "! usage: /trust NICK [WHAT [on|off]], with one of: ask, always, never, "
-                "addresses on|off, files on|off, new-device"
-            ),
+            "! usage: /trust NICK [WHAT [on|off]]; /help trust tells what there is",
         ),
         (
             "/trust bob files",
-            (
-                "! usage: /trust NICK [WHAT [on|off]], with one of: ask, always, never, "
-                "addresses on|off, files on|off, new-device"
-            ),
+            "! usage: /trust NICK [WHAT [on|off]]; /help trust tells what there is",
         ),
         ("/verify", "! usage: /verify NICK [yes|no [FINGERPRINT]]"),
         ("/verify bob maybe", "! usage: /verify NICK [yes|no [FINGERPRINT]]"),
@@ -135,7 +130,18 @@ def test_what_is_asked_for(chat: Chat, line: str, done: tuple[Any, ...]) -> None
         ("/accept bob /tmp", "! a folder is for a file: /accept NUMBER FOLDER"),
         ("/accept 3 ~no.such.user/x", "! ~no.such.user/x: there is no such user"),
         ("/send bob /no/such", "! /no/such: there is no such file, or it cannot be read"),
-        ("/send bob /", "! /: there is no such file, or it cannot be read"),
+        ("/send bob /", "! /: a folder cannot be sent, only files"),
+        (
+            f"/send bob {TOO_LONG}",
+            f"! {TOO_LONG}: there is no such file, or it cannot be read",
+        ),
+        (f"/accept 3 {TOO_LONG}", f"! {TOO_LONG}: there is no such folder"),
+        ("/accept 3 /no/such", "! /no/such: there is no such folder"),
+        ("/peer #room", "! #room: sessions are with one person, by nick or account"),
+        ("/peer bob carol", "! bob carol: sessions are with one person, by nick or account"),
+        ("/trust #room always", "! #room: sessions are with one person, by nick or account"),
+        ("/verify #room", "! #room: sessions are with one person, by nick or account"),
+        ("/send #room /", "! #room: sessions are with one person, by nick or account"),
     ],
 )
 def test_what_cannot_be_done(chat: Chat, line: str, answer: str) -> None:
@@ -169,18 +175,33 @@ def test_the_peers_and_the_files(chat: Chat) -> None:
     chat.peers.files = (TransferSnapshot(3, "bob", "bob", "r.pdf", True, "offered", 0, 12),)
     assert chat.type("/peers") == [
         "bob: session, 🔒 relayed, 0 B/s out, 0 B/s in",
-        "carol: can be reached, /peer carol asks for one",
+        "carol: can be reached, /peer carol asks for a session",
     ]
     assert chat.type("/files") == ["3  to bob: r.pdf, offered, 12 B"]
 
 
 def test_trust_is_shown_and_changed(chat: Chat) -> None:
     asked = "bob: you are asked before each session"
-    relayed = "    your addresses are not shown: all is relayed; files are asked about"
-    assert chat.type("/trust bob") == [asked, relayed]
+    relayed = "    your addresses are not shown: sessions are relayed"
+    files = "    you are asked about each file"
+    assert chat.type("/trust bob") == [asked, relayed, files]
     assert chat.done() == []
-    shown = "    your addresses may be seen; files are asked about"
-    assert chat.type("/trust bob addresses on") == [asked, shown]
+    shown = "    your addresses are shown: if theirs are too, the next session can be direct"
+    assert chat.type("/trust bob addresses on") == [asked, shown, files]
+
+
+def test_the_help_for_trust_says_what_there_is(chat: Chat) -> None:
+    first, *details = chat.type("/help trust")
+    assert first.startswith("/trust NICK [WHAT [on|off]]: ")
+    words = ("ask, always, never", "addresses on|off", "files on|off", "new-device")
+    assert [line.strip().split("   ")[0] for line in details] == [*words]
+
+
+def test_who_is_asked_is_told_and_who_asks_is_accepted(chat: Chat) -> None:
+    assert chat.type("/peer bob") == ["12:00 * bob is asked for a session"]
+    chat.hear(ASKED)
+    assert chat.type("/peer bob") == []
+    assert chat.done() == [("open", "bob"), ("open", "bob")]
 
 
 # ---- the safety code ----
@@ -271,6 +292,24 @@ def test_a_question_that_cannot_be_answered_stays(chat: Chat) -> None:
 
 
 # ---- files ----
+
+
+def test_a_file_may_go_into_a_folder_that_there_is(
+    chat: Chat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "my files"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    chat.type(f"/accept 3 {folder}")
+    chat.type("/accept 4 ~/my files")
+    assert chat.done() == [("accept_file", 3, folder), ("accept_file", 4, folder)]
+
+
+def test_a_folder_that_there_is_not_leaves_the_question_open(chat: Chat) -> None:
+    chat.hear(offered(3))
+    chat.type("/accept 3 /no/such")
+    chat.type("/accept")
+    assert chat.done() == [("accept_file", 3, None)]
 
 
 def test_a_file_is_offered_in_the_session(chat: Chat, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ SHOWN: list[tuple[Event, str]] = [
     (
         asked(Safety.NEW),
         (
-            "* bob asks for a session, for the first time: the device is not known; "
+            "* bob (account bob) asks for a session, for the first time: the device is not known; "
             "/accept bob or /decline bob"
         ),
     ),
@@ -122,7 +122,10 @@ SHOWN: list[tuple[Event, str]] = [
     ),
     (
         asked(Safety.VERIFIED),
-        "* bob asks for a session, from a verified device; /accept bob or /decline bob",
+        (
+            "* bob (account bob) asks for a session, from a verified device; "
+            "/accept bob or /decline bob"
+        ),
     ),
     (
         asked(Safety.CHANGED, "Bob"),
@@ -153,7 +156,7 @@ SHOWN: list[tuple[Event, str]] = [
     ),
     (
         opened("relayed", "", Safety.KNOWN),
-        "* session with bob: relayed; not verified: /verify bob compares",
+        "* session with bob: relayed; not verified: /verify bob shows what to compare",
     ),
     (
         opened("relayed", "", Safety.VERIFIED, again=True),
@@ -329,7 +332,7 @@ def test_sizes(count: float, words: str) -> None:
     [
         (
             snapshot("bobs", "reachable", nick="bob", path=None),
-            "bob (account bobs): can be reached, /peer bob asks for one",
+            "bob (account bobs): can be reached, /peer bob asks for a session",
         ),
         (
             snapshot("bob", "asked", path=None),
@@ -372,14 +375,16 @@ def test_a_peer(peer: PeerSnapshot, words: str) -> None:
             Trust("bob", Policy.ASK, False, False),
             [
                 "bob: you are asked before each session",
-                "    your addresses are not shown: all is relayed; files are asked about",
+                "    your addresses are not shown: sessions are relayed",
+                "    you are asked about each file",
             ],
         ),
         (
             Trust("bobs", Policy.ALWAYS, True, True),
             [
                 "bob (account bobs): sessions with a known device are accepted unasked",
-                "    your addresses may be seen; files are taken unasked",
+                "    your addresses are shown: if theirs are too, the next session can be direct",
+                "    files are taken unasked",
             ],
         ),
     ],

@@ -657,7 +657,7 @@ def test_numbers_that_mean_nothing(alone: Alone, tmp_path: Path) -> None:
     with pytest.raises(LocalProtocolError, match="transfer 99"):
         alone.transfers.cancel(99)
     incoming = accepted(alone, tmp_path, b"x")
-    with pytest.raises(LocalProtocolError, match=f"transfer {incoming}"):
+    with pytest.raises(LocalProtocolError, match=f"file {incoming} is not offered"):
         alone.transfers.accept(incoming, tmp_path)  # it is already
 
 
