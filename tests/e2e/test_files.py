@@ -136,7 +136,7 @@ def test_a_person_accepts_one_file_and_declines_another(
     wait_until_reachable(relay, bob)
     first, second = alice.file("1.bin"), alice.file("2.bin")
     sender = run(relay, alice, "--send", "bob", first, second)
-    person.wait_for("alice asks for a session, for the first time")
+    person.wait_for("alice (account alice) asks for a session, for the first time")
     person.type("/accept")
     person.wait_for("session with alice: relayed")
     person.wait_for("alice offers file 1: ")
@@ -163,7 +163,7 @@ def test_a_session_that_is_declined(
     person.wait_for("you are bob")
     wait_until_reachable(relay, bob)
     sender = run(relay, alice, "--send", "bob", alice.file("1.bin"))
-    person.wait_for("alice asks for a session")
+    person.wait_for("alice (account alice) asks for a session")
     person.type("/decline alice")
     assert sender.end() == (1, "", "! bob: declined\n")
 

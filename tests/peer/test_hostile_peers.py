@@ -23,8 +23,8 @@ from tests.server.relay_harness import LONG_TIMEOUT_S, Client
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the direct ways have little time: here none leads to a session."""
-    monkeypatch.setattr(connector, "TUNNEL_AFTER_S", 0.5)
-    monkeypatch.setattr(connector, "RACE_S", 2.0)
+    monkeypatch.setattr(connector, "TUNNEL_AFTER_S", 0.3)
+    monkeypatch.setattr(connector, "RACE_S", 0.8)
 
 
 @pytest.fixture

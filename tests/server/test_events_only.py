@@ -67,6 +67,7 @@ CHANGING = {
 ALLOWED_CALLS = {
     "services.registry.add",
     "services.registry.remove",
+    "self._services.registry.remove",
     "certificates.add",
     "certificates.remove",
 }
