@@ -21,7 +21,8 @@ STEPS = {
     "ruff check": ["ruff", "check"],
     "ruff format": ["ruff", "format", "--check"],
     "mypy": ["mypy", "--strict", "securechat"],
-    "pytest": ["pytest"],
+    # Much of a test is waiting: for hashes, for handshakes, for processes to start.
+    "pytest": ["pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"],
 }
 
 
