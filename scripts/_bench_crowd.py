@@ -18,10 +18,13 @@ from typing import Final
 
 from securechat.net.tls import client_context
 
-__all__ = ["Client", "Crowd", "LoadError", "Target"]
+__all__ = ["TIME_DIGITS", "Client", "Crowd", "LoadError", "Target"]
 
 BUFFER_BYTES: Final = 65_536
 """Most ciphertext taken from a socket at once."""
+
+TIME_DIGITS: Final = 16
+"""Of the time that a message tells."""
 
 CONNECT_TIMEOUT_S: Final = 15.0
 """A relay on this machine that has not accepted by then does not accept."""
@@ -141,12 +144,17 @@ class Crowd:
 
     # ---- for what counts messages ----
 
-    def poll(self) -> list[tuple[int, int]]:
-        """Wait for events on the descriptors; never beyond the deadline."""
-        left = self.deadline - time.monotonic()
+    def poll(self, until_s: float | None = None) -> list[tuple[int, int]]:
+        """Wait for events on the descriptors; not beyond ``until_s``, never beyond the deadline."""
+        now = time.monotonic()
+        left = self.deadline - now
         if left <= 0:
             raise LoadError("it took too long; --timeout gives it more")
-        return self.epoll.poll(left)
+        if until_s is None:
+            return self.epoll.poll(left)
+        # An epoll counts in milliseconds, select in microseconds.
+        select.select([self.epoll], [], [], max(0.0, min(left, until_s - now)))
+        return self.epoll.poll(0)
 
     def receive(self, client: Client) -> bool:
         """Move what has come for ``client`` into its TLS. Return whether anything had."""
@@ -190,6 +198,22 @@ class Crowd:
         if waited != bool(client.unsent):
             more = select.EPOLLOUT if client.unsent else 0
             self.epoll.modify(client.socket.fileno(), select.EPOLLIN | more)
+
+    def times(self, client: Client, data: bytes, latencies: list[int]) -> int:
+        """Take the lines of ``data``. The text of a message begins with its time, in nanoseconds as
+        ``TIME_DIGITS`` of hex: add how long ago that is. Return how many messages there are.
+        """
+        now = time.monotonic_ns()
+        *lines, client.tail = (client.tail + data).split(b"\n")
+        messages = 0
+        for line in lines:
+            head, found, text = line.partition(b" :")
+            if not found or b" PRIVMSG " not in head:
+                self.line(client, line.rstrip(b"\r"))
+                continue
+            messages += 1
+            latencies.append(now - int(text[:TIME_DIGITS], 16))
+        return messages
 
     def line(self, client: Client, line: bytes) -> None:
         """Take one line from the relay."""

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from _bench_crowd import Client, Crowd, LoadError
+from _bench_crowd import TIME_DIGITS, Client, Crowd, LoadError
 
 __all__ = ["MIN_TEXT_BYTES", "Exchange", "Receipts"]
 
-MIN_TEXT_BYTES: Final = 17
-"""The shortest text: the time at which it was sent, as 16 digits, and a space."""
+MIN_TEXT_BYTES: Final = TIME_DIGITS + 1
+"""The shortest text: the time at which it was sent, and a space."""
 
 SAMPLED: Final = 8
 """Members of a crowd whose messages are read for the time in them; those of others are counted."""
@@ -105,7 +105,7 @@ class Exchange:
                 try:
                     while size := client.tls.read(65_536, plain):
                         if client in sampled:
-                            lines += self._read(client, plain[:size], latencies)
+                            lines += crowd.times(client, plain[:size], latencies)
                         else:
                             lines += plain.count(b"\n", 0, size)
                             if plain.find(b"PING ", 0, size) >= 0:
@@ -137,27 +137,13 @@ class Exchange:
         lines: dict[Client, list[str]] = {}
         for number in range(sent, sent + count):
             sender = self._senders[number % len(self._senders)]
-            line = f"{self._head}{time.monotonic_ns():016x} {self._filler}\r\n"
+            line = f"{self._head}{time.monotonic_ns():0{TIME_DIGITS}x} {self._filler}\r\n"
             lines.setdefault(sender, []).append(line)
         for sender, own in lines.items():
             at[sender.got] -= 1
             sender.got += len(own)
             at[sender.got] += 1
             self._crowd.send(sender, "".join(own).encode())
-
-    def _read(self, client: Client, data: bytes, latencies: list[int]) -> int:
-        """Take the times out of the lines of ``data``; return how many messages they are."""
-        now = time.monotonic_ns()
-        *lines, client.tail = (client.tail + data).split(b"\n")
-        messages = 0
-        for line in lines:
-            head, found, text = line.partition(b" :")
-            if not found or b" PRIVMSG " not in head:
-                self._crowd.line(client, line.rstrip(b"\r"))
-                continue
-            messages += 1
-            latencies.append(now - int(text[:16], 16))
-        return messages
 
     def _answer(self, client: Client, data: bytes) -> int:
         """Answer the PINGs among the lines of ``data``; return how many there are."""

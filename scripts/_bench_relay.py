@@ -121,6 +121,7 @@ def _config(folder: Path, tls: str) -> str:
         },
         "accounts": {"registration": "open", "required": False},
         "store": {"path": str(folder / "relay.db")},
+        "peers": {"tunnel_bytes_per_s": 0},
         "limits": _LIMITS,
     }
     lines = []

@@ -1,11 +1,13 @@
-"""Measure a relay over loopback TLS: fan-out, handshakes, memory of idle connections; its history.
+"""Measure a relay over loopback TLS: fan-out, handshakes, memory of idle connections; its history;
+and files between peers.
 
 ::
 
-    python3 scripts/bench.py                              all of it, some five minutes
+    python3 scripts/bench.py                              all of it, some eight minutes
     python3 scripts/bench.py fanout --members 1000 --senders 1 --bytes 100
     python3 scripts/bench.py idle --connections 1000 --json
     python3 scripts/bench.py history --stored 2000000
+    python3 scripts/bench.py peers --file-bytes 1000000000 --rounds 5
     python3 scripts/bench.py fanout --connect 127.0.0.1:6697 --pid 4711 --ca certs/ca.pem
 
 Starts a relay of this checkout, with flood limits off, and processes with clients; ends them when
@@ -23,6 +25,16 @@ was the bottleneck.
 ``history`` needs no relay: it fills a database in a temporary folder (half a gigabyte for each
 million of messages) and reads and searches it as the relay's store thread does. The files are in
 the system's memory then, as they are where people read.
+
+``peers`` sends a file between clients in processes of their own, as a bot would, and copies it over
+a bare ``ssl`` socket between two others, all in turns. The files are in memory where there is room
+for three of them (/dev/shm), else in the system's temporary folder: the results say where. Peers
+compute SHA-256 on both sides, and compare; one of the bare copies does that too, and one does not.
+A rate is of the file from the receiver's acceptance until both sides know that it is there, whole;
+a ratio is the median of those of the rounds. Then a room hears a speaker at a steady pace, with
+nothing else, and beside files that go through the same relay as fast as they can; latency is from
+when a message was to be sent. It makes accounts: the server must let anybody register, and not
+limit tunnels (``tunnel_bytes_per_s = 0``).
 """
 
 import argparse
@@ -60,7 +72,9 @@ try:
     from _bench_crowd import LoadError, Target
     from _bench_fanout import MIN_TEXT_BYTES
     from _bench_history import measure_history
+    from _bench_peers import measure_peers
     from _bench_relay import cpu_s, running_relay, settled_memory_bytes
+    from _bench_table import table
 
     from securechat.errors import SecureChatError
     from securechat.net.listener import parse_address
@@ -70,7 +84,7 @@ except ModuleNotFoundError as error:
         raise
     sys.exit(f"bench.py: needs the package {package} (or use .venv/bin/python, which run.py makes)")
 
-SCENARIOS = ("fanout", "handshakes", "idle", "history")
+SCENARIOS = ("fanout", "handshakes", "idle", "history", "peers")
 AT_ONCE = 64
 """Handshakes under way at a time: enough to keep the relay busy, fewer than any backlog."""
 
@@ -95,9 +109,21 @@ class Sizes:
     handshakes: int = 1000
     connections: tuple[int, ...] = (1000, 10_000)
     stored: int = 2_000_000
+    file_bytes: int = 1 << 30
+    rounds: int = 5
+    chat_messages: int = 1000
 
 
-QUICK = Sizes(members=20, messages=200, handshakes=20, connections=(50,), stored=5000)
+QUICK = Sizes(
+    members=20,
+    messages=200,
+    handshakes=20,
+    connections=(50,),
+    stored=5000,
+    file_bytes=4_000_000,
+    rounds=2,
+    chat_messages=50,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +168,11 @@ def build_parser() -> argparse.ArgumentParser:
         ("messages", "fanout: how many are sent, by all senders together"),
         ("handshakes", "handshakes: how many"),
         ("stored", "history: messages in the store"),
+        ("file-bytes", "peers: size of the file"),
+        ("rounds", "peers: how often each is measured, in turns"),
+        ("chat-messages", "peers: messages to a room, alone and beside a file"),
     ):
-        value = getattr(usual, name)
+        value = getattr(usual, name.replace("-", "_"))
         add_size(f"--{name}", type=int, metavar="N", help=f"{text} (default: {value:,})")
     add_size(
         "--connections",
@@ -196,12 +225,16 @@ def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan
         "window": 10_000,
         "messages": 1_000_000,
         "stored": 100_000_000,
+        "file_bytes": 1 << 40,
+        "rounds": 1000,
+        "chat_messages": 100_000,
     }
     for name, value in asdict(sizes).items():
         low, high = least.get(name, 1), most.get(name, MAX_CONNECTIONS)
         for number in value if isinstance(value, tuple) else (value,):
             if not low <= number <= high:
-                parser.error(f"--{name} is from {low:,} to {high:,}, not {number:,}")
+                option = name.replace("_", "-")
+                parser.error(f"--{option} is from {low:,} to {high:,}, not {number:,}")
     if not 1 <= args.processes <= MOST_PROCESSES:
         parser.error(f"--processes is from 1 to {MOST_PROCESSES}")
     # The senders are all in one process, and each process holds a share of the members.
@@ -344,6 +377,19 @@ def history(plan: Plan) -> dict[str, Any]:
         return measure_history(Path(name), plan.sizes.stored)
 
 
+def peers(plan: Plan) -> dict[str, Any]:
+    sizes = plan.sizes
+    with relay(plan) as (target, pid):
+        return measure_peers(
+            target,
+            pid,
+            size=sizes.file_bytes,
+            rounds=sizes.rounds,
+            messages=sizes.chat_messages,
+            timeout_s=plan.timeout_s,
+        )
+
+
 def percentile_ms(values: Sequence[int], percent: int) -> float:
     """The percentile of sorted nanoseconds, in milliseconds."""
     return round(values[min(len(values) - 1, len(values) * percent // 100)] / 1e6, 3)
@@ -354,6 +400,7 @@ RUN: dict[str, Callable[[Plan], Any]] = {
     "handshakes": handshakes,
     "idle": idle,
     "history": history,
+    "peers": peers,
 }
 
 
@@ -370,58 +417,6 @@ def about(plan: Plan) -> dict[str, Any]:
         "load_processes": plan.processes,
         "relay": "started" if plan.pid is None else f"process {plan.pid}",
     }
-
-
-def table(results: dict[str, Any]) -> Iterator[str]:
-    """The results as lines for people."""
-    yield (
-        f"Python {results['python']}, {results['openssl']}, TLS {results['tls']}, "
-        f"{results['cpus']} processors, load from {results['load_processes']} process(es), "
-        "flood limits off"
-    )
-    if "fanout" in results:
-        it = results["fanout"]
-        yield (
-            f"\nfanout: {it['members']:,} members, {it['senders']:,} sending, {it['bytes']} bytes, "
-            f"window {it['window']}, {it['messages']:,} messages"
-        )
-        yield row("deliveries", f"{it['deliveries']:,} of {it['deliveries_expected']:,}")
-        yield row("deliveries per second", f"{it['deliveries_per_s']:,}")
-        yield row("relay processor time per delivery", f"{it['relay_cpu_us_per_delivery']:.3f} µs")
-        yield row("relay processor time per message", f"{it['relay_cpu_us_per_message']:,.1f} µs")
-        yield row("latency p50", f"{it['latency_p50_ms']:.2f} ms")
-        yield row("latency p99", f"{it['latency_p99_ms']:.2f} ms")
-        yield in_use(it)
-    if "handshakes" in results:
-        it = results["handshakes"]
-        yield f"\nhandshakes: {it['handshakes']:,} full ones, to the welcome after NICK and USER"
-        yield row("handshakes per second", f"{it['handshakes_per_s']:,.0f}")
-        yield row("relay processor time each", f"{it['relay_cpu_us_per_handshake']:,.0f} µs")
-        yield in_use(it)
-    if "idle" in results:
-        yield "\nidle: registered connections in no room"
-        for it in results["idle"]:
-            name = f"relay memory each, of {it['connections']:,}"
-            if "skipped" in it:
-                yield row(name, f"skipped: {it['skipped']}")
-            else:
-                yield row(name, f"{it['relay_bytes_per_connection'] / 1024:.1f} KiB")
-    if "history" in results:
-        it = results["history"]
-        yield f"\nhistory: {it['messages']:,} messages in {it['rooms']} rooms"
-        yield row("messages written per second", f"{it['messages_per_s']:,}")
-        yield row("size of the file", f"{it['file_bytes'] / 1e6:,.0f} MB")
-        for name, times in it["reading"].items():
-            yield row(name, f"{times['median_ms']:.2f} ms, worst {times['worst_ms']:.2f} ms")
-
-
-def row(name: str, figure: str) -> str:
-    return f"  {name:<36}{figure}"
-
-
-def in_use(it: dict[str, Any]) -> str:
-    figure = f"relay {it['relay_processors']:.2f}, load {it['load_processors']:.2f}"
-    return row("processors in use", figure)
 
 
 def run(plan: Plan) -> int:

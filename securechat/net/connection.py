@@ -16,12 +16,15 @@ from securechat.net.timers import Timer
 if TYPE_CHECKING:
     from securechat.net.io_thread import IoThread
 
-__all__ = ["RECEIVE_BYTES", "Connection", "ConnectionHandler", "Encoder"]
+__all__ = ["BULK_RECEIVE_BYTES", "RECEIVE_BYTES", "Connection", "ConnectionHandler", "Encoder"]
 
 _log = logging.getLogger(__name__)
 
 RECEIVE_BYTES: Final = 65_536
 """Most ciphertext read from one socket in one turn: four full records; then the others' turn."""
+
+BULK_RECEIVE_BYTES: Final = 262_144
+"""The same where files come: a turn costs as much for few bytes as for many. More is not faster."""
 
 _ENCRYPT_BYTES: Final = 262_144
 """Most plaintext encrypted before the socket is tried: more would wait in memory as ciphertext."""
@@ -105,6 +108,7 @@ class Connection:
         "dirty",
         "encoder",
         "reading",
+        "receive_bytes",
         "send_limit_bytes",
         "thread",
         "writing",
@@ -124,11 +128,12 @@ class Connection:
         self.reading = True  # the selector watches for input
         self.writing = False  # the selector watches for room in the socket
         self.encoder: Encoder | None = None  # set by the handler, when it is made
+        self.receive_bytes = RECEIVE_BYTES  # most that is read at once; a handler may change it
         self.send_limit_bytes = send_limit_bytes  # a handler may change it
         self._socket = sock
         self._pipe = pipe
         self._addresses: tuple[_Address, _Address] | None = None  # ours and theirs, once asked for
-        self._queue: list[bytes] = []
+        self._queue: list[bytes | memoryview] = []
         self._queued_bytes = 0
         self._unsent: bytes | memoryview | None = None
         self._sent: Callable[[], None] | None = None  # to be called when all is sent
@@ -238,7 +243,7 @@ class Connection:
         if not self.reading:  # paused by another connection of this turn
             return
         try:
-            data = self._socket.recv(RECEIVE_BYTES)
+            data = self._socket.recv(self.receive_bytes)
         except BlockingIOError:
             return
         except OSError as error:
@@ -384,12 +389,13 @@ class Connection:
                 count += 1
         data = self._queue[0] if count == 1 else b"".join(self._queue[:count])
         del self._queue[:count]
-        if len(data) > 2 * _ENCRYPT_BYTES:  # a single large piece; a few bytes are not worth a copy
-            self._queue.insert(0, data[_ENCRYPT_BYTES:])
-            data = data[:_ENCRYPT_BYTES]
+        if len(data) > 2 * _ENCRYPT_BYTES:  # a single large piece
+            view = memoryview(data)
+            self._queue.insert(0, view[_ENCRYPT_BYTES:])
+            data = view[:_ENCRYPT_BYTES]
         self._queued_bytes -= len(data)
         if self.encoder is not None:
-            data = self.encoder.encode(data)
+            data = self.encoder.encode(bytes(data))
             if not data:
                 return False
         self._pipe.send(data)

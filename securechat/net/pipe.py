@@ -28,7 +28,7 @@ class Pipe(Protocol):
     def receive(self, data: bytes) -> bytes:
         """Take what came from the wire; return the plaintext that it completes, often empty."""
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Encrypt ``data``, all of it. Called only when the handshake is done."""
 
     def take(self) -> bytes:

@@ -91,7 +91,7 @@ class TlsPipe:
             return b""
         return self._read()
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Encrypt ``data``; allowed once the handshake is done.
 
         :raises TlsError: the stream is broken.

@@ -18,7 +18,7 @@ from securechat.errors import (
     StoreError,
 )
 from securechat.irc.peering import fingerprint_of
-from securechat.net.connection import Connection
+from securechat.net.connection import BULK_RECEIVE_BYTES, Connection
 from securechat.net.timers import Timer
 from securechat.peer import events, known_peers, session
 from securechat.peer.events import PathKind, PeerEvent, PeerSnapshot, PeerState
@@ -262,6 +262,7 @@ class Contact:
             self._drop_line()
         self._certificate, self._ours = certificate, ours
         self._line = _Line(self, path)
+        self._line.connection.receive_bytes = BULK_RECEIVE_BYTES
         self._line.connection.hand_to(self._line)
         self._session.path_up(means.io.clock())
         self._stop_ticking()

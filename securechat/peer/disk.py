@@ -66,7 +66,8 @@ class Disk:
         self._post = post
         self._name = name
         self._lock = make_lock("disk queue", tier=1)  # guards _closed, _thread, putting into _queue
-        self._queue: queue.Queue[_Task | None] = queue.Queue(tasks_limit)
+        self._queue: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._tasks_limit = tasks_limit
         self._closed = False
         self._thread: Thread | None = None
 
@@ -77,9 +78,9 @@ class Disk:
         never from within ``submit``; with ``DiskBusy`` where the queue was full or the disk closed.
         """
         with self._lock:
-            refused = self._closed or self._queue.full()
+            refused = self._closed or self._queue.qsize() >= self._tasks_limit
             if not refused:
-                self._queue.put_nowait(_Task(work, done))
+                self._queue.put(_Task(work, done))
                 if self._thread is None:  # it does not take this lock, so it may start under it
                     self._thread = start_thread(self._name, self._run)
         if refused:

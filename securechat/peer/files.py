@@ -105,7 +105,7 @@ class Description:
 class Block:
     """The next chunks of a file, and after the last of them the SHA-256 of the whole. Immutable."""
 
-    chunks: Sequence[bytes]
+    chunks: Sequence[memoryview]
     sha256: str
 
 
@@ -207,10 +207,10 @@ class OutgoingFile(_HashedFile):
         self._pass()
         size = self._identity[0]
         end = min(size, self._position + size_bytes)
-        chunks: list[bytes] = []
+        chunks: list[memoryview] = []
         while self._position < end:
             # One large read, hashed at once: each step of these waits for the interpreter's lock.
-            data = self._read(end - self._position)
+            data = memoryview(self._read(end - self._position))
             chunks += [data[at : at + chunk_bytes] for at in range(0, len(data), chunk_bytes)]
         if self._position < size:
             return Block(chunks, "")
@@ -267,18 +267,18 @@ class IncomingFile(_HashedFile):
         self._goal = known.size_bytes
         return self.catch_up()
 
-    def write(self, chunks: Sequence[bytes]) -> Prefix:
+    def write(self, chunks: Sequence[bytes | memoryview]) -> Prefix:
         """Add to it; return what there is now.
 
         :raises FileFailed: it cannot be written. Some may have been.
         """
-        data = b"".join(chunks)  # at once, as in ``OutgoingFile.read``
-        rest = memoryview(data)
-        with _telling("it cannot be stored"):
-            while rest:  # a full disk may take a part; the next call tells why
-                rest = rest[self._opened.write(rest) :]
-        self._hash.update(data)
-        self._position += len(data)
+        for data in chunks:
+            rest = memoryview(data)
+            with _telling("it cannot be stored"):
+                while rest:  # a full disk may take a part; the next call tells why
+                    rest = rest[self._opened.write(rest) :]
+            self._hash.update(data)
+            self._position += len(data)
         return self._prefix()
 
     def restart(self) -> Prefix:

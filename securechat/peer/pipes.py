@@ -64,7 +64,7 @@ class DirectPipe:
         assert self._inner is not None
         return self._inner.receive(data) if data else b""
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Encrypt ``data``; allowed once the handshake is done."""
         assert self._inner is not None
         self._inner.send(data)
@@ -154,7 +154,7 @@ class TunnelPipe:
             data = self._wait_for_join(data)
         return self._inner.receive(data) if data else b""
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Encrypt ``data`` for the peer; allowed once the handshake with it is done."""
         self._inner.send(data)
 

@@ -62,7 +62,7 @@ class Receiving(Transfer):
         self._owes_accept = False
         self._accepted_from = 0
         self._received = 0
-        self._pending: list[bytes] = []  # received, not given to the disk yet
+        self._pending: list[bytes | memoryview] = []  # received, not given to the disk yet
         self._written = Prefix(0, "")
         self._sha256 = ""  # of the whole, once that was said
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import struct
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final, Literal
@@ -58,13 +59,18 @@ TEXT_BYTES: Final = 65_536
 _TEXT_BODY_BYTES: Final = 6 * TEXT_BYTES + CONTROL_BYTES
 """Largest body of a TEXT: JSON may write a character of one byte as six."""
 
-CHUNK_BYTES: Final = 262_144
-"""Most of a file in one record. Larger ones are not faster, and a text waits behind a whole one."""
+CHUNK_BYTES: Final = 1_048_576
+"""Most of a file in one record: as much as is read from the disk at a time on a fast path, so that
+what each chunk costs besides its bytes does not count. A text that waits behind one waits 4 ms."""
 
 _HEADER: Final = struct.Struct(">IB")
 _CHUNK_HEAD: Final = struct.Struct(">QQ")
 _FIRST_SKIPPED: Final = 128
 """Kinds from here on may be left out by who does not know them."""
+
+_PIECE_LEAST: Final = 4_096
+"""A smaller piece of a stream is joined to the next one, in bytes: each takes some 200 beside its
+own, and who sends single bytes is not to fill our memory with that."""
 
 _INCARNATION: Final = re.compile(r"[0-9a-f]{32}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -276,7 +282,7 @@ class Chunk(_Record):
     LIMIT = _CHUNK_HEAD.size + CHUNK_BYTES
     file: int
     offset: int
-    data: bytes
+    data: bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +362,7 @@ def encode(record: Record) -> bytes:
     return b"".join([_HEADER.pack(size, record.KIND), *parts])
 
 
-def _body_parts(record: Record) -> list[bytes]:
+def _body_parts(record: Record) -> list[bytes | memoryview]:
     values = {name: getattr(record, name) for name, _ in _FIELDS[type(record)]}
     wrong = [name for name, check in _FIELDS[type(record)] if not check(values[name])]
     if wrong:
@@ -371,23 +377,28 @@ def _body_parts(record: Record) -> list[bytes]:
 class RecordReader:
     """Cuts a stream into records. Owned by the thread of its path.
 
-    Holds at most one record that is not complete yet, and what has come behind it in one read.
+    Holds at most one record that is not complete yet, and what has come behind it in one read. The
+    data of a chunk is copied once, or not at all: it may be a view of what was fed.
     """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._pieces: deque[memoryview] = deque()  # of the stream, not taken yet
+        self._size = 0  # of all of them
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the stream."""
-        self._buffer += data
+        self._size += len(data)
+        if self._pieces and len(self._pieces[-1]) < _PIECE_LEAST:
+            data = b"".join([self._pieces.pop(), data])
+        self._pieces.append(memoryview(data))
 
     def next(self) -> Record | None:
         """Return the next record, ``None`` if it is not complete.
 
         :raises RemoteProtocolError: it is too large, of an unknown kind, or not what its kind is.
         """
-        while len(self._buffer) >= _HEADER.size:
-            size, number = _HEADER.unpack_from(self._buffer)
+        while self._size >= _HEADER.size:
+            size, number = _HEADER.unpack(self._first(_HEADER.size))
             kind = _KINDS.get(number)
             limit = kind.LIMIT if kind is not None else CONTROL_BYTES
             if kind is None and number < _FIRST_SKIPPED:
@@ -395,13 +406,11 @@ class RecordReader:
             if size > limit:
                 raise RemoteProtocolError(f"a record of kind {number} with {size} bytes")
             end = _HEADER.size + size
-            if len(self._buffer) < end:
+            if self._size < end:
                 return None
-            record = None
-            if kind is not None:
-                with memoryview(self._buffer) as view, view[_HEADER.size : end] as body:
-                    record = _decode(kind, body)
-            del self._buffer[:end]
+            body = self._first(end)[_HEADER.size :]
+            record = _decode(kind, body) if kind is not None else None
+            self._drop(end)
             if record is not None:
                 return record
         return None
@@ -413,8 +422,31 @@ class RecordReader:
 
     def rest(self) -> bytes:
         """Return what is not taken yet, and forget it: for who reads on."""
-        rest, self._buffer = bytes(self._buffer), bytearray()
+        rest = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
         return rest
+
+    def _first(self, size: int) -> memoryview:
+        """Return the first ``size`` bytes, which are here, and are one piece from then on."""
+        if len(self._pieces[0]) < size:
+            parts: list[memoryview] = []
+            missing = size
+            while missing:
+                piece = self._pieces.popleft()
+                if len(piece) > missing:
+                    self._pieces.appendleft(piece[missing:])
+                parts.append(piece[:missing])
+                missing -= len(parts[-1])
+            self._pieces.appendleft(memoryview(b"".join(parts)))
+        return self._pieces[0][:size]
+
+    def _drop(self, size: int) -> None:
+        """Forget what ``_first`` has returned."""
+        piece = self._pieces.popleft()
+        if len(piece) > size:
+            self._pieces.appendleft(piece[size:])
+        self._size -= size
 
 
 def _decode(kind: type[Record], body: memoryview) -> Record:
@@ -444,4 +476,4 @@ def _decode_binary(kind: type[Chunk] | type[ChunkAck], body: memoryview) -> Chun
         return ChunkAck(file, offset)
     if len(body) == _CHUNK_HEAD.size:
         raise RemoteProtocolError("an empty chunk")
-    return Chunk(file, offset, bytes(body[_CHUNK_HEAD.size :]))
+    return Chunk(file, offset, body[_CHUNK_HEAD.size :])

@@ -242,6 +242,36 @@ class TestData:
         assert arrived.digest() == sha256
         assert peak < size / 2
 
+    def test_a_handler_says_how_much_is_read_at_once(
+        self, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        class Sipping(Recorder):
+            largest = 0
+
+            def __init__(self, connection: Connection) -> None:
+                super().__init__(connection)
+                connection.receive_bytes = 64
+
+            def opened(self) -> None:
+                self.connection.pause_reading()
+                super().opened()
+
+            def received(self, data: bytes) -> None:
+                self.largest = max(self.largest, len(data))
+                super().received(data)
+
+        relay = serve(io, Sipping)
+        client = connect(relay.address)
+        handler = relay.next_handler()
+        assert isinstance(handler, Sipping)
+        handler.wait_opened()
+        for _ in range(100):
+            client.sendall(b"0123456789")  # each is a record of its own
+        wait_readable(handler.connection)
+        on_thread(io, handler.connection.resume_reading)
+        assert handler.wait_data(1_000) == 100 * b"0123456789"
+        assert handler.largest <= 64
+
     def test_early_data_waits_for_the_handshake(
         self, io: IoThread, serve: Serve, client_tls: ssl.SSLContext
     ) -> None:

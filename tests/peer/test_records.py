@@ -408,6 +408,22 @@ def test_any_bytes_any_cuts(pieces: list[bytes], data: st.DataObject) -> None:
     assert all(read(encode(record)) == [record] for record in whole[0])
 
 
+def test_single_bytes_take_no_more_memory_than_others() -> None:
+    chunk = encode(Chunk(5, 0, bytes(CHUNK_BYTES)))
+    reader = RecordReader()
+    pieces = [chunk[at : at + 1] for at in range(100_000)]
+    tracemalloc.start()
+    try:
+        for piece in pieces:
+            reader.feed(piece)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * len(pieces)
+    reader.feed(chunk[len(pieces) :])
+    assert reader.next() == Chunk(5, 0, bytes(CHUNK_BYTES))
+
+
 def test_what_was_taken_is_not_held() -> None:
     chunk = encode(Chunk(5, 0, bytes(CHUNK_BYTES)))
     reader = RecordReader()

@@ -59,6 +59,7 @@ def test_all_scenarios() -> None:
         "handshakes",
         "idle",
         "history",
+        "peers",
     ]
     assert all(figure > 0 for figure in figures(results))
     fanout = results["fanout"]
@@ -67,6 +68,12 @@ def test_all_scenarios() -> None:
     assert results["handshakes"]["handshakes"] == 20
     assert [item["connections"] for item in results["idle"]] == [50]
     assert results["history"]["messages"] == 5000
+    peers = results["peers"]
+    assert (peers["file_bytes"], peers["rounds"]) == (4_000_000, 2)
+    assert set(peers["bare"]["cpu_s_per_gib"]) == {"sender", "receiver"}
+    assert set(peers["relayed"]["cpu_s_per_gib"]) == {"sender", "receiver", "relay"}
+    for latency in peers["chat"]["latency"].values():
+        assert latency["p50_ms"] <= latency["p99_ms"]
 
 
 def test_several_senders_and_processes() -> None:
@@ -89,6 +96,14 @@ def test_the_history_alone() -> None:
     assert "search, commonest word, all rooms" in done.stdout
 
 
+def test_a_file_between_peers_alone() -> None:
+    done = bench("peers", "--file-bytes", "100001", "--rounds", "1", "--chat-messages", "5")
+    assert done.returncode == 0, done.stderr
+    assert "TLS_AES_256_GCM_SHA384, medians of 1 rounds" in done.stdout
+    assert "direct against bare" in done.stdout
+    assert "latency beside a file" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -100,6 +115,7 @@ def test_the_history_alone() -> None:
         (("--members", "4", "--processes", "2", "--senders", "3"), "more --senders"),
         (("--stored", "0"), "--stored is from 1 to"),
         (("--connections", "50", "0"), "--connections is from 1 to"),
+        (("--file-bytes", "0"), "--file-bytes is from 1 to"),
     ],
 )
 def test_what_contradicts_or_goes_too_far_is_refused(
@@ -118,15 +134,22 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_interrupted_it_ends_what_it_started() -> None:
-    command = [sys.executable, str(SCRIPT), "fanout", "--messages", "1000000", "--members", "20"]
+@pytest.mark.parametrize(
+    ("arguments", "children"),
+    [
+        (("fanout", "--messages", "1000000", "--members", "20"), 2),  # the relay, the load process
+        (("peers", "--rounds", "1000", "--file-bytes", "1000"), 8),  # the relay, 2 pairs, 2, a room
+    ],
+)
+def test_interrupted_it_ends_what_it_started(arguments: tuple[str, ...], children: int) -> None:
+    command = [sys.executable, str(SCRIPT), *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        running = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         started: list[str] = []
-        while len(started) < 2:  # the relay, then the load process
+        while len(started) < children:
             assert process.poll() is None
-            started = children.read_text().split()
+            started = running.read_text().split()
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=TIMEOUT_S)
     finally:
