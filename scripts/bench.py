@@ -196,9 +196,9 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--timeout",
         type=float,
-        default=300.0,
+        default=600.0,
         metavar="S",
-        help="seconds that one scenario may take (default: 300)",
+        help="seconds that one scenario may take (default: 600)",
     )
     add("--json", action="store_true", help="print one JSON object instead of a table")
     running = parser.add_argument_group("a server that runs already")
