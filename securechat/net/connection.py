@@ -381,13 +381,26 @@ class Connection:
 
     def _encrypt(self) -> bool:
         """Encrypt what is queued, up to a limit; whether there was anything to encrypt."""
-        count = len(self._queue)
+        queue = self._queue
         if self._queued_bytes > _ENCRYPT_BYTES:
-            # No more than is needed: to join all of a long queue would copy it over and over.
-            count = size = 0
-            while size < _ENCRYPT_BYTES:
-                size += len(self._queue[count])
-                count += 1
+            data = self._take_part()
+        else:
+            data = queue[0] if len(queue) == 1 else b"".join(queue)
+            queue.clear()
+            self._queued_bytes = 0
+        if self.encoder is not None:
+            data = self.encoder.encode(bytes(data))
+            if not data:
+                return False
+        self._pipe.send(data)
+        return True
+
+    def _take_part(self) -> bytes | memoryview:
+        """Take what is encrypted next off a long queue, which is not joined over and over."""
+        count = size = 0
+        while size < _ENCRYPT_BYTES:
+            size += len(self._queue[count])
+            count += 1
         data = self._queue[0] if count == 1 else b"".join(self._queue[:count])
         del self._queue[:count]
         if len(data) > 2 * _ENCRYPT_BYTES:  # a single large piece
@@ -395,12 +408,7 @@ class Connection:
             self._queue.insert(0, view[_ENCRYPT_BYTES:])
             data = view[:_ENCRYPT_BYTES]
         self._queued_bytes -= len(data)
-        if self.encoder is not None:
-            data = self.encoder.encode(bytes(data))
-            if not data:
-                return False
-        self._pipe.send(data)
-        return True
+        return data
 
     def _say_goodbye(self) -> None:
         if self.encoder is not None and self._pipe.handshake_done:
