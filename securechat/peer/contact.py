@@ -132,11 +132,6 @@ class Contact:
         return fingerprint_of(self._certificate) if self._session is not None else ""
 
     @property
-    def certificate(self) -> bytes:
-        """The certificate of that device; empty if there is none."""
-        return self._certificate if self._session is not None else b""
-
-    @property
     def path(self) -> PathKind | None:
         """How the session runs now; ``None`` without a path."""
         up = self._session is not None and self._session.up
