@@ -8,7 +8,6 @@ the I/O thread; what happens comes back as events through one queue.
 from __future__ import annotations
 
 import itertools
-import queue
 import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -230,13 +229,15 @@ class Client:
 
     def members(self, channel: str) -> tuple[MemberSnapshot, ...]:
         """Return who is in a channel, by rank and nick; empty when we are not. Blocks shortly."""
-        answer: queue.SimpleQueue[tuple[MemberSnapshot, ...]] = queue.SimpleQueue()
 
-        def look() -> None:
+        def look() -> tuple[MemberSnapshot, ...]:
             link = self._connector.link
-            answer.put(link.protocol.session.roster.snapshot(channel) if link else ())
+            return link.protocol.session.roster.snapshot(channel) if link else ()
 
-        return answer.get() if self._connector.post(look) else ()
+        try:
+            return self._connector.ask(look)
+        except NetworkError:  # not started, or closed
+            return ()
 
     # ---- saying things ----
 

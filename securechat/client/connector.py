@@ -6,13 +6,14 @@ linked (there is a ``Link``), waiting for the next try, over.
 
 from __future__ import annotations
 
+import queue
 import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from securechat.client.event_queue import EVENTS_LIMIT, EventQueue
 from securechat.client.events import (
@@ -57,6 +58,8 @@ from securechat.peer.hub import Hub, Settings
 from securechat.peer.identity import Device
 
 __all__ = ["Connector", "Endpoint", "Policy"]
+
+T = TypeVar("T")
 
 SEND_LIMIT_BYTES: Final = 1_048_576
 """Most bytes that wait to be sent: a server that does not read is given up, not stored for."""
@@ -157,6 +160,27 @@ class Connector:
             if running:
                 self._io.post(work)
         return running
+
+    def ask(self, work: Callable[[], T]) -> T:
+        """Call ``work`` on the I/O thread; return what it returns. Blocks; not for that thread.
+
+        :raises NetworkError: that thread does not run; ``work`` was not called.
+        :raises Exception: what ``work`` raised.
+        """
+        answers: queue.SimpleQueue[tuple[T, None] | tuple[None, Exception]] = queue.SimpleQueue()
+
+        def run() -> None:
+            try:
+                answers.put((work(), None))
+            except Exception as error:  # noqa: BLE001 - it is raised on the thread that has asked
+                answers.put((None, error))
+
+        if not self.post(run):
+            raise NetworkError("not connected")
+        answer = answers.get()
+        if answer[1] is not None:
+            raise answer[1]
+        return answer[0]
 
     def close(self, reason: str) -> None:
         """Say goodbye and end. Blocks shortly; not for the I/O thread."""

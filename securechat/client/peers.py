@@ -5,7 +5,6 @@ What people call each other is a nick or an account; both will do for ``name`` t
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,23 +220,13 @@ class Peers:
         self._ask(accept)
 
     def _ask(self, work: Callable[[Hub], T]) -> T:
-        answers: queue.SimpleQueue[T | Exception] = queue.SimpleQueue()
-
-        def run() -> None:
+        def ask_hub() -> T:
             hub = self._connector.hub
-            try:
-                if hub is None:
-                    raise NetworkError(self._connector.why_no_hub)
-                answers.put(work(hub))
-            except Exception as error:  # noqa: BLE001 - it is the caller's, on the caller's thread
-                answers.put(error)
+            if hub is None:
+                raise NetworkError(self._connector.why_no_hub)
+            return work(hub)
 
-        if not self._connector.post(run):
-            raise NetworkError("not connected")
-        answer = answers.get()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        return self._connector.ask(ask_hub)
 
 
 def _trust(hub: Hub, name: str) -> Trust:
