@@ -48,7 +48,16 @@ __all__ = [
 
 
 class SecureChatError(Exception):
-    """Base of every error that securechat raises on purpose. ``str()`` is fit for a user."""
+    """Base of every error that securechat raises on purpose. ``str()`` is fit for a user.
+
+    A user interface can say it in another language: ``message`` is the text with names in braces,
+    ``values`` what stands for them. Without values the text is taken as it is, braces and all.
+    """
+
+    def __init__(self, message: str = "", /, **values: object) -> None:
+        self.message = message
+        self.values = values
+        super().__init__(message.format(**values) if values else message)
 
 
 class ProtocolError(SecureChatError):
@@ -90,13 +99,13 @@ class CertificateRejected(TlsError):
     """The other side's certificate failed verification.
 
     ``check`` names the check in one word (``expired``, ``hostname``, ``untrusted``, …), ``advice``
-    says what a person can do about it.
+    says what a person can do about it; it has no names in braces.
     """
 
-    def __init__(self, message: str, *, check: str, advice: str) -> None:
+    def __init__(self, message: str, /, *, check: str, advice: str, **values: object) -> None:
         self.check = check
         self.advice = advice
-        super().__init__(message)
+        super().__init__(message, **values)
 
 
 class ConnectionLost(NetworkError):

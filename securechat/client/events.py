@@ -37,6 +37,9 @@ __all__ = [
     "Disconnected",
     "Event",
     "Failure",
+    "Found",
+    "HistoryItem",
+    "HistoryReceived",
     "HostChanged",
     "Invited",
     "Joined",
@@ -52,15 +55,21 @@ __all__ = [
     "NotDelivered",
     "Parted",
     "PeerSignalled",
+    "PresenceReceived",
     "Quit",
     "RawReceived",
+    "Reacted",
+    "ReadMarked",
     "RealnameChanged",
     "Redacted",
     "Registered",
     "Reply",
+    "RequestFailed",
+    "TargetsReceived",
     "TextKind",
     "TextReceived",
     "TopicChanged",
+    "Typing",
     "VerificationRequired",
     "Welcome",
 ]
@@ -185,6 +194,10 @@ class TextReceived:
     A text of several lines has a line feed between them. ``replayed``: it is history, and was said
     at ``time``. ``via``: it came, or went, inside a session with a peer, which runs like that;
     ``None``: through the relay, which can read it.
+
+    ``reply_to`` is the msgid of the text that this one answers. ``delivery`` is, for the echo of a
+    text that this client has sent, what ``Client.send`` returned; ``mark`` is the one that it was
+    sent with (``Client.send``), there also when the text comes out of the history.
     """
 
     conversation: str
@@ -199,6 +212,9 @@ class TextReceived:
     msgid: str | None = None
     replayed: bool = False
     via: PathKind | None = None
+    reply_to: str | None = None
+    delivery: int | None = None
+    mark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +225,88 @@ class Redacted:
     msgid: str
     by: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reacted:
+    """Somebody reacted to the text ``msgid`` of a conversation, or (``removed``) does no more."""
+
+    conversation: str
+    msgid: str
+    nick: str
+    reaction: str
+    removed: bool
+    own: bool
+    time: datetime
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Typing:
+    """Somebody else is typing a text to a conversation, pauses, or has stopped.
+
+    Not told again: it holds for 6 seconds when ``active``, for 30 when ``paused``
+    (https://ircv3.net/specs/client-tags/typing).
+    """
+
+    conversation: str
+    nick: str
+    state: Literal["active", "paused", "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMarked:
+    """We have read a conversation up to ``time``, here or on another device; ``None``: nothing."""
+
+    conversation: str
+    time: datetime | None
+
+
+HistoryItem = TextReceived | Reacted | Redacted
+"""What a page of history holds; each is ``replayed``, but for ``Redacted``, which has no time."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryReceived:
+    """The answer to ``Client.history``: a page of a conversation, oldest first.
+
+    ``oldest`` and ``newest`` refer to its ends, for the next request; ``None`` when it is empty.
+    ``complete``: there is no more in the direction that was asked for.
+    """
+
+    request: int
+    conversation: str
+    items: tuple[HistoryItem, ...]
+    oldest: str | None
+    newest: str | None
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TargetsReceived:
+    """The answer to ``Client.history_targets``: conversations and when they were spoken in last."""
+
+    request: int
+    targets: tuple[tuple[str, datetime], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to ``Client.search``: texts in ascending order of time."""
+
+    request: int
+    texts: tuple[TextReceived, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFailed:
+    """There is no answer to ``history``, ``history_targets`` or ``search``: it was refused, or the
+    connection ended before (``code`` is ``CONNECTION_LOST``).
+    """
+
+    request: int
+    code: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +331,14 @@ class NotDelivered:
 
 @dataclass(frozen=True, slots=True)
 class MemberSnapshot:
-    """One member of a channel. ``marks`` are the prefixes of the ranks, highest first (``@+``)."""
+    """One member of a channel. ``marks`` are the prefixes of the ranks, highest first (``@+``).
+
+    ``away`` is as far as the server has told us: ``Client.ask_presence`` asks.
+    """
 
     nick: str
     marks: str
+    away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +423,14 @@ class NamesReceived:
     channel: str
     members: tuple[MemberSnapshot, ...]
     joined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceReceived:
+    """The answer to ``Client.ask_presence``: ``members`` say who is away."""
+
+    channel: str
+    members: tuple[MemberSnapshot, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,6 +541,13 @@ Event = (
     | VerificationRequired
     | TextReceived
     | Redacted
+    | Reacted
+    | Typing
+    | ReadMarked
+    | HistoryReceived
+    | TargetsReceived
+    | Found
+    | RequestFailed
     | Delivered
     | NotDelivered
     | Joined
@@ -441,6 +558,7 @@ Event = (
     | ChannelRenamed
     | TopicChanged
     | NamesReceived
+    | PresenceReceived
     | ModeChanged
     | Invited
     | AwayChanged
