@@ -44,7 +44,13 @@ __all__ = [
     "StoreBusy",
     "StoreError",
     "TlsError",
+    "gettext_noop",
 ]
+
+
+def gettext_noop(message: str) -> str:
+    """Return ``message`` as it is: it is marked here, and translated where it is shown."""
+    return message
 
 
 class SecureChatError(Exception):

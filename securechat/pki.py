@@ -254,16 +254,21 @@ def _check_can_issue(certificate: x509.Certificate, now: datetime) -> x509.Subje
     if not (basic.ca and usage.key_cert_sign):
         raise PkiError("the certificate given as CA was not made to be one")
     if now > certificate.not_valid_after_utc:
-        raise PkiError(f"the CA expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
+        end = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
+        raise PkiError("the CA expired on {end}", end=end)
     if now < certificate.not_valid_before_utc:
         start = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
-        raise PkiError(f"the CA is valid only from {start}: is this machine's clock right?")
+        raise PkiError(
+            "the CA is valid only from {start}: is this machine's clock right?", start=start
+        )
     return identifier
 
 
 def _check_days(days: int) -> None:
     if not 1 <= days <= CA_DAYS:
-        raise PkiError(f"a certificate can be valid for 1 to {CA_DAYS} days, not {days}")
+        raise PkiError(
+            "a certificate can be valid for 1 to {limit} days, not {days}", limit=CA_DAYS, days=days
+        )
 
 
 def _new_key() -> ec.EllipticCurvePrivateKey:
@@ -335,23 +340,29 @@ def parse_host(host: str) -> x509.GeneralName:
     """
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if "%" in bare:
-        raise PkiError(f"{host!r}: an address with a zone is valid on one machine only")
+        raise PkiError("{host!r}: an address with a zone is valid on one machine only", host=host)
     with contextlib.suppress(ValueError):
         return x509.IPAddress(ipaddress.ip_address(bare))
     deviating = sorted(set(host) & set(_IDNA_DEVIATIONS))
     if deviating:
         # IDNA 2003 (which the standard library has) and IDNA 2008 turn these into different names;
         # a certificate for the wrong one would be refused by half of the clients.
-        raise PkiError(f"{host!r}: programs disagree on {deviating[0]!r}; give its xn-- form")
+        raise PkiError(
+            "{host!r}: programs disagree on {part!r}; give its xn-- form",
+            host=host,
+            part=deviating[0],
+        )
     try:
         ascii_name = host.encode("idna").decode("ascii").lower().removesuffix(".")
     except UnicodeError as error:
-        raise PkiError(f"{host!r} is not a host name") from error
+        raise PkiError("{host!r} is not a host name", host=host) from error
     labels = ascii_name.split(".")
     if len(ascii_name) > _HOST_LIMIT_CHARS or not all(map(_LABEL.fullmatch, labels)):
-        raise PkiError(f"{host!r} is not a host name: letters, digits and hyphens between dots")
+        raise PkiError(
+            "{host!r} is not a host name: letters, digits and hyphens between dots", host=host
+        )
     if labels[-1].isdigit():  # "10.0.0.256": programs would read it as a broken address
-        raise PkiError(f"{host!r} is neither a host name nor an IP address")
+        raise PkiError("{host!r} is neither a host name nor an IP address", host=host)
     return x509.DNSName(ascii_name)
 
 
@@ -370,12 +381,20 @@ def _host_names(certificate: x509.Certificate) -> list[x509.GeneralName]:
 
 def _check_client_name(name: str) -> None:
     if not 1 <= len(name) <= _NAME_LIMIT_CHARS:
-        raise PkiError(f"a client's name has 1 to {_NAME_LIMIT_CHARS} characters, not {len(name)}")
+        raise PkiError(
+            "a client's name has 1 to {limit} characters, not {length}",
+            limit=_NAME_LIMIT_CHARS,
+            length=len(name),
+        )
     wrong = [char for char in name if not _NAME.fullmatch(f"_{char}")]
     if wrong:
-        raise PkiError(f"a client's name cannot have {wrong[0]!r}: it is an account and a file")
+        raise PkiError(
+            "a client's name cannot have {wrong!r}: it is an account and a file", wrong=wrong[0]
+        )
     if not _NAME.fullmatch(name):
-        raise PkiError(f"a client's name cannot begin with {name[0]!r}: no account does")
+        raise PkiError(
+            "a client's name cannot begin with {first!r}: no account does", first=name[0]
+        )
 
 
 def fingerprint(certificate: x509.Certificate | bytes | str) -> str:
@@ -411,7 +430,11 @@ def load_pair(files: PairFiles) -> Pair:
     chain = _load_chain(files.certificate)
     key = _load_key(files.key)
     if chain[0].public_key() != key.public_key():
-        raise PkiError(f"{files.key} is not the key of {files.certificate}: make both anew")
+        raise PkiError(
+            "{key} is not the key of {certificate}: make both anew",
+            key=files.key,
+            certificate=files.certificate,
+        )
     return Pair(chain[0], key, tuple(chain[1:]))
 
 
@@ -443,18 +466,22 @@ def _load_chain(path: Path) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(_read(path))
     except ValueError as error:
-        raise PkiError(f"{path} does not hold a certificate in PEM") from error
+        raise PkiError("{path} does not hold a certificate in PEM", path=path) from error
 
 
 def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(_read(path), password=None)
     except TypeError as error:
-        raise PkiError(f"{path} is protected by a passphrase, which cannot be used here") from error
+        raise PkiError(
+            "{path} is protected by a passphrase, which cannot be used here", path=path
+        ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise PkiError(f"{path} does not hold a private key in PEM") from error
+        raise PkiError("{path} does not hold a private key in PEM", path=path) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise PkiError(f"{path} holds a key of another kind than this program makes (P-256)")
+        raise PkiError(
+            "{path} holds a key of another kind than this program makes (P-256)", path=path
+        )
     return key
 
 
@@ -462,13 +489,13 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise PkiError(f"{path} does not exist") from error
+        raise PkiError("{path} does not exist", path=path) from error
     except OSError as error:
-        raise PkiError(f"cannot read {path}: {error.strerror}") from error
+        raise PkiError("cannot read {path}: {reason}", path=path, reason=error.strerror) from error
 
 
 def _exists(path: Path) -> PkiError:
-    return PkiError(f"{path} exists already and is not overwritten")
+    return PkiError("{path} exists already and is not overwritten", path=path)
 
 
 def _write(contents: Sequence[tuple[Path, bytes, int]], *, replace: bool) -> None:
@@ -486,7 +513,9 @@ def _write(contents: Sequence[tuple[Path, bytes, int]], *, replace: bool) -> Non
             _put_in_place(temporary, path, replace=replace)
         _sync_folder(folder)
     except OSError as error:
-        raise PkiError(f"cannot write in {folder}: {error.strerror}") from error
+        raise PkiError(
+            "cannot write in {folder}: {reason}", folder=folder, reason=error.strerror
+        ) from error
     finally:
         for temporary in staged:
             with contextlib.suppress(OSError):
@@ -576,7 +605,9 @@ def provision(folder: Path, request: Request, *, now: datetime) -> Provision:
         save_pair(pair, ca, replace=start_anew)
         written.append(ca.certificate)
     elif not _is_there(ca.certificate):
-        raise PkiError(f"{ca.certificate} does not exist: there is no CA to renew from")
+        raise PkiError(
+            "{certificate} does not exist: there is no CA to renew from", certificate=ca.certificate
+        )
     # The CA's key may be away, but if it is here it must be the right one.
     ca_certificate = (
         load_pair(ca).certificate if _is_there(ca.key) else load_certificate(ca.certificate)
@@ -606,7 +637,9 @@ def _is_there(path: Path) -> bool:
 
 def _load_ca(files: PairFiles) -> Pair:
     if not _is_there(files.key):
-        raise PkiError(f"{files.key} does not exist: only where the CA's key is can it issue")
+        raise PkiError(
+            "{key} does not exist: only where the CA's key is can it issue", key=files.key
+        )
     return load_pair(files)
 
 
@@ -629,7 +662,9 @@ def _check_server(ca: x509.Certificate, files: PairFiles, hosts: Iterable[str]) 
     missing = [host for host in hosts if parse_host(host) not in held]
     if missing:
         raise PkiError(
-            f"{files.certificate} is not for {', '.join(missing)}: renew it with all hosts"
+            "{certificate} is not for {hosts}: renew it with all hosts",
+            certificate=files.certificate,
+            hosts=", ".join(missing),
         )
     return certificate
 
@@ -638,4 +673,6 @@ def _check_issued_by(ca: x509.Certificate, certificate: x509.Certificate, path: 
     try:
         certificate.verify_directly_issued_by(ca)
     except (ValueError, TypeError, InvalidSignature) as error:
-        raise PkiError(f"{path} was not issued by the CA in {path.parent}: renew it") from error
+        raise PkiError(
+            "{path} was not issued by the CA in {folder}: renew it", path=path, folder=path.parent
+        ) from error

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from securechat.client.buffers import safe_lines
 from securechat.client.command_table import command
+from securechat.client.translation import _, gettext_noop
 from securechat.errors import LocalProtocolError
 
 if TYPE_CHECKING:
-    from securechat.client.line_mode import LineMode
+    from securechat.client.chat import Chat
 
 __all__: list[str] = []
 
+_KICK: Final = gettext_noop("/kick [#ROOM] NICK [REASON]")
 
-def _channel(ui: LineMode, arguments: list[str]) -> tuple[str, list[str]]:
+
+def _channel(ui: Chat, arguments: list[str]) -> tuple[str, list[str]]:
     """Take the channel off the front of ``arguments``; without one, it is where the user is."""
     if arguments and ui.client.is_channel(arguments[0]):
         return arguments[0], arguments[1:]
@@ -25,19 +29,36 @@ def _channel(ui: LineMode, arguments: list[str]) -> tuple[str, list[str]]:
 # ---- rooms ----
 
 
-@command("/join #ROOM [KEY]", "enter a room and talk there", least=1, most=2, aliases=("j",))
-def _join(ui: LineMode, arguments: list[str]) -> None:
-    ui.client.join(*arguments)
+@command(
+    gettext_noop("/join #ROOM [KEY]"),
+    gettext_noop("enter a room and talk there"),
+    least=1,
+    most=2,
+    aliases=("j",),
+)
+def _join(ui: Chat, arguments: list[str]) -> None:
+    ui.join(*arguments)
 
 
-@command("/part [#ROOM] [REASON]", "leave a room", least=0, most=2, aliases=("leave",))
-def _part(ui: LineMode, arguments: list[str]) -> None:
+@command(
+    gettext_noop("/part [#ROOM] [REASON]"),
+    gettext_noop("leave a room"),
+    least=0,
+    most=2,
+    aliases=("leave",),
+)
+def _part(ui: Chat, arguments: list[str]) -> None:
     channel, rest = _channel(ui, arguments)
     ui.client.part(channel, " ".join(rest))
 
 
-@command("/topic [#ROOM] [TEXT]", "show or set the topic of a room", least=0, most=2)
-def _topic(ui: LineMode, arguments: list[str]) -> None:
+@command(
+    gettext_noop("/topic [#ROOM] [TEXT]"),
+    gettext_noop("show or set the topic of a room"),
+    least=0,
+    most=2,
+)
+def _topic(ui: Chat, arguments: list[str]) -> None:
     channel, rest = _channel(ui, arguments)
     if rest:
         ui.client.set_topic(channel, " ".join(rest))
@@ -45,33 +66,40 @@ def _topic(ui: LineMode, arguments: list[str]) -> None:
         ui.client.command("TOPIC", channel)
 
 
-@command("/names [#ROOM]", "show who is in a room", least=0, most=1)
-def _names(ui: LineMode, arguments: list[str]) -> None:
+@command(gettext_noop("/names [#ROOM]"), gettext_noop("show who is in a room"), least=0, most=1)
+def _names(ui: Chat, arguments: list[str]) -> None:
     ui.client.command("NAMES", _channel(ui, arguments)[0])
 
 
-@command("/list", "list the rooms", least=0, most=0)
-def _list(ui: LineMode, arguments: list[str]) -> None:
+@command(gettext_noop("/list"), gettext_noop("list the rooms"), least=0, most=0)
+def _list(ui: Chat, arguments: list[str]) -> None:
     ui.client.command("LIST")
 
 
-@command("/invite NICK [#ROOM]", "invite somebody to a room", least=1, most=2)
-def _invite(ui: LineMode, arguments: list[str]) -> None:
-    channel, _ = _channel(ui, arguments[1:])
+@command(
+    gettext_noop("/invite NICK [#ROOM]"), gettext_noop("invite somebody to a room"), least=1, most=2
+)
+def _invite(ui: Chat, arguments: list[str]) -> None:
+    channel = _channel(ui, arguments[1:])[0]
     ui.client.command("INVITE", arguments[0], channel)
 
 
-@command("/kick [#ROOM] NICK [REASON]", "throw somebody out of a room", least=1, most=3)
-def _kick(ui: LineMode, arguments: list[str]) -> None:
+@command(_KICK, gettext_noop("throw somebody out of a room"), least=1, most=3)
+def _kick(ui: Chat, arguments: list[str]) -> None:
     channel, rest = _channel(ui, arguments)
     if not rest:
-        raise LocalProtocolError("usage: /kick [#ROOM] NICK [REASON]")
+        raise LocalProtocolError("usage: {usage}", usage=_(_KICK))
     reason = " ".join(rest[1:])
     ui.client.command("KICK", channel, rest[0], *([reason] if reason else []))
 
 
-@command("/mode [#ROOM|NICK] [MODES [NAMES]]", "show or set modes", least=0, most=15)
-def _mode(ui: LineMode, arguments: list[str]) -> None:
+@command(
+    gettext_noop("/mode [#ROOM|NICK] [MODES [NAMES]]"),
+    gettext_noop("show or set modes"),
+    least=0,
+    most=15,
+)
+def _mode(ui: Chat, arguments: list[str]) -> None:
     if arguments and arguments[0][0] not in "+-":
         ui.client.command("MODE", *arguments)
     else:
@@ -82,34 +110,108 @@ def _mode(ui: LineMode, arguments: list[str]) -> None:
 # ---- talking ----
 
 
-@command("/msg NICK TEXT", "say something to one person", least=2, most=2, aliases=("m",))
-def _msg(ui: LineMode, arguments: list[str]) -> None:
+@command(
+    gettext_noop("/msg NICK TEXT"),
+    gettext_noop("say something to one person"),
+    least=2,
+    most=2,
+    aliases=("m",),
+)
+def _msg(ui: Chat, arguments: list[str]) -> None:
     ui.say(arguments[0], arguments[1])
 
 
-@command("/query [NICK]", "talk with one person from now on", least=0, most=1, aliases=("q",))
-def _query(ui: LineMode, arguments: list[str]) -> None:
+@command(
+    gettext_noop("/query [NICK]"),
+    gettext_noop("talk with one person from now on"),
+    least=0,
+    most=1,
+    aliases=("q",),
+)
+def _query(ui: Chat, arguments: list[str]) -> None:
     ui.set_target(arguments[0] if arguments else "")
 
 
-@command("/me TEXT", "say what you do", least=1, most=1)
-def _me(ui: LineMode, arguments: list[str]) -> None:
+@command(gettext_noop("/me TEXT"), gettext_noop("say what you do"), least=1, most=1)
+def _me(ui: Chat, arguments: list[str]) -> None:
     ui.say(ui.need_target(), arguments[0], "action")
 
 
-@command("/notice TARGET TEXT", "say something that no program answers", least=2, most=2)
-def _notice(ui: LineMode, arguments: list[str]) -> None:
+@command(
+    gettext_noop("/notice TARGET TEXT"),
+    gettext_noop("say something that no program answers"),
+    least=2,
+    most=2,
+)
+def _notice(ui: Chat, arguments: list[str]) -> None:
     ui.say(arguments[0], arguments[1], "notice")
+
+
+@command(
+    gettext_noop("/reply NICK TEXT"),
+    gettext_noop("answer what somebody has said last here"),
+    least=2,
+    most=2,
+)
+def _reply(ui: Chat, arguments: list[str]) -> None:
+    answered = ui.last_text(arguments[0])
+    ui.say(ui.need_target(), arguments[1], reply_to=answered.msgid)
+
+
+@command(
+    gettext_noop("/react [NICK] EMOJI"),
+    gettext_noop("react to what was said last here; the same again takes it back"),
+    least=1,
+    most=2,
+)
+def _react(ui: Chat, arguments: list[str]) -> None:
+    *nick, reaction = arguments
+    ui.react(ui.last_text(*nick), reaction)
+
+
+@command(
+    gettext_noop("/delete [REASON]"),
+    gettext_noop("delete what you have said last here, for all"),
+    least=0,
+    most=1,
+)
+def _delete(ui: Chat, arguments: list[str]) -> None:
+    ui.redact(ui.last_text(own=True), *arguments)
+
+
+@command(
+    gettext_noop("/unsent [again|drop]"),
+    gettext_noop("show what is not delivered here; say it again, or forget it"),
+    least=0,
+    most=1,
+)
+def _unsent(ui: Chat, arguments: list[str]) -> None:
+    texts = ui.outgoing.waiting(ui.need_target())
+    match [word.lower() for word in arguments]:
+        case []:
+            for text in texts:
+                ui.show(f"{text.state}: {safe_lines(text.text)}")
+        case ["again"]:
+            for text in texts:
+                if text.state in ("unsure", "refused"):
+                    ui.show_outgoing([ui.outgoing.again(text.number)])
+        case ["drop"]:
+            for text in texts:
+                ui.drop(text)
+        case _:
+            raise LocalProtocolError("usage: /unsent [again|drop]")
 
 
 # ---- people ----
 
 
-@command("/who [MASK]", "look for people", least=0, most=1)
-def _who(ui: LineMode, arguments: list[str]) -> None:
+@command(gettext_noop("/who [MASK]"), gettext_noop("look for people"), least=0, most=1)
+def _who(ui: Chat, arguments: list[str]) -> None:
     ui.client.command("WHO", arguments[0] if arguments else ui.need_target())
 
 
-@command("/whois NICK", "show what is known about somebody", least=1, most=1)
-def _whois(ui: LineMode, arguments: list[str]) -> None:
+@command(
+    gettext_noop("/whois NICK"), gettext_noop("show what is known about somebody"), least=1, most=1
+)
+def _whois(ui: Chat, arguments: list[str]) -> None:
     ui.client.command("WHOIS", arguments[0])

@@ -22,6 +22,7 @@ from securechat.client.peer_desk import why_not_sent
 from securechat.client.pipe_mode import PipeMode
 from securechat.client.safe_text import make_safe
 from securechat.client.terminal import open_terminal
+from securechat.client.translation import _, choose_language, explain, gettext_noop, languages
 from securechat.client.wording import Wording
 from securechat.errors import (
     CertificateRejected,
@@ -40,7 +41,7 @@ OK: Final = 0
 FAILED: Final = 1
 REFUSED: Final = 2
 
-_EPILOG: Final = """\
+_EPILOG: Final = gettext_noop("""\
 With a terminal it is a chat: type, or /help. With input from a pipe each line is said to the room
 of --join (or to whom --to names), acknowledged, and then the program ends; so does the word exit
 on a line. With --send or --receive files go from peer to peer; a device of the other person that is
@@ -53,13 +54,13 @@ exit codes:
      both sides agree on their SHA-256
   1  no connection, no login, lines that were not acknowledged, or files that did not arrive
   2  the certificate of the server was rejected, or the arguments are wrong
-"""
+""")
 
 
-_NO_DEVICE_ADVICE: Final = """\
+_NO_DEVICE_ADVICE: Final = gettext_noop("""\
 The key and the known peers are in a folder of yours; --data names another one. A chat needs neither
 with --no-peers.
-"""
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,57 +90,82 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="securechat-client",
-        description="A chat client: IRC over TLS that always verifies.",
-        epilog=_EPILOG,
+        description=_("A chat client: IRC over TLS that always verifies."),
+        epilog=_(_EPILOG),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--ca", type=Path, metavar="FILE", help="trust this CA, and no other (PEM)")
-    add("--host", default="localhost", help="the server (default: %(default)s)")
-    add("--port", type=int, default=DEFAULT_PORT, help="its port (default: %(default)s)")
-    add("--nick", default="", help="your name in the chat; asked for when missing")
-    add("--account", help="log in to this account (default: the nick)")
-    add("--password-file", type=Path, metavar="FILE", help="log in with its first line")
-    add("--cert", type=Path, metavar="FILE", help="log in with this certificate (PEM)")
-    add("--key", type=Path, metavar="FILE", help="its key, if it is not in the same file")
-    add("--realname", default="", help="more about you, for all to see")
-    add("--join", action="append", default=[], metavar="#ROOM", help="enter this room; repeatable")
-    add("--to", default="", metavar="TARGET", help="say the lines of a pipe to this room or nick")
-    add("--no-reconnect", action="store_true", help="end when the connection is lost")
+    add("--ca", type=Path, metavar=_("FILE"), help=_("trust this CA, and no other (PEM)"))
+    add("--host", default="localhost", help=_("the server (default: %(default)s)"))
+    add("--port", type=int, default=DEFAULT_PORT, help=_("its port (default: %(default)s)"))
+    add("--nick", default="", help=_("your name in the chat; asked for when missing"))
+    add("--account", help=_("log in to this account (default: the nick)"))
+    add("--password-file", type=Path, metavar=_("FILE"), help=_("log in with its first line"))
+    add("--cert", type=Path, metavar=_("FILE"), help=_("log in with this certificate (PEM)"))
+    add("--key", type=Path, metavar=_("FILE"), help=_("its key, if it is not in the same file"))
+    add("--realname", default="", help=_("more about you, for all to see"))
+    add(
+        "--join",
+        action="append",
+        default=[],
+        metavar=_("#ROOM"),
+        help=_("enter this room; repeatable"),
+    )
+    add(
+        "--to",
+        default="",
+        metavar=_("TARGET"),
+        help=_("say the lines of a pipe to this room or nick"),
+    )
+    add("--no-reconnect", action="store_true", help=_("end when the connection is lost"))
+    add(
+        "--lang", choices=languages(), metavar=_("LANG"), help=_("speak this language: %(choices)s")
+    )
     _add_peer_options(parser)
-    add("--version", action="version", version=f"%(prog)s {securechat.__version__}")
+    add(
+        "--version",
+        action="version",
+        version=f"%(prog)s {securechat.__version__}",
+        help=_("show program's version number and exit"),
+    )
     return parser
 
 
 def _add_peer_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("peers")
+    group = parser.add_argument_group(_("peers"))
     add = group.add_argument
-    add("--no-peers", action="store_true", help="neither be found as a peer nor find others")
+    add("--no-peers", action="store_true", help=_("neither be found as a peer nor find others"))
     add(
         "--data",
         type=Path,
-        metavar="DIR",
-        help="this device's key and known peers (default on Linux: ~/.local/share/securechat)",
+        metavar=_("DIR"),
+        help=_("this device's key and known peers (default on Linux: ~/.local/share/securechat)"),
     )
     add(
         "--downloads",
         type=Path,
-        metavar="DIR",
-        help="for received files (default: ~/Downloads, or as the desktop says)",
+        metavar=_("DIR"),
+        help=_("for received files (default: ~/Downloads, or as the desktop says)"),
     )
-    add("--upnp", action="store_true", help="have the router let peers in")
-    add("--send", nargs="+", default=[], metavar=("NICK", "FILE"), help="send files, and end")
-    add("--receive", type=Path, metavar="DIR", help="receive files into this folder, and end")
+    add("--upnp", action="store_true", help=_("have the router let peers in"))
+    add(
+        "--send",
+        nargs="+",
+        default=[],
+        metavar=(_("NICK"), _("FILE")),
+        help=_("send files, and end"),
+    )
+    add("--receive", type=Path, metavar=_("DIR"), help=_("receive files into this folder, and end"))
     add(
         "--from",
         dest="people",
         action="append",
         default=[],
-        metavar="NICK",
-        help="whose files --receive takes; repeatable (default: as /trust NICK files on says)",
+        metavar=_("NICK"),
+        help=_("whose files --receive takes; repeatable (default: as /trust NICK files on says)"),
     )
-    add("--count", type=int, metavar="N", help="how many files --receive waits for (default: 1)")
-    add("--direct", action="store_true", help="let that person know our addresses, from now on")
+    add("--count", type=int, metavar="N", help=_("how many files --receive waits for (default: 1)"))
+    add("--direct", action="store_true", help=_("let that person know our addresses, from now on"))
 
 
 def read_options(arguments: argparse.Namespace, *, terminal: bool) -> Options:
@@ -150,25 +176,25 @@ def read_options(arguments: argparse.Namespace, *, terminal: bool) -> Options:
     """
     problems = []
     if not 1 <= arguments.port <= 65535:
-        problems.append("--port must be from 1 to 65535")
+        problems.append(_("--port must be from 1 to 65535"))
     if not arguments.host:
-        problems.append("--host must not be empty")
+        problems.append(_("--host must not be empty"))
     if arguments.key and not arguments.cert:
-        problems.append("--key needs --cert")
+        problems.append(_("--key needs --cert"))
     if arguments.account and not arguments.password_file and not arguments.cert and not terminal:
-        problems.append("--account needs --password-file or --cert when input is a pipe")
+        problems.append(_("--account needs --password-file or --cert when input is a pipe"))
     problems += [
-        f"--{flag} {path}: cannot be read"
-        for flag, path in (("ca", arguments.ca), ("cert", arguments.cert), ("key", arguments.key))
+        _("--{option} {path}: cannot be read", option=option, path=path)
+        for option, path in (("ca", arguments.ca), ("cert", arguments.cert), ("key", arguments.key))
         if path is not None and not os.access(path, os.R_OK)
     ]
     if not terminal and not (arguments.nick or arguments.account):
-        problems.append("--nick is needed when input is a pipe")
+        problems.append(_("--nick is needed when input is a pipe"))
     files = bool(arguments.send or arguments.receive)
     if not terminal and not files and not (arguments.to or arguments.join):
-        problems.append("--join or --to is needed when input is a pipe: where do its lines go?")
+        problems.append(_("--join or --to is needed when input is a pipe: where do its lines go?"))
     if not terminal and files and not (arguments.password_file or arguments.cert):
-        problems.append("files need a login: --password-file or --cert when input is a pipe")
+        problems.append(_("files need a login: --password-file or --cert when input is a pipe"))
     problems += _file_problems(arguments)
     if problems:
         raise ConfigError(problems)
@@ -198,17 +224,20 @@ def _file_problems(arguments: argparse.Namespace) -> list[str]:
     send, receive, people = arguments.send, arguments.receive, arguments.people
     names = [*send[:1], *people]
     checks = (
-        (send and receive, "--send and --receive are two programs"),
-        (len(send) == 1, "--send needs a nick and a file"),
-        (any(not name or " " in name for name in names), "a nick is one word"),
-        (receive and not os.path.isdir(receive), f"--receive {receive}: there is no such folder"),
-        (receive and arguments.downloads, "--receive names the folder, and so does --downloads"),
-        (people and not receive, "--from needs --receive"),
-        (arguments.count is not None and not receive, "--count needs --receive"),
-        (arguments.count is not None and arguments.count < 1, "--count must be 1 or more"),
-        (arguments.direct and not send and not people, "--direct needs --send or --from"),
-        (arguments.no_peers and (send or receive), "files go to peers: not with --no-peers"),
-        (arguments.no_peers and arguments.upnp, "--upnp is for peers: not with --no-peers"),
+        (send and receive, _("--send and --receive are two programs")),
+        (len(send) == 1, _("--send needs a nick and a file")),
+        (any(not name or " " in name for name in names), _("a nick is one word")),
+        (
+            receive and not os.path.isdir(receive),
+            _("--receive {folder}: there is no such folder", folder=receive),
+        ),
+        (receive and arguments.downloads, _("--receive names the folder, and so does --downloads")),
+        (people and not receive, _("--from needs --receive")),
+        (arguments.count is not None and not receive, _("--count needs --receive")),
+        (arguments.count is not None and arguments.count < 1, _("--count must be 1 or more")),
+        (arguments.direct and not send and not people, _("--direct needs --send or --from")),
+        (arguments.no_peers and (send or receive), _("files go to peers: not with --no-peers")),
+        (arguments.no_peers and arguments.upnp, _("--upnp is for peers: not with --no-peers")),
     )
     problems = [problem for wrong, problem in checks if wrong]
     return problems + [
@@ -226,12 +255,24 @@ def _read_job(arguments: argparse.Namespace) -> SendJob | ReceiveJob | None:
     return None
 
 
+def _wanted_language(argv: Sequence[str] | None) -> str:
+    """Return the language that ``--lang`` asks for, before there is a parser that speaks it.
+
+    Empty: none, or none that there is, which the parser will refuse.
+    """
+    early = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    early.add_argument("--lang", nargs="?", default="")
+    wanted = early.parse_known_args(argv)[0].lang
+    return wanted if wanted in languages() else ""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return the exit code."""
+    choose_language(_wanted_language(argv))
     parser = build_parser()
     arguments = parser.parse_args(argv)
     if sys.stdin is None:  # closed by whoever started us; the annotation does not know of that
-        parser.error("there is no standard input")
+        parser.error(_("there is no standard input"))
     terminal = sys.stdin.isatty()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -243,10 +284,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _files(options, options.job, password, terminal=terminal)
         return (_chat if terminal else _pipe)(options, password)
     except (ConfigError, LocalProtocolError) as error:
-        parser.error(str(error))
+        parser.error(explain(error))
     except (PkiError, StoreError) as error:
         code = _report(error)
-        sys.stderr.write(_NO_DEVICE_ADVICE)
+        sys.stderr.write(_(_NO_DEVICE_ADVICE))
         return code
     except KeyboardInterrupt:
         return OK if terminal and not (arguments.send or arguments.receive) else FAILED
@@ -258,7 +299,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _chat(options: Options, password: str | None) -> int:
     nick = options.nick or _ask_nick()
     if options.account and password is None and options.certificate is None:
-        password = getpass.getpass(f"Password for {options.account}: ")
+        password = getpass.getpass(_("Password for {account}: ", account=options.account))
     terminal = open_terminal()
     try:
         client = _client(options, nick, password, on_event=terminal.wake, interactive=True)
@@ -296,7 +337,7 @@ def _files(
     nick = options.nick or _ask_nick()
     account = options.account or nick
     if terminal and password is None and options.certificate is None:
-        password = getpass.getpass(f"Password for {account}: ")
+        password = getpass.getpass(_("Password for {account}: ", account=account))
     with _client(options, nick, password, on_event=None, interactive=False) as client:
         console = FileConsole(
             Wording(client, datetime.now),
@@ -348,9 +389,9 @@ def _client(
 def _report(error: SecureChatError | None) -> int:
     if error is None:
         return OK
-    sys.stderr.write(f"securechat-client: {make_safe(str(error))}\n")
+    sys.stderr.write(f"securechat-client: {make_safe(explain(error))}\n")
     if isinstance(error, CertificateRejected):
-        sys.stderr.write(f"{error.advice}\n")
+        sys.stderr.write(f"{_(error.advice)}\n")
         return REFUSED
     return FAILED
 
@@ -358,7 +399,7 @@ def _report(error: SecureChatError | None) -> int:
 def _ask_nick() -> str:
     try:
         while True:
-            nick = input("Your nick: ").strip()
+            nick = input(_("Your nick: ")).strip()
             if nick and " " not in nick:
                 return nick
     except EOFError:
@@ -372,4 +413,5 @@ def _read_password(path: Path | None) -> str | None:
         with path.open(encoding="utf-8") as file:
             return file.readline().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: cannot be read ({error})"]) from error
+        problem = _("{path}: cannot be read ({reason})", path=path, reason=error)
+        raise ConfigError([problem]) from error

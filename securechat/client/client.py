@@ -7,28 +7,44 @@ the I/O thread; what happens comes back as events through one queue.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from securechat.client.connector import Connector, Endpoint, Policy
 from securechat.client.event_queue import EventQueue
-from securechat.client.events import Event, MemberSnapshot, NotDelivered
+from securechat.client.events import Event, MemberSnapshot, NotDelivered, RequestFailed
+from securechat.client.interpret import REACT_TAG, REPLY_TAG, UNREACT_TAG
 from securechat.client.link import Timing
 from securechat.client.peers import Peers
 from securechat.client.protocol import (
     ClientProtocol,
     SentKind,
+    TypingState,
     check_command,
     check_line,
+    check_reaction,
+    check_target,
     check_text,
     encode,
+    text_tags,
+)
+from securechat.client.requests import (
+    ANSWERED,
+    Question,
+    format_time,
+    history_page,
+    history_targets,
+    search,
 )
 from securechat.client.session import Credentials, Identity
-from securechat.errors import ConnectionLost, LocalProtocolError, NetworkError
+from securechat.client.translation import explain
+from securechat.errors import ConnectionLost, LocalProtocolError, NetworkError, gettext_noop
 from securechat.irc.names import clean_username
 from securechat.irc.sasl import prepare_password
 from securechat.peer.hub import Settings as PeerSettings
@@ -68,6 +84,8 @@ class Client:
     :param interactive: a refused nick or login is an event, and a person can answer it with
         ``set_nick`` or ``login``; otherwise it ends the connection with ``LoginFailed``.
     :param peers: be found as a peer, and find others, where the server knows of that; ``None``: no.
+    :param history: the caller asks for history itself (``history``, ``search``); otherwise a server
+        that keeps one plays back by itself what was missed.
     :param on_event: called on the I/O thread when there is something to ``poll``; must not block,
         nor call ``connect``, ``members``, ``close`` or anything of ``peers``.
     :param timing: how long to wait for what.
@@ -94,6 +112,7 @@ class Client:
         reconnect: bool = True,
         interactive: bool = False,
         peers: PeerSettings | None = None,
+        history: bool = False,
         on_event: Callable[[], None] | None = None,
         timing: Timing | None = None,
         chance: Callable[[], float] = random.random,
@@ -112,16 +131,16 @@ class Client:
         username = clean_username(nick, _USERNAME_LENGTH)[1:]
         self._certificate = certificate is not None
         self._host = host
-        self._deliveries = itertools.count(1)
+        self._numbers = itertools.count(1)  # of texts and questions
         self._events = EventQueue(on_event)
         self._connector = Connector(
             Endpoint(host, port, ca, certificate, key),
-            Identity(nick, username, realname, credentials, peers is not None, other_nick),
+            Identity(nick, username, realname, credentials, peers is not None, other_nick, history),
             Policy(reconnect, interactive, timing or Timing(), chance),
             self._events,
             (load_device(peers.folder), peers) if peers is not None else None,
         )
-        self.peers = Peers(self._connector, self._deliveries)
+        self.peers = Peers(self._connector, self._numbers)
         self._connector.channels.update((name.lower(), (name, "")) for name in channels)
 
     # ---- coming and going ----
@@ -142,7 +161,11 @@ class Client:
         self.start()
         if not self._connector.settled.wait(timeout_s):
             self.close()
-            raise NetworkError(f"no welcome from {self._host} within {timeout_s:g} seconds")
+            raise NetworkError(
+                "no welcome from {host} within {timeout_s:g} seconds",
+                host=self._host,
+                timeout_s=timeout_s,
+            )
         if not self._connector.welcomed:
             self.close()
             raise self._connector.error or ConnectionLost("the client was closed")
@@ -207,6 +230,11 @@ class Client:
         link = self._connector.link
         return link is not None and capability in link.protocol.session.enabled
 
+    def passes(self, tag: str) -> bool:
+        """Whether the server passes this client-only tag (``+typing``) of ours on to others."""
+        link = self._connector.link
+        return link is not None and link.protocol.session.passes(tag)
+
     @property
     def email_required(self) -> bool:
         """Whether an account cannot be made without an e-mail address (or what stands for it)."""
@@ -241,23 +269,128 @@ class Client:
 
     # ---- saying things ----
 
-    def send(self, target: str, text: str) -> int:
+    def send(
+        self, target: str, text: str, *, reply_to: str | None = None, mark: str | None = None
+    ) -> int:
         """Say ``text`` to a channel or nick; return the number that its ``Delivered`` or
         ``NotDelivered`` will carry. A long text or one with line ends is one message of several
         lines where the server knows such, and several messages elsewhere.
 
+        :param reply_to: the msgid of the text that this one answers.
+        :param mark: comes back as ``TextReceived.mark``, out of the history too: so one can look
+            whether a text has arrived whose acknowledgement was lost. Others see it; it must be
+            hard to guess. Of several messages the first has it. A server without tags drops both.
         :raises LocalProtocolError: the target is not one name, or there is no text.
         :raises NetworkError: we are not connected now; nothing was sent.
         """
-        return self._send(target, text, "message")
+        return self._send(target, text, "message", reply_to, mark)
 
-    def notice(self, target: str, text: str) -> int:
+    def notice(
+        self, target: str, text: str, *, reply_to: str | None = None, mark: str | None = None
+    ) -> int:
         """Say ``text`` as a notice, which no program answers; otherwise like ``send``."""
-        return self._send(target, text, "notice")
+        return self._send(target, text, "notice", reply_to, mark)
 
-    def action(self, target: str, text: str) -> int:
+    def action(
+        self, target: str, text: str, *, reply_to: str | None = None, mark: str | None = None
+    ) -> int:
         """Say what we do (``/me``); otherwise like ``send``."""
-        return self._send(target, text, "action")
+        return self._send(target, text, "action", reply_to, mark)
+
+    def react(self, target: str, msgid: str, reaction: str, *, remove: bool = False) -> None:
+        """React to the text ``msgid`` of a conversation, or take that back; ``Reacted`` follows.
+
+        :raises LocalProtocolError: the server passes no reactions on, or this is none.
+        :raises NetworkError: we are not connected now; nothing was sent.
+        """
+        check_reaction(target, msgid, reaction)
+        passed = self.passes(REPLY_TAG) and self.passes(UNREACT_TAG if remove else REACT_TAG)
+        self._require_online()
+        if not passed:
+            raise LocalProtocolError("this server takes no reactions")
+        self._do(lambda protocol: protocol.react(target, msgid, reaction, remove=remove))
+
+    def redact(self, target: str, msgid: str, reason: str = "") -> None:
+        """Delete the text ``msgid`` of a conversation; ``Redacted`` follows, or a ``Failure``.
+
+        :raises LocalProtocolError: the server deletes nothing.
+        :raises NetworkError: we are not connected now.
+        """
+        check_target(target)
+        self._require("draft/message-redaction")
+        self.command("REDACT", target, msgid, *([reason] if reason else []))
+
+    def typing(self, target: str, state: TypingState) -> None:
+        """Tell that we are typing, pause, or have stopped. Nothing happens where that cannot be
+        told. The caller sees to it that it is not told too often: "MUST be throttled so that any
+        typing notification is not sent within 3 seconds of another one for a given target".
+
+        :raises LocalProtocolError: the target is not one name.
+        """
+        check_target(target)
+        self._tell(lambda protocol: protocol.typing(target, state))
+
+    def mark_read(self, conversation: str, time: datetime) -> None:
+        """Note that we have read a conversation up to the text of that time; ``ReadMarked`` follows
+        here and on our other devices. Nothing happens where the server keeps no such notes.
+
+        :raises LocalProtocolError: the conversation is not one name.
+        """
+        check_target(conversation)
+        check_command("MARKREAD", conversation, f"timestamp={format_time(time)}")
+        self._tell(lambda protocol: protocol.mark_read(conversation, time))
+
+    # ---- asking ----
+
+    def history(
+        self,
+        target: str,
+        *,
+        before: str | None = None,
+        after: str | None = None,
+        around: str | None = None,
+        limit: int = 100,
+    ) -> int:
+        """Ask for a page of a conversation, the latest or as seen from a message; return the number
+        that its ``HistoryReceived`` or ``RequestFailed`` will carry. For this and the following two
+        the client must have been made with ``history=True``.
+
+        :param before: a reference (``msgid=…`` or ``timestamp=…``) as in ``HistoryReceived``; so
+            are ``after`` and ``around``. At most one is given.
+        :param limit: most messages; a server may allow fewer.
+        :raises LocalProtocolError: the server does not offer that, or it cannot be asked so.
+        :raises NetworkError: we are not connected now.
+        """
+        check_target(target)
+        return self._ask(
+            history_page(target, before=before, after=after, around=around, limit=limit)
+        )
+
+    def history_targets(self, after: datetime, before: datetime, limit: int = 100) -> int:
+        """Ask for the conversations whose latest text is between two times; otherwise like
+        ``history``. ``TargetsReceived`` follows.
+        """
+        return self._ask(history_targets(after, before, limit=limit))
+
+    def search(
+        self, text: str, *, conversation: str = "", sender: str = "", limit: int = 50
+    ) -> int:
+        """Ask for texts with these words, in one conversation or all, of one person or all;
+        otherwise like ``history``. ``Found`` follows.
+        """
+        return self._ask(search(text, conversation=conversation, sender=sender, limit=limit))
+
+    def ask_presence(self, channel: str) -> None:
+        """Ask who of a channel is away; ``PresenceReceived`` follows, if we are there. The members
+        in later events and in ``members`` know it too.
+
+        :raises LocalProtocolError: the channel is not one name.
+        :raises NetworkError: we are not connected now.
+        """
+        check_target(channel)
+        self._do(lambda protocol: protocol.ask_presence(channel))
+
+    # ---- commands ----
 
     def join(self, channel: str, key: str | None = None) -> None:
         """Join a channel; ``Joined`` and ``NamesReceived`` follow, or a ``Failure``.
@@ -325,19 +458,47 @@ class Client:
         check_command("NICK", nick)
         self._do(lambda protocol: protocol.set_nick(nick), registered=False)
 
-    def _send(self, target: str, text: str, kind: SentKind) -> int:
+    def _send(
+        self, target: str, text: str, kind: SentKind, reply_to: str | None, mark: str | None
+    ) -> int:
         check_text(target, text)
-        delivery = next(self._deliveries)
-        lost = NotDelivered(delivery, target, "NOT_CONNECTED", "not connected")
+        text_tags(reply_to, mark)
+        delivery = next(self._numbers)
+        lost = NotDelivered(delivery, target, "NOT_CONNECTED", gettext_noop("not connected"))
 
         def intent(protocol: ClientProtocol) -> None:
             try:
-                protocol.send_text(target, text, delivery=delivery, kind=kind)
+                protocol.send_text(
+                    target, text, delivery=delivery, kind=kind, reply_to=reply_to, mark=mark
+                )
             except LocalProtocolError as error:  # what only the server's limits make too long
-                self._connector.push(NotDelivered(delivery, target, "TOO_LONG", str(error)))
+                self._connector.push(NotDelivered(delivery, target, "TOO_LONG", explain(error)))
 
         self._do(intent, otherwise=lost)
         return delivery
+
+    def _ask(self, question: Question) -> int:
+        check_command(question.command, *question.words())
+        self._require(question.capability, *ANSWERED)
+        number = next(self._numbers)
+        lost = RequestFailed(number, "CONNECTION_LOST", gettext_noop("not connected"))
+        self._do(lambda protocol: protocol.ask(number, question), otherwise=lost)
+        return number
+
+    def _require(self, *capabilities: str) -> None:
+        missing = [capability for capability in capabilities if not self.offers(capability)]
+        self._require_online()  # afterwards: a connection that has just ended offers nothing
+        if missing:
+            raise LocalProtocolError("the server does not offer {what}", what=", ".join(missing))
+
+    def _require_online(self) -> None:
+        if not self._connector.online:
+            raise NetworkError("not connected")
+
+    def _tell(self, intent: Callable[[ClientProtocol], None]) -> None:
+        """Have the protocol do what does not matter when it cannot be done."""
+        with contextlib.suppress(NetworkError):
+            self._do(intent)
 
     def _do(
         self,

@@ -13,11 +13,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from securechat.client.line_mode import LineMode
+    from securechat.client.chat import Chat
 
 __all__ = ["Command", "Handler", "build_table", "command"]
 
-Handler = Callable[["LineMode", list[str]], None]
+Handler = Callable[["Chat", list[str]], None]
 """What runs a command. It raises ``SecureChatError`` when it cannot; the text says why."""
 
 
@@ -45,6 +45,8 @@ def command(
     details: tuple[str, ...] = (),
 ) -> Callable[[Handler], Command]:
     """Make a handler the entry of a command. Records, and does nothing else.
+
+    All texts are marked by ``gettext_noop``, and translated where they are shown.
 
     :param usage: begins with the name.
     :param details: the lines that only ``/help COMMAND`` shows.

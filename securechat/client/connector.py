@@ -43,6 +43,7 @@ from securechat.errors import (
     NetworkError,
     SecureChatError,
     StoreError,
+    gettext_noop,
 )
 from securechat.irc.message import Message
 from securechat.irc.peering import CAPABILITY, TUNNEL_ALPN
@@ -136,11 +137,11 @@ class Connector:
     def why_no_hub(self) -> str:
         """Why ``hub`` is ``None``."""
         if self._peers is None:
-            return "this client does without peers"
+            return gettext_noop("this client does without peers")
         link = self.link
         if link is not None and self.online and not link.protocol.session.has(CAPABILITY):
-            return "this relay does not know of peers"
-        return "peers need a login: /register or /login"
+            return gettext_noop("this relay does not know of peers")
+        return gettext_noop("peers need a login: /register or /login")
 
     # ---- safe from any thread ----
 
@@ -195,7 +196,7 @@ class Connector:
         if started:
             self._io.post(lambda: self._leave(reason))
         else:
-            self._finish(None, "closed")
+            self._finish(None, gettext_noop("closed"))
         self._io.stop(close_s)
         if self._peers is not None:
             self._peers.close()
@@ -229,7 +230,7 @@ class Connector:
             pipe = TlsPipe(context, server_hostname=endpoint.host)
         except ValueError:
             sock.close()
-            self._dial_failed(NetworkError(f"not a host name for TLS: {endpoint.host!r}"))
+            self._dial_failed(NetworkError("not a host name for TLS: {host!r}", host=endpoint.host))
             return
         with self._lock:  # once we are closing, nobody would take care of the socket
             adopt = not self._closing
@@ -276,7 +277,7 @@ class Connector:
 
     def _overflowed(self) -> None:
         if self.link is not None:
-            self.link.end(NetworkError(f"over {EVENTS_LIMIT} events were not read"))
+            self.link.end(NetworkError("over {limit} events were not read", limit=EVENTS_LIMIT))
 
     def _make_link(self, connection: Connection) -> Link:
         protocol = ClientProtocol(
@@ -328,7 +329,13 @@ class Connector:
             case LoginRejected():
                 self.proposed = None
                 if not self.online and not (self._policy.interactive and event.code):
-                    link.end(LoginFailed(f"login as {event.account} failed: {event.text}"))
+                    link.end(
+                        LoginFailed(
+                            "login as {account} failed: {text}",
+                            account=event.account,
+                            text=event.text,
+                        )
+                    )
             case AccountRequired() if not self._policy.interactive:
                 link.end(LoginFailed(event.text))
             case NickRejected() if not self.online:
@@ -351,23 +358,29 @@ class Connector:
     def _nick_rejected(self, link: Link, event: NickRejected) -> None:
         if self.welcomed and not event.reserved:
             # Most likely our own last connection, which the server has not given up yet.
-            link.end(NetworkError(f"the nick {event.nick} is still in use"))
+            link.end(NetworkError("the nick {nick} is still in use", nick=event.nick))
         elif not self._policy.interactive:
-            link.end(LoginFailed(f"the nick {event.nick} cannot be used: {event.text}"))
+            link.end(
+                LoginFailed(
+                    "the nick {nick} cannot be used: {text}", nick=event.nick, text=event.text
+                )
+            )
 
     def _ended(self, link: Link, error: SecureChatError | None) -> None:
-        reason = link.protocol.session.closing or (str(error) if error else "connection closed")
+        reason = link.protocol.session.closing or (
+            str(error) if error else gettext_noop("connection closed")
+        )
         self._failed(error or ConnectionLost(reason), reason)
 
     def _failed(self, error: SecureChatError, reason: str) -> None:
+        self.online = False  # first: who sees no link must not think that we are online without one
         self.link = None
-        self.online = False
         if self._peers is not None:
             self._peers.down()
         policy = self._policy
         final = isinstance(error, CertificateRejected | LoginFailed) or self._over
         if self._closing:
-            self._finish(None, "closed")
+            self._finish(None, gettext_noop("closed"))
         elif final or not policy.reconnect or not self.welcomed:
             if self._peers is not None:
                 self._peers.end_all(reason)
@@ -382,7 +395,7 @@ class Connector:
         if self._peers is not None:
             self._peers.stop(reason)
         if self.link is None:
-            self._finish(None, "closed")
+            self._finish(None, gettext_noop("closed"))
             return
         self.link.do(lambda protocol: protocol.command("QUIT", reason))
         self.link.end(None)

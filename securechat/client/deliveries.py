@@ -15,6 +15,7 @@ from typing import Final
 
 from securechat.client.events import Delivered, NotDelivered
 from securechat.client.session import Session
+from securechat.errors import gettext_noop
 from securechat.irc.message import NO_TAGS, Message
 from securechat.irc.multiline import BATCH_TYPE, CONCAT_TAG, Piece, combined_text, join_pieces
 
@@ -50,7 +51,14 @@ class Deliveries:
         self._open: dict[int, _Open] = {}
         self._labels: dict[str, int] = {}
 
-    def send_whole(self, delivery: int, command: str, target: str, pieces: list[Piece]) -> None:
+    def send_whole(
+        self,
+        delivery: int,
+        command: str,
+        target: str,
+        pieces: list[Piece],
+        tags: Mapping[str, str] = NO_TAGS,
+    ) -> None:
         """Send one text as a message of several lines; ``can_send_whole`` has allowed it."""
         session = self._session
         if not self._begin(delivery, target, 1):
@@ -58,10 +66,11 @@ class Deliveries:
         label = f"{delivery}.0"
         self._labels[label] = delivery
         reference = str(delivery)
-        session.say("BATCH", f"+{reference}", BATCH_TYPE, target, tags={"label": label})
+        opening = {"label": label, **tags}
+        session.say("BATCH", f"+{reference}", BATCH_TYPE, target, tags=opening)
         for text, concat in pieces:
-            tags = {"batch": reference} | ({CONCAT_TAG: ""} if concat else {})
-            session.say(command, target, text, tags=tags)
+            piece = {"batch": reference} | ({CONCAT_TAG: ""} if concat else {})
+            session.say(command, target, text, tags=piece)
         session.say("BATCH", f"-{reference}")
 
     def can_send_whole(self, pieces: list[Piece]) -> bool:
@@ -79,30 +88,41 @@ class Deliveries:
             limits.get("max-lines", str(OPEN_DELIVERIES))
         )
 
-    def send(self, delivery: int, command: str, target: str, texts: list[str]) -> bool:
-        """Send the lines of one text; report whether they were sent."""
+    def send(
+        self,
+        delivery: int,
+        command: str,
+        target: str,
+        texts: list[str],
+        tags: Mapping[str, str] = NO_TAGS,
+    ) -> bool:
+        """Send the lines of one text, the first with ``tags``; report whether they were sent."""
         session = self._session
         labels = session.has(*_LABELS)
         if not self._begin(delivery, target, len(texts) if labels else 1):
             return False
         for number, text in enumerate(texts):
-            tags: Mapping[str, str] = NO_TAGS
             if labels:
                 label = f"{delivery}.{number}"
                 self._labels[label] = delivery
-                tags = {"label": label}
+                tags = {"label": label, **tags}
             session.say(command, target, text, tags=tags)
+            tags = NO_TAGS
         if not labels:
             session.say("PING", f"{_PING}{delivery}")
         return True
 
     def _begin(self, delivery: int, target: str, unanswered: int) -> bool:
         if len(self._open) >= OPEN_DELIVERIES:
-            text = "too many texts wait for an answer"
+            text = gettext_noop("too many texts wait for an answer")
             self._session.emit(NotDelivered(delivery, target, "TOO_MANY", text))
             return False
         self._open[delivery] = _Open(target, unanswered)
         return True
+
+    def find(self, label: str) -> int | None:
+        """Return the delivery whose text bears that label and is not answered yet."""
+        return self._labels.get(label)
 
     def refused(self, label: str, message: Message) -> bool:
         """Look at an answer with a label; true when it refuses a text of ours."""

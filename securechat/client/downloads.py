@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from securechat.client.translation import gettext_noop
 from securechat.errors import ConfigError
 
 __all__ = ["default_downloads"]
@@ -25,7 +26,8 @@ def default_downloads() -> Path:
     try:
         home = Path.home()
     except RuntimeError as error:
-        raise ConfigError(["there is no home folder: name one with --downloads"]) from error
+        problem = gettext_noop("there is no home folder: name one with --downloads")
+        raise ConfigError([problem]) from error
     # XDG Base Directory Specification: a relative path is invalid and to be ignored.
     config = Path(os.environ.get("XDG_CONFIG_HOME", ""))
     if not config.is_absolute():

@@ -390,11 +390,12 @@ class Quit:
 
 @dataclass(frozen=True, slots=True)
 class NickChanged:
-    """Somebody has another nick."""
+    """Somebody has another nick. ``channels`` are those of ours where it is a member."""
 
     old: str
     new: str
     own: bool
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

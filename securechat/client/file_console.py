@@ -9,6 +9,7 @@ from securechat.client.events import Connected, Disconnected, Event, Failure, We
 from securechat.client.line_editor import display_width, fit
 from securechat.client.peer_wording import describe_progress, size
 from securechat.client.safe_text import make_safe
+from securechat.client.translation import ngettext
 from securechat.client.wording import Wording
 from securechat.peer.events import (
     FileAccepted,
@@ -85,7 +86,14 @@ class FileConsole:
         else:
             done, whole = sum(one.done_bytes for one in files), sum(one.size for one in files)
             rate = sum(one.rate_bytes_per_s for one in files)
-            text = f"{len(files)} files: {size(done)} of {size(whole)}, {size(rate)}/s"
+            text = ngettext(
+                "{count} file: {done} of {size}, {rate}/s",
+                "{count} files: {done} of {size}, {rate}/s",
+                len(files),
+                done=size(done),
+                size=size(whole),
+                rate=size(rate),
+            )
         self.erase_progress()
         text = fit(text, shutil.get_terminal_size().columns - 1)  # the last one would wrap
         self._columns = display_width(text)

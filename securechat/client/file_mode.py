@@ -18,7 +18,9 @@ from securechat.client.client import Client
 from securechat.client.events import Disconnected, Event, Welcome
 from securechat.client.file_console import FileConsole
 from securechat.client.peer_wording import person
+from securechat.client.refusals import reason
 from securechat.client.safe_text import make_safe
+from securechat.client.translation import _, explain, gettext_noop
 from securechat.errors import LocalProtocolError, SecureChatError
 from securechat.peer.events import (
     FileAccepted,
@@ -111,7 +113,7 @@ class FileMode:
             try:
                 self._handle(event)
             except SecureChatError as error:
-                self._fail(str(error))
+                self._fail(explain(error))
         self._console.erase_progress()
         return not self._failed
 
@@ -134,14 +136,14 @@ class FileMode:
     def _wait_s(self) -> float | None:
         return None if self._deadline is None else max(0.0, self._deadline - self._seconds())
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, problem: str) -> None:
         """End, and say why."""
-        self._console.say(f"! {make_safe(reason)}")
+        self._console.say(f"! {make_safe(problem)}")
         self._failed = self._over = True
 
-    def _close(self, account: str, reason: str) -> None:
+    def _close(self, account: str, why: str) -> None:
         with contextlib.suppress(LocalProtocolError):  # it is over already
-            self._client.peers.close(account, reason)
+            self._client.peers.close(account, why)
 
     def _is(self, event: PeerAsked | PeerOpened | PeerClosed | FileOffered, name: str) -> bool:
         same = self._client.same_name
@@ -183,7 +185,7 @@ class SendFiles(FileMode):
             case PeerClosed() if self._is(event, self._job.name):
                 # Who was asked while the connection to the relay broke is asked again.
                 if event.was_open or self._client.online:
-                    self._fail(f"{person(event.nick, event.account)}: {event.reason}")
+                    self._fail(f"{person(event.nick, event.account)}: {reason(event.reason)}")
             case FileFinished() | FileEnded() if event.transfer in self._offered:
                 self._offered.remove(event.transfer)
                 self._failed = self._failed or isinstance(event, FileEnded)
@@ -192,7 +194,7 @@ class SendFiles(FileMode):
                 pass
 
     def _late(self) -> None:
-        self._fail("the relay has not come back")
+        self._fail(_("the relay has not come back"))
 
     def _ask(self) -> None:
         self._wait(None)
@@ -207,7 +209,7 @@ class SendFiles(FileMode):
             path = self._waiting.popleft()
             self._offered.add(self._client.peers.send_file(self._account, path))
         if not self._offered:
-            self._close(self._account, "all files were sent")
+            self._close(self._account, gettext_noop("all files were sent"))
             self._over = True
 
 
@@ -238,7 +240,7 @@ class ReceiveFiles(FileMode):
             case PeerOpened() if self._allows(event):
                 self._sessions.add(event.account)
             case PeerOpened():
-                self._close(event.account, "only files of others are received now")
+                self._close(event.account, gettext_noop("only files of others are received now"))
             case PeerClosed():
                 self._sessions.discard(event.account)
                 self._look()
@@ -261,7 +263,7 @@ class ReceiveFiles(FileMode):
 
     def _late(self) -> None:
         for account in self._sessions:
-            self._close(account, "all files have arrived")
+            self._close(account, gettext_noop("all files have arrived"))
         self._end()
 
     def _begin(self) -> None:
@@ -270,11 +272,11 @@ class ReceiveFiles(FileMode):
         for name in self._job.people if self._job.show_addresses else ():
             self._client.peers.set_trust(name, show_addresses=True)
         if not self._job.people:
-            self._console.say(
-                "* files are taken only of those for whom /trust NICK files on is set"
-            )
+            note = _("files are taken only of those for whom /trust NICK files on is set")
+            self._console.say(f"* {note}")
         elif self._console.watched:
-            self._console.say(f"* files are taken of {make_safe(', '.join(self._job.people))}")
+            people = make_safe(", ".join(self._job.people))
+            self._console.say(f"* {_('files are taken of {people}', people=people)}")
 
     def _allows(self, event: PeerAsked | PeerOpened | FileOffered) -> bool:
         if self._job.people:

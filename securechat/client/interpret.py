@@ -6,7 +6,7 @@ A message that is not in the table, or has fewer parameters than its entry asks 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -29,6 +29,8 @@ from securechat.client.events import (
     PeerSignalled,
     Quit,
     RawReceived,
+    Reacted,
+    ReadMarked,
     RealnameChanged,
     Redacted,
     Registered,
@@ -36,16 +38,47 @@ from securechat.client.events import (
     TextKind,
     TextReceived,
     TopicChanged,
+    Typing,
     VerificationRequired,
 )
 from securechat.client.session import Session
 from securechat.errors import RemoteProtocolError
 from securechat.irc import numerics, peering
+from securechat.irc.batch import Batch
 from securechat.irc.ctcp import parse_ctcp
 from securechat.irc.message import Message, split_source
 from securechat.irc.modes import parse_modes
+from securechat.irc.multiline import BATCH_TYPE as MULTILINE
+from securechat.irc.multiline import CONCAT_TAG, Piece, combined_text, join_pieces
 
-__all__ = ["interpret"]
+__all__ = [
+    "MARK_TAG",
+    "REACTION_CHARACTERS",
+    "REACT_TAG",
+    "REPLY_TAG",
+    "TYPING_TAG",
+    "UNREACT_TAG",
+    "channel_of",
+    "interpret",
+    "interpret_history",
+    "messages_in",
+    "parse_time",
+    "whole_message",
+]
+
+REPLY_TAG: Final = "+reply"
+"""The client-only tag with the msgid of the text that is answered."""
+
+REACT_TAG: Final = "+draft/react"
+UNREACT_TAG: Final = "+draft/unreact"
+TYPING_TAG: Final = "+typing"
+
+MARK_TAG: Final = "+securechat/mark"
+"""The client-only tag with which a client knows a text of its own again."""
+
+REACTION_CHARACTERS: Final = 64
+"""Most characters of a reaction, sent or received: the longest emoji sequences have about a dozen,
+and a word fits. "Clients might wish to apply their own restrictions"."""
 
 _Handler = Callable[[Session, Message], None]
 
@@ -79,6 +112,47 @@ def interpret(session: Session, message: Message) -> None:
         session.emit(RawReceived(message))
 
 
+def interpret_history(session: Session, message: Message) -> None:
+    """Emit what a message out of the history means, while the session is ``replaying``.
+
+    Who came and went then says nothing of who is there now: that is dropped.
+    """
+    if message.command in _REPLAYED:
+        interpret(session, message)
+
+
+_TEXTS: Final = frozenset({"PRIVMSG", "NOTICE"})
+_REPLAYED: Final = _TEXTS | {"REDACT", "TAGMSG"}
+
+
+def messages_in(batch: Batch) -> Iterator[Message]:
+    """Yield the messages of a batch at all levels; one of several lines is one message."""
+    for item in batch.content:
+        if isinstance(item, Message):
+            yield item
+        elif item.kind != MULTILINE:
+            yield from messages_in(item)
+        elif (whole := whole_message(item)) is not None:
+            yield whole
+
+
+def whole_message(batch: Batch) -> Message | None:
+    """Return the one message that a multiline batch is, with its line feeds; ``None``: empty."""
+    lines = [
+        item
+        for item in batch.content
+        if isinstance(item, Message) and item.command in _TEXTS and len(item.params) > 1
+    ]
+    if not lines:
+        return None
+    pieces = (Piece(line.params[1], CONCAT_TAG in line.tags) for line in lines)
+    text = combined_text(join_pieces(pieces))
+    first, opening = lines[0], batch.opened_by
+    return Message(
+        first.command, (first.params[0], text), first.source or opening.source, opening.tags
+    )
+
+
 def _numeric(session: Session, message: Message) -> None:
     context, text = message.params[1:-1], message.params[-1]
     refused = "400" <= message.command <= "599" or message.command in _REFUSALS
@@ -106,34 +180,94 @@ def _text(session: Session, message: Message) -> None:
         kind = "action" if command == "ACTION" else "ctcp"
         text = arguments if command == "ACTION" else f"{command} {arguments}".rstrip()
     sender, user, host = split_source(message.source or "")
-    own = session.is_me(sender)
+    own = _is_own(session, message)
     channel = channel_of(session, target)
     echoed = session.has("labeled-response", "echo-message")
     to_ourselves = echoed and own and session.is_me(target)
-    if to_ourselves and "label" not in message.tags and not session.replaying:
+    if to_ourselves and session.delivery is None and not session.replaying:
         return  # to ourselves: the echo, which has the label, has told it already
-    if channel:
-        conversation = channel
-    elif own:
-        conversation = target
-    else:
-        from_server = not user and not host and ("." in sender or not sender)
-        conversation = "" if from_server or not session.registered else sender
+    from_server = not user and not host and ("." in sender or not sender)
+    conversation = channel or (target if own else sender)
+    if not channel and not own and (from_server or not session.registered):
+        conversation = ""
+    tags = message.tags
     session.emit(
         TextReceived(
             conversation,
             target,
             sender,
-            message.tags.get("account"),
+            tags.get("account"),
             text,
             kind,
             _time(session, message),
             direct=not channel and conversation != "",
             own=own,
-            msgid=message.tags.get("msgid"),
+            msgid=tags.get("msgid"),
+            replayed=session.replaying,
+            reply_to=_replied(message),
+            delivery=session.delivery if own else None,
+            mark=tags.get(MARK_TAG) or None,
+        )
+    )
+    _reaction(session, message, conversation, own=own)
+
+
+@_on("TAGMSG", 1)
+def _tags_alone(session: Session, message: Message) -> None:
+    """Tags without a text; those that we do not know ask nothing of anybody."""
+    own = _is_own(session, message)
+    conversation = channel_of(session, message.params[0]) or (
+        message.params[0] if own else message.nick
+    )
+    _reaction(session, message, conversation, own=own)
+    if own or session.replaying:
+        return
+    match message.tags.get(TYPING_TAG):
+        case "active" | "paused" | "done" as state:
+            session.emit(Typing(conversation, message.nick, state))
+
+
+def _reaction(session: Session, message: Message, conversation: str, *, own: bool) -> None:
+    tags, msgid = message.tags, _replied(message)
+    added, removed = tags.get(REACT_TAG, ""), tags.get(UNREACT_TAG, "")
+    reaction = added or removed
+    if msgid is None or not 0 < len(reaction) <= REACTION_CHARACTERS:
+        return
+    session.emit(
+        Reacted(
+            conversation,
+            msgid,
+            message.nick,
+            reaction,
+            removed=not added,
+            own=own,
+            time=_time(session, message),
             replayed=session.replaying,
         )
     )
+
+
+def _replied(message: Message) -> str | None:
+    return message.tags.get(REPLY_TAG) or message.tags.get("+draft/reply") or None
+
+
+def _is_own(session: Session, message: Message) -> bool:
+    """Whether we have said it. In the history the account counts: nicks were others' once."""
+    account = message.tags.get("account")
+    if session.replaying and account is not None and session.account is not None:
+        return session.isupport.fold(account) == session.isupport.fold(session.account)
+    return session.is_me(message.nick)
+
+
+@_on("MARKREAD", 2)
+def _read_mark(session: Session, message: Message) -> None:
+    target, value = message.params[:2]
+    conversation = channel_of(session, target) or target
+    time = parse_time(value.removeprefix("timestamp="))
+    if value == "*" or time is not None:
+        session.emit(ReadMarked(conversation, time))
+    else:
+        session.emit(RawReceived(message))
 
 
 @_on("REDACT", 2)
@@ -160,13 +294,18 @@ _YEARS: Final = range(1970, 9999)
 """The years that a server's time can be of: others do not survive the way to every local time."""
 
 
-def _time(session: Session, message: Message) -> datetime:
+def parse_time(text: str) -> datetime | None:
+    """Return the time that a server means, in UTC; ``None`` if it is none, or of no use to us."""
     try:
-        found = datetime.fromisoformat(message.tags["time"])
+        found = datetime.fromisoformat(text)
         found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-    except (KeyError, ValueError, OverflowError):
-        return session.wall_clock()
-    return found if found.year in _YEARS else session.wall_clock()
+    except (ValueError, OverflowError):
+        return None
+    return found if found.year in _YEARS else None
+
+
+def _time(session: Session, message: Message) -> datetime:
+    return parse_time(message.tags.get("time", "")) or session.wall_clock()
 
 
 # ---- coming and going ----
@@ -254,8 +393,7 @@ def _nick(session: Session, message: Message) -> None:
     own = session.is_me(old)
     if own:
         session.nick = new
-    session.roster.rename(old, new)
-    session.emit(NickChanged(old, new, own))
+    session.emit(NickChanged(old, new, own, session.roster.rename(old, new)))
 
 
 @_on("RENAME", 2)
@@ -308,7 +446,16 @@ def _invite(session: Session, message: Message) -> None:
 
 @_on("AWAY", 0)
 def _away(session: Session, message: Message) -> None:
-    session.emit(AwayChanged(message.nick, message.params[0] if message.params else None))
+    text = message.params[0] if message.params else None
+    session.roster.set_away(message.nick, away=text is not None)
+    session.emit(AwayChanged(message.nick, text))
+
+
+@_on(numerics.RPL_UNAWAY, 1)
+@_on(numerics.RPL_NOWAWAY, 1)
+def _own_away(session: Session, message: Message) -> None:
+    session.roster.set_away(session.nick, away=message.command == numerics.RPL_NOWAWAY)
+    _numeric(session, message)
 
 
 @_on("ACCOUNT", 1)

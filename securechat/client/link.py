@@ -111,7 +111,9 @@ class Link:
             events = self.protocol.receive_data(data)
         except RemoteProtocolError as error:
             self._owner.happened(self, self.protocol.take_events())
-            self.end(RemoteProtocolError(f"the server does not speak IRC properly: {error}"))
+            self.end(
+                RemoteProtocolError("the server does not speak IRC properly: {error}", error=error)
+            )
             return
         self._flush()
         self._owner.happened(self, events)

@@ -17,6 +17,7 @@ from typing import Final
 
 from securechat.client.events import LoginRejected
 from securechat.client.session import Credentials, Session
+from securechat.client.translation import gettext_noop
 from securechat.errors import RemoteProtocolError
 from securechat.irc import numerics
 from securechat.irc.message import Message
@@ -85,7 +86,7 @@ class Login:
         self._credentials = credentials
         self._challenged = False
         if not session.has("sasl"):
-            return self._reject("", "the server offers no login (SASL)")
+            return self._reject("", gettext_noop("the server offers no login (SASL)"))
         wanted = [EXTERNAL] if credentials.certificate else []
         if credentials.password is not None:
             bound = [SCRAM_SHA_256_PLUS] if session.channel_binding is not None else []
@@ -96,7 +97,8 @@ class Login:
         self._untried = [mechanism for mechanism in wanted if mechanism in known]
         if offered and {SCRAM_SHA_256_PLUS, SCRAM_SHA_256} <= set(self._untried):
             self._untried.remove(SCRAM_SHA_256)
-        return self._try_next("", "the server offers no way to log in that this client has")
+        nothing = gettext_noop("the server offers no way to log in that this client has")
+        return self._try_next("", nothing)
 
     def handle(self, message: Message) -> Outcome:
         """Take a message of ``COMMANDS`` while a login is under way."""
@@ -109,9 +111,10 @@ class Login:
             return Outcome.PENDING  # the refusal itself follows
         if message.command == numerics.RPL_SASLSUCCESS:
             if self._scram is not None and not self._scram.server_proved:
-                return self._reject(
-                    "", "the server let us in without proving that it knows the password"
+                unproved = gettext_noop(
+                    "the server let us in without proving that it knows the password"
                 )
+                return self._reject("", unproved)
             self._credentials = None
             return Outcome.ACCEPTED
         if self._mechanism == PLAIN or self._challenged:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from securechat.client.command_table import command
+from securechat.client.translation import gettext_noop
 
 if TYPE_CHECKING:
-    from securechat.client.line_mode import LineMode
+    from securechat.client.chat import Chat
 
 __all__: list[str] = []
 
@@ -15,39 +16,60 @@ __all__: list[str] = []
 # ---- you ----
 
 
-@command("/nick NICK", "take another nick", least=1, most=1)
-def _nick(ui: LineMode, arguments: list[str]) -> None:
+@command(gettext_noop("/nick NICK"), gettext_noop("take another nick"), least=1, most=1)
+def _nick(ui: Chat, arguments: list[str]) -> None:
     ui.client.set_nick(arguments[0])
 
 
-@command("/away [TEXT]", "be away; without a text, be back", least=0, most=1)
-def _away(ui: LineMode, arguments: list[str]) -> None:
+@command(
+    gettext_noop("/away [TEXT]"), gettext_noop("be away; without a text, be back"), least=0, most=1
+)
+def _away(ui: Chat, arguments: list[str]) -> None:
     ui.client.away(*arguments)
 
 
-@command("/register [CODE|EMAIL]", "make an account of your nick", least=0, most=1)
-def _register(ui: LineMode, arguments: list[str]) -> None:
+@command(
+    gettext_noop("/register [CODE|EMAIL]"),
+    gettext_noop("make an account of your nick"),
+    least=0,
+    most=1,
+)
+def _register(ui: Chat, arguments: list[str]) -> None:
     ui.ask_to_register(arguments[0] if arguments else "")
 
 
-@command("/login [ACCOUNT]", "log in", least=0, most=1)
-def _login(ui: LineMode, arguments: list[str]) -> None:
+@command(gettext_noop("/login [ACCOUNT]"), gettext_noop("log in"), least=0, most=1)
+def _login(ui: Chat, arguments: list[str]) -> None:
     ui.ask_to_log_in(arguments[0] if arguments else ui.client.nick)
 
 
 # ---- the program ----
 
 
-@command("/raw LINE", "say a line of IRC as it is", least=1, most=1, aliases=("quote",))
-def _raw(ui: LineMode, arguments: list[str]) -> None:
+@command(
+    gettext_noop("/raw LINE"),
+    gettext_noop("say a line of IRC as it is"),
+    least=1,
+    most=1,
+    aliases=("quote",),
+)
+def _raw(ui: Chat, arguments: list[str]) -> None:
     ui.client.raw(arguments[0])
 
 
-@command("/quit [REASON]", "leave; so does the word exit", least=0, most=1, aliases=("exit",))
-def _quit(ui: LineMode, arguments: list[str]) -> None:
+@command(
+    gettext_noop("/quit [REASON]"),
+    gettext_noop("leave; so does the word exit"),
+    least=0,
+    most=1,
+    aliases=("exit",),
+)
+def _quit(ui: Chat, arguments: list[str]) -> None:
     ui.leave(*arguments)
 
 
-@command("/help [COMMAND]", "show this", least=0, most=1, aliases=("h",))
-def _help(ui: LineMode, arguments: list[str]) -> None:
+@command(
+    gettext_noop("/help [COMMAND]"), gettext_noop("show this"), least=0, most=1, aliases=("h",)
+)
+def _help(ui: Chat, arguments: list[str]) -> None:
     ui.show_help(*arguments)

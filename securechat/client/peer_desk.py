@@ -11,6 +11,7 @@ from typing import Final
 from securechat.client.client import Client
 from securechat.client.events import Event
 from securechat.client.safe_text import make_safe
+from securechat.client.translation import _, explain
 from securechat.errors import LocalProtocolError, SecureChatError
 from securechat.peer.events import (
     FileAccepted,
@@ -85,7 +86,7 @@ class PeerDesk:
             if folder is not None and not os.path.isdir(
                 folder
             ):  # the other side need not hear of it
-                raise LocalProtocolError(f"{folder}: there is no such folder")
+                raise LocalProtocolError("{folder}: there is no such folder", folder=folder)
             self._client.peers.accept_file(question, folder)
             self._settle_file(question)
         elif folder is not None:
@@ -108,7 +109,8 @@ class PeerDesk:
             return []
         self._client.peers.decline(question)
         self._settle_session(question)
-        return [f"* no session with {make_safe(question)}", *self._drop_files(question, question)]
+        words = _("no session with {name}", name=make_safe(question))
+        return [f"* {words}", *self._drop_files(question, question)]
 
     def is_asked_by(self, name: str) -> bool:
         """Whether that person asks for a session, and has no answer yet."""
@@ -143,7 +145,7 @@ class PeerDesk:
         :raises SecureChatError: it cannot be read, or nobody can be asked.
         """
         if problem := why_not_sent(path):
-            raise LocalProtocolError(f"{path}: {problem}")
+            raise LocalProtocolError("{path}: {problem}", path=path, problem=problem)
         if self._is_open(name):
             self._client.peers.send_file(name, path)
             return True
@@ -174,7 +176,7 @@ class PeerDesk:
 
     def _drop_files(self, account: str, nick: str) -> list[str]:
         files = self._take_files(account, nick)
-        return [f"! not offered: {make_safe(file.path.name)}" for file in files]
+        return [_not_offered(file) for file in files]
 
     def _offer_files(self, files: list[_WaitingFile]) -> list[str]:
         problems = []
@@ -182,15 +184,19 @@ class PeerDesk:
             try:
                 self._client.peers.send_file(file.name, file.path)
             except SecureChatError as error:
-                problems.append(f"! not offered: {make_safe(f'{file.path.name}: {error}')}")
+                problems.append(f"{_not_offered(file)}: {make_safe(explain(error))}")
         return problems
+
+
+def _not_offered(file: _WaitingFile) -> str:
+    return f"! {_('not offered: {file}', file=make_safe(file.path.name))}"
 
 
 def why_not_sent(path: Path) -> str:
     """Return why there is nothing at ``path`` that can be sent; empty if there is."""
     # Not Path.is_dir and is_file: those raise where a folder may not be looked into.
     if os.path.isdir(path):
-        return "a folder cannot be sent, only files"
+        return _("a folder cannot be sent, only files")
     if not os.path.isfile(path) or not os.access(path, os.R_OK):
-        return "there is no such file, or it cannot be read"
+        return _("there is no such file, or it cannot be read")
     return ""

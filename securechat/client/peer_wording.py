@@ -11,7 +11,9 @@ from typing import Final
 
 from securechat.client.events import Event
 from securechat.client.peers import DeviceTrust, Trust
+from securechat.client.refusals import reason
 from securechat.client.safe_text import make_safe
+from securechat.client.translation import _, gettext_noop
 from securechat.peer.events import (
     FileAccepted,
     FileEnded,
@@ -37,6 +39,7 @@ __all__ = [
     "PROGRESS_EVERY",
     "PeerWording",
     "describe_device",
+    "describe_path",
     "describe_peer",
     "describe_progress",
     "describe_transfer",
@@ -58,45 +61,69 @@ _FINGERPRINT_DIGITS: Final = 16
 """Of a fingerprint or hash, enough to tell one from another; what proves is the safety code."""
 
 _ASKED: Final = {
-    Safety.NEW: "for the first time: the device is not known",
-    Safety.KNOWN: "from a device that is known, but not verified",
-    Safety.VERIFIED: "from a verified device",
-    Safety.CHANGED: "WARNING: from another device than before",
-    Safety.BLOCKED: "WARNING: from a device that is not the verified one",
+    Safety.NEW: gettext_noop(
+        "{who} asks for a session, for the first time: the device is not known; "
+        "/accept {nick} or /decline {nick}"
+    ),
+    Safety.KNOWN: gettext_noop(
+        "{who} asks for a session, from a device that is known, but not verified; "
+        "/accept {nick} or /decline {nick}"
+    ),
+    Safety.VERIFIED: gettext_noop(
+        "{who} asks for a session, from a verified device; /accept {nick} or /decline {nick}"
+    ),
+    Safety.CHANGED: gettext_noop(
+        "{who} asks for a session, WARNING: from another device than before; "
+        "/accept {nick} or /decline {nick}"
+    ),
+    Safety.BLOCKED: gettext_noop(
+        "{who} asks for a session, WARNING: from a device that is not the verified one; "
+        "/accept {nick} or /decline {nick}"
+    ),
 }
 
 _SAFETY: Final = {
-    Safety.NEW: "not verified",
-    Safety.KNOWN: "not verified",
-    Safety.VERIFIED: "verified",
-    Safety.CHANGED: "another device than before",
-    Safety.BLOCKED: "not the verified device",
+    Safety.NEW: gettext_noop("not verified"),
+    Safety.KNOWN: gettext_noop("not verified"),
+    Safety.VERIFIED: gettext_noop("verified"),
+    Safety.CHANGED: gettext_noop("another device than before"),
+    Safety.BLOCKED: gettext_noop("not the verified device"),
 }
 
 _STATES: Final[dict[PeerState, str]] = {
-    "reachable": "can be reached",
-    "asking": "is asked for a session",
-    "asked": "asks for a session",
-    "connecting": "is being connected",
-    "open": "session",
-    "lost": "session without a path, looking for one",
+    "reachable": gettext_noop("can be reached"),
+    "asking": gettext_noop("is asked for a session"),
+    "asked": gettext_noop("asks for a session"),
+    "connecting": gettext_noop("is being connected"),
+    "open": gettext_noop("session"),
+    "lost": gettext_noop("session without a path, looking for one"),
+}
+
+_PATHS: Final = {
+    "direct": gettext_noop("direct"),
+    "relayed": gettext_noop("relayed"),
+    "lost": gettext_noop("lost"),
 }
 
 _POLICIES: Final = {
-    Policy.ASK: "you are asked before each session",
-    Policy.ALWAYS: "sessions with a known device are accepted unasked",
-    Policy.NEVER: "sessions are declined unasked",
+    Policy.ASK: gettext_noop("you are asked before each session"),
+    Policy.ALWAYS: gettext_noop("sessions with a known device are accepted unasked"),
+    Policy.NEVER: gettext_noop("sessions are declined unasked"),
 }
 
 _ADDRESSES: Final = {
-    True: "your addresses are shown: if theirs are too, the next session can be direct",
-    False: "your addresses are not shown: sessions are relayed",
+    True: gettext_noop(
+        "your addresses are shown: if theirs are too, the next session can be direct"
+    ),
+    False: gettext_noop("your addresses are not shown: sessions are relayed"),
 }
 
 _FILES: Final = {
-    True: "files are taken unasked",
-    False: "you are asked about each file",
+    True: gettext_noop("files are taken unasked"),
+    False: gettext_noop("you are asked about each file"),
 }
+
+_UNITS: Final = (gettext_noop("kB"), gettext_noop("MB"), gettext_noop("GB"))
 
 
 class PeerWording:
@@ -117,41 +144,46 @@ class PeerWording:
         match event:
             case PeerAsked():
                 nick = make_safe(event.nick)
-                answers = f"/accept {nick} or /decline {nick}"
                 # Nicks pass from one to another: what is trusted is the account, so it is named.
-                who = f"{nick} (account {make_safe(event.account)})"
-                return f"* {who} asks for a session, {_ASKED[event.safety]}; {answers}"
+                who = _("{nick} (account {account})", nick=nick, account=make_safe(event.account))
+                return f"* {_(_ASKED[event.safety], who=who, nick=nick)}"
             case PeerIdentityChanged():
                 return _identity_changed(event)
             case PeerOpened():
-                how = f"{event.path}, {make_safe(event.address)}" if event.address else event.path
-                safety = _SAFETY[event.safety]
-                if event.safety is not Safety.VERIFIED:
-                    safety += f": /verify {make_safe(event.nick)} shows what to compare"
-                again = " again" if event.again else ""
-                return f"* session with {person(event.nick, event.account)}{again}: {how}; {safety}"
+                return f"* {_opened(event)}"
             case PeerLost():
-                who, reason = person(event.nick, event.account), make_safe(event.reason)
-                return f"! the session with {who} has lost its path: {reason}; it looks for another"
+                words = _(
+                    "the session with {who} has lost its path: {reason}; it looks for another",
+                    who=person(event.nick, event.account),
+                    reason=reason(event.reason),
+                )
+                return f"! {words}"
             case PeerClosed():
-                who, reason = person(event.nick, event.account), make_safe(event.reason)
-                over = f"the session with {who} is over" if event.was_open else f"no session: {who}"
-                return f"! {over}: {reason}"
+                who, why = person(event.nick, event.account), reason(event.reason)
+                if event.was_open:
+                    words = _("the session with {who} is over: {reason}", who=who, reason=why)
+                else:
+                    words = _("no session: {who}: {reason}", who=who, reason=why)
+                return f"! {words}"
             case _:
                 return ""
 
     def _of_file(self, event: Event) -> str:
         match event:
             case FileOffered():
-                return _file_offered(event)
+                return f"* {_file_offered(event)}"
             case FileSending():
-                what = f"{make_safe(event.name)} ({size(event.size)})"
-                return f"* file {event.transfer} is offered to {make_safe(event.nick)}: {what}"
+                words = _(
+                    "file {number} is offered to {nick}: {name} ({size})",
+                    number=event.transfer,
+                    nick=make_safe(event.nick),
+                    name=make_safe(event.name),
+                    size=size(event.size),
+                )
+                return f"* {words}"
             case FileAccepted():
                 self._reported[event.transfer] = self._clock()
-                way = "being sent to" if event.outgoing else "being received from"
-                begins = f" from {size(event.offset)} on" if event.offset else ""
-                return f"* {_file(event)} is {way} {make_safe(event.nick)}{begins}"
+                return f"* {_file_accepted(event)}"
             case FileProgress():
                 now = self._clock()
                 if now - self._reported.setdefault(event.transfer, now) < PROGRESS_EVERY:
@@ -160,47 +192,128 @@ class PeerWording:
                 return f"* {describe_progress(event)}"
             case FileFinished():
                 self._reported.pop(event.transfer, None)
-                what = make_safe(event.name if event.outgoing else str(event.path))
-                at = f" at {make_safe(event.nick)}" if event.outgoing else ""
-                proof = f"{size(event.size)}, SHA-256 {event.sha256[:_FINGERPRINT_DIGITS]}"
-                return f"* file {event.transfer} has arrived whole{at}: {what} ({proof})"
+                return f"* {_file_finished(event)}"
             case FileEnded():
                 self._reported.pop(event.transfer, None)
-                way = "sent" if event.outgoing else "received"
-                kept = ""
-                if event.kept_bytes:
-                    kept = f"; {size(event.kept_bytes)} of it stay, and another try goes on there"
-                return f"! {_file(event)} was not {way}: {make_safe(event.reason)}{kept}"
+                return f"! {_file_ended(event)}"
             case _:
                 return ""
 
 
-def _identity_changed(event: PeerIdentityChanged) -> str:
+def _opened(event: PeerOpened) -> str:
+    who = person(event.nick, event.account)
+    how = describe_path(event.path)
+    if event.address:
+        how += f", {make_safe(event.address)}"
+    if event.again:
+        words = _(
+            "session with {who} again: {how}; {safety}", who=who, how=how, safety=_safety(event)
+        )
+    else:
+        words = _("session with {who}: {how}; {safety}", who=who, how=how, safety=_safety(event))
+    return words
+
+
+def _safety(event: PeerOpened) -> str:
+    safety = _(_SAFETY[event.safety])
+    if event.safety is Safety.VERIFIED:
+        return safety
     nick = make_safe(event.nick)
+    return _("{safety}: /verify {nick} shows what to compare", safety=safety, nick=nick)
+
+
+def _identity_changed(event: PeerIdentityChanged) -> str:
+    nick, who = make_safe(event.nick), person(event.nick, event.account)
     device = event.fingerprint[:_FINGERPRINT_DIGITS]
     if event.blocked:
-        what = f"{person(event.nick, event.account)} comes with a device that is NOT VERIFIED"
-        then = f"Nothing is sent to it until you accept it: /trust {nick} new-device"
+        what = _("WARNING: {who} comes with a device that is NOT VERIFIED", who=who)
+        then = _("Nothing is sent to it until you accept it: /trust {nick} new-device", nick=nick)
     else:
-        what = f"{person(event.nick, event.account)} comes with ANOTHER DEVICE than before"
-        then = f"In a session, /verify {nick} compares the safety code."
-    doubt = f"It may be a new one ({device}), or somebody in between: ask {nick} by another way."
-    return FURTHER_LINE.join((f"!!! WARNING: {what}", doubt, then))
+        what = _("WARNING: {who} comes with ANOTHER DEVICE than before", who=who)
+        then = _("In a session, /verify {nick} compares the safety code.", nick=nick)
+    doubt = _(
+        "It may be a new one ({device}), or somebody in between: ask {nick} by another way.",
+        device=device,
+        nick=nick,
+    )
+    return FURTHER_LINE.join((f"!!! {what}", doubt, then))
 
 
 def _file_offered(event: FileOffered) -> str:
     name = make_safe(event.safe_name)
     if event.name != event.safe_name:
-        name += f", called {make_safe(event.name)} there"
-    had = f"; {size(event.had_bytes)} of it are here" if event.had_bytes else ""
-    number = event.transfer
-    then = "; it goes on" if event.accepted_before else f"; /accept {number} or /decline {number}"
-    who = person(event.nick, event.account)
-    return f"* {who} offers file {number}: {name} ({size(event.size)}){had}{then}"
+        name = _("{name}, called {other} there", name=name, other=make_safe(event.name))
+    words = _(
+        "{who} offers file {number}: {name} ({size})",
+        who=person(event.nick, event.account),
+        number=event.transfer,
+        name=name,
+        size=size(event.size),
+    )
+    if event.had_bytes:
+        words += f"; {_('{size} of it are here', size=size(event.had_bytes))}"
+    if event.accepted_before:
+        return f"{words}; {_('it goes on')}"
+    return f"{words}; {_('/accept {number} or /decline {number}', number=event.transfer)}"
+
+
+def _file_accepted(event: FileAccepted) -> str:
+    file, nick = _file(event), make_safe(event.nick)
+    offset = size(event.offset)
+    match event.outgoing, bool(event.offset):
+        case True, True:
+            return _(
+                "{file} is being sent to {nick} from {offset} on",
+                file=file,
+                nick=nick,
+                offset=offset,
+            )
+        case True, False:
+            return _("{file} is being sent to {nick}", file=file, nick=nick)
+        case False, True:
+            return _(
+                "{file} is being received from {nick} from {offset} on",
+                file=file,
+                nick=nick,
+                offset=offset,
+            )
+        case _:
+            return _("{file} is being received from {nick}", file=file, nick=nick)
+
+
+def _file_finished(event: FileFinished) -> str:
+    what = make_safe(event.name if event.outgoing else str(event.path))
+    proof = f"{size(event.size)}, SHA-256 {event.sha256[:_FINGERPRINT_DIGITS]}"
+    if event.outgoing:
+        return _(
+            "file {number} has arrived whole at {nick}: {what} ({proof})",
+            number=event.transfer,
+            nick=make_safe(event.nick),
+            what=what,
+            proof=proof,
+        )
+    return _(
+        "file {number} has arrived whole: {what} ({proof})",
+        number=event.transfer,
+        what=what,
+        proof=proof,
+    )
+
+
+def _file_ended(event: FileEnded) -> str:
+    file, why = _file(event), reason(event.reason)
+    if event.outgoing:
+        words = _("{file} was not sent: {reason}", file=file, reason=why)
+    else:
+        words = _("{file} was not received: {reason}", file=file, reason=why)
+    if not event.kept_bytes:
+        return words
+    kept = _("{size} of it stay, and another try goes on there", size=size(event.kept_bytes))
+    return f"{words}; {kept}"
 
 
 def _file(event: FileAccepted | FileProgress | FileEnded) -> str:
-    return f"file {event.transfer} ({make_safe(event.name)})"
+    return _("file {number} ({name})", number=event.transfer, name=make_safe(event.name))
 
 
 # ---- what commands show ----
@@ -208,88 +321,109 @@ def _file(event: FileAccepted | FileProgress | FileEnded) -> str:
 
 def person(nick: str, account: str) -> str:
     """Return the nick, and the account where that is called otherwise."""
-    other = "" if nick == account else f" (account {make_safe(account)})"
-    return make_safe(nick) + other
+    if nick == account:
+        return make_safe(nick)
+    return _("{nick} (account {account})", nick=make_safe(nick), account=make_safe(account))
+
+
+def describe_path(path: str) -> str:
+    """Return how a session runs (``routing.SessionState``)."""
+    return _(_PATHS[path])
 
 
 def describe_peer(peer: PeerSnapshot) -> str:
     """Return who it is, and what there is with them."""
     nick = make_safe(peer.nick)
-    parts = [f"{person(peer.nick, peer.account)}: {_STATES[peer.state]}"]
+    parts = [f"{person(peer.nick, peer.account)}: {_(_STATES[peer.state])}"]
     if peer.state == "reachable":
-        parts.append(f"/peer {nick} asks for a session")
+        parts.append(_("/peer {nick} asks for a session", nick=nick))
     elif peer.state == "asked":
-        parts.append(f"/accept {nick} or /decline {nick}")
+        parts.append(_("/accept {nick} or /decline {nick}", nick=nick))
     elif peer.path is not None:
-        parts.append(f"{LOCK} {peer.path}")
+        parts.append(f"{LOCK} {describe_path(peer.path)}")
         parts += [make_safe(peer.address)] if peer.address else []
     if peer.safety is not None:
-        parts.append(_SAFETY[peer.safety])
+        parts.append(_(_SAFETY[peer.safety]))
     if peer.path is not None:
         sent, received = size(peer.sent_bytes_per_s), size(peer.received_bytes_per_s)
-        parts.append(f"{sent}/s out, {received}/s in")
+        parts.append(_("{sent}/s out, {received}/s in", sent=sent, received=received))
     return ", ".join(parts)
 
 
 def describe_trust(name: str, trust: Trust) -> list[str]:
     """Return what is set for somebody whom the user calls ``name``."""
     return [
-        f"{person(name, trust.account)}: {_POLICIES[trust.policy]}",
-        f"    {_ADDRESSES[trust.show_addresses]}",
-        f"    {_FILES[trust.take_files]}",
+        f"{person(name, trust.account)}: {_(_POLICIES[trust.policy])}",
+        f"    {_(_ADDRESSES[trust.show_addresses])}",
+        f"    {_(_FILES[trust.take_files])}",
     ]
 
 
 def describe_device(name: str, found: DeviceTrust) -> list[str]:
     """Return the safety code of a device of somebody whom the user calls ``name``."""
     device = found.device
-    seen = datetime.fromtimestamp(device.last_seen_ms / 1000)
-    when = "of this session" if found.in_session else f"last seen {seen:%Y-%m-%d %H:%M}"
-    state = "verified" if device.verified else "not verified"
+    if found.in_session:
+        when = _("of this session")
+    else:
+        seen = datetime.fromtimestamp(device.last_seen_ms / 1000)
+        when = _("last seen {time:%Y-%m-%d %H:%M}", time=seen)
+    state = _("verified") if device.verified else _("not verified")
     if device.accepted and not device.verified:
-        state += ", accepted"
-    fingerprint = device.fingerprint[:_FINGERPRINT_DIGITS]
-    title = f"{person(name, found.account)}, device {fingerprint}, {when}, {state}:"
+        state = _("not verified, accepted")
+    title = _(
+        "{who}, device {device}, {when}, {state}:",
+        who=person(name, found.account),
+        device=device.fingerprint[:_FINGERPRINT_DIGITS],
+        when=when,
+        state=state,
+    )
     return [title, *(f"    {line}" for line in grouped(found.safety_code))]
 
 
 def describe_transfer(transfer: TransferSnapshot) -> str:
     """Return one line on a file."""
-    way = "to" if transfer.outgoing else "from"
-    done = f"{_percent(transfer.done_bytes, transfer.size)} of {size(transfer.size)}"
-    state = "offered, " + size(transfer.size) if transfer.state == "offered" else done
+    whole = size(transfer.size)
+    if transfer.state == "offered":
+        state = _("offered, {size}", size=whole)
+    else:
+        state = _done(transfer.done_bytes, transfer.size)
     name, nick = make_safe(transfer.name), make_safe(transfer.nick)
-    return f"{transfer.transfer}  {way} {nick}: {name}, {state}"
+    if transfer.outgoing:
+        words = _("to {nick}: {name}, {state}", nick=nick, name=name, state=state)
+    else:
+        words = _("from {nick}: {name}, {state}", nick=nick, name=name, state=state)
+    return f"{transfer.transfer}  {words}"
 
 
 def describe_progress(event: FileProgress) -> str:
     """Return how far a file is."""
-    done = f"{_percent(event.done_bytes, event.size)} of {size(event.size)}"
+    done = f"{_file(event)}: {_done(event.done_bytes, event.size)}"
     if event.left_s is None:
-        return f"{_file(event)}: {done}, nothing moves"
-    left = _duration(event.left_s)
-    return f"{_file(event)}: {done}, {size(event.rate_bytes_per_s)}/s, {left} left"
+        return f"{done}, {_('nothing moves')}"
+    rate, left = size(event.rate_bytes_per_s), _duration(event.left_s)
+    return f"{done}, {_('{rate}/s, {time} left', rate=rate, time=left)}"
 
 
 def size(count: float) -> str:
     """Return a number of bytes as people read it, ``1.2 MB``."""
     if count < 1000:
-        return f"{count:.0f} B"
-    for unit in ("kB", "MB", "GB"):
+        return f"{count:.0f} {_('B')}"
+    for unit in _UNITS:
         count /= 1000
         if count < 999.95:
-            return f"{count:.1f} {unit}"
-    return f"{count / 1000:.1f} TB"
+            return f"{count:.1f} {_(unit)}"
+    return f"{count / 1000:.1f} {_('TB')}"
 
 
-def _percent(done: int, whole: int) -> str:
-    return f"{100 * done // whole if whole else 100} %"
+def _done(done: int, whole: int) -> str:
+    percent = 100 * done // whole if whole else 100
+    return _("{percent} % of {size}", percent=percent, size=size(whole))
 
 
 def _duration(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return _("{seconds} s", seconds=whole)
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return _("{minutes} min {seconds} s", minutes=whole // 60, seconds=whole % 60)
+    return _("{hours} h {minutes} min", hours=whole // 3600, minutes=whole % 3600 // 60)

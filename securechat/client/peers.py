@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from securechat.client.connector import Connector
+from securechat.client.translation import gettext_noop
 from securechat.errors import LocalProtocolError, NetworkError
 from securechat.peer.events import PeerSnapshot
 from securechat.peer.hub import Hub
@@ -89,7 +90,7 @@ class Peers:
         """
         self._ask(lambda hub: hub.contact(name).negotiation.decline())
 
-    def close(self, name: str, reason: str = "it was ended") -> None:
+    def close(self, name: str, reason: str = gettext_noop("it was ended")) -> None:
         """End the session with somebody.
 
         :raises LocalProtocolError: there is none.
@@ -200,7 +201,7 @@ class Peers:
             hub.known.verify(hub.network, account, chosen.device.fingerprint, verified)
             contact = hub.find(name)
             if contact is not None and contact.blocked:
-                contact.close("another device was verified")
+                contact.close(gettext_noop("another device was verified"))
             return _choose(_devices(hub, name), name, chosen.device.fingerprint)
 
         return self._ask(mark)
@@ -214,7 +215,7 @@ class Peers:
         def accept(hub: Hub) -> None:
             contact = hub.find(name)
             if contact is None:
-                raise LocalProtocolError(f"no device of {name} was refused")
+                raise LocalProtocolError("no device of {name} was refused", name=name)
             contact.negotiation.accept_device()
 
         self._ask(accept)
@@ -254,11 +255,15 @@ def _devices(hub: Hub, name: str) -> tuple[DeviceTrust, ...]:
 
 def _choose(devices: tuple[DeviceTrust, ...], name: str, fingerprint: str) -> DeviceTrust:
     if not devices:
-        raise LocalProtocolError(f"no device of {name} is known yet; it is after a first session")
+        raise LocalProtocolError(
+            "no device of {name} is known yet; it is after a first session", name=name
+        )
     if fingerprint:
         found = [one for one in devices if one.device.fingerprint.startswith(fingerprint)]
     else:
         found = [one for one in devices if one.in_session] or list(devices)
     if len(found) != 1:
-        raise LocalProtocolError(f"{name} has {len(devices)} known devices; say which one")
+        raise LocalProtocolError(
+            "{name} has {count} known devices; say which one", name=name, count=len(devices)
+        )
     return found[0]

@@ -27,7 +27,9 @@ from securechat.client.events import (
     TextReceived,
     Welcome,
 )
+from securechat.client.refusals import refusal
 from securechat.client.safe_text import make_safe
+from securechat.client.translation import _, explain, ngettext
 from securechat.client.wording import Wording
 from securechat.errors import NetworkError, SecureChatError
 from securechat.net.threads import start_thread
@@ -104,9 +106,14 @@ class PipeMode:
                 self._input_over = True
                 if isinstance(item, OSError):
                     self._failed += 1
-                    self._problem(f"cannot read the input: {item.strerror}")
+                    self._problem(_("cannot read the input: {reason}", reason=item.strerror))
         if self._open:
-            self._problem(f"{self._open} lines were not acknowledged")
+            problem = ngettext(
+                "{count} line was not acknowledged",
+                "{count} lines were not acknowledged",
+                self._open,
+            )
+            self._problem(problem)
         return not self._failed and not self._open and self._input_over
 
     def _handle(self, client: Client, event: Event) -> None:
@@ -118,7 +125,11 @@ class PipeMode:
             case Failure() if not self._ready and self._joining:
                 named = [name for name in event.context if client.same_name(name, self._target)]
                 if named:
-                    self.error = NetworkError(f"cannot join {self._target}: {event.text}")
+                    self.error = NetworkError(
+                        "cannot join {target}: {reason}",
+                        target=self._target,
+                        reason=refusal(event.code, event.text),
+                    )
                     self._over = True
             case Delivered():
                 self._settle()
@@ -141,7 +152,7 @@ class PipeMode:
             client.send(self._target, line)
         except SecureChatError as error:
             self._failed += 1
-            self._problem(f"not sent: {error}")
+            self._problem(_("not sent: {error}", error=explain(error)))
             self._room.release()
         else:
             self._open += 1

@@ -4,35 +4,61 @@ Bytes from the server go in, events come out; intents go in, bytes for the serve
 no socket, thread, clock or chance: the time and nonces come from the functions it is given.
 
 It is put together from parts that share one ``Session``: ``Registration`` (with ``Login``) until
-the welcome, ``Deliveries`` for the answers to our texts, ``interpret`` for all the rest. It speaks
+the welcome, ``Deliveries`` for the answers to our texts, ``Requests`` and ``Presence`` for those to
+our questions, ``interpret`` for all the rest. It speaks
 to any IRCv3 server, and to a server that knows none of IRCv3.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final, Literal
 
 from securechat.client.deliveries import Deliveries
-from securechat.client.events import Event, NotDelivered, TextReceived
-from securechat.client.interpret import channel_of, interpret
+from securechat.client.events import Event, NotDelivered, Reacted, TextReceived
+from securechat.client.interpret import (
+    MARK_TAG,
+    REACT_TAG,
+    REACTION_CHARACTERS,
+    REPLY_TAG,
+    TYPING_TAG,
+    UNREACT_TAG,
+    channel_of,
+    interpret,
+    interpret_history,
+    whole_message,
+)
 from securechat.client.registration import Phase, Registration
+from securechat.client.requests import ANSWERED, Presence, Question, Requests, format_time
 from securechat.client.session import Credentials, Identity, Session
-from securechat.errors import LocalProtocolError, RemoteProtocolError
+from securechat.errors import LocalProtocolError, RemoteProtocolError, gettext_noop
 from securechat.irc.batch import Batch, BatchCollector
 from securechat.irc.ctcp import format_ctcp
 from securechat.irc.framing import SERVER_TAG_DATA_BYTES, LineBuffer, Overlong
 from securechat.irc.message import BODY_BYTES, Message, split_source
 from securechat.irc.multiline import BATCH_TYPE as MULTILINE
-from securechat.irc.multiline import CONCAT_TAG, Piece, combined_text, cut_pieces, join_pieces
+from securechat.irc.multiline import cut_pieces
+from securechat.irc.tags import CLIENT_TAG_DATA_BYTES, format_tags
 from securechat.irc.text import split_text
 
-__all__ = ["ClientProtocol", "SentKind", "check_command", "check_line", "check_text", "encode"]
+__all__ = [
+    "ClientProtocol",
+    "SentKind",
+    "TypingState",
+    "check_command",
+    "check_line",
+    "check_reaction",
+    "check_target",
+    "check_text",
+    "encode",
+    "text_tags",
+]
 
 SentKind = Literal["message", "notice", "action"]
+TypingState = Literal["active", "paused", "done"]
 
 _LINE_BYTES: Final = 8192
 """Longest line taken from a server, in bytes without tags: some servers allow more than 510, and
@@ -47,10 +73,12 @@ _ALIVE: Final = "alive"
 _HISTORY: Final = frozenset({"chathistory", "znc.in/playback"})
 """The types of batches that hold what was said before we came."""
 
-_TEXTS: Final = frozenset({"PRIVMSG", "NOTICE"})
+_UNASKED: Final = "unasked-"
+"""Begins the labels of what nobody has asked us to say (that somebody types): a refusal of it is
+nobody's business."""
 
-_REPLAYED: Final = _TEXTS | {"REDACT"}
-"""What is taken from history. Who came and went then says nothing of who is there now."""
+_LABEL_BYTES: Final = 100
+"""Room that is left beside our tags for a label; that "MUST NOT exceed 64 bytes"."""
 
 _LINE_ENDS: Final = re.compile(r"\r\n|\r|\n")
 
@@ -74,6 +102,9 @@ class ClientProtocol:
         self._batches = BatchCollector()
         self._registration = Registration(self.session, make_nonce)
         self._deliveries = Deliveries(self.session)
+        self._requests = Requests(self.session)
+        self._presence = Presence(self.session)
+        self._tags_said = itertools.count(1)
 
     # ---- the two ways ----
 
@@ -89,6 +120,7 @@ class ClientProtocol:
             complete = self._batches.feed(Message.parse(line.decode(errors="replace")))
             if complete is not None:
                 self._handle(complete, None)
+                self._note_end(complete)
         return self.take_events()
 
     def data_to_send(self) -> bytes:
@@ -100,8 +132,10 @@ class ClientProtocol:
         return self.session.take_events()
 
     def connection_lost(self, reason: str) -> list[Event]:
-        """Take note that the connection is over; return what that means for open texts."""
-        self._deliveries.lost(self.session.closing or reason)
+        """Take note that the connection is over; return what that means for what is open."""
+        reason = self.session.closing or reason
+        self._deliveries.lost(reason)
+        self._requests.lost(reason)
         return self.take_events()
 
     # ---- where we are ----
@@ -156,34 +190,88 @@ class ClientProtocol:
         self.session.say("PING", _ALIVE)
 
     def send_text(
-        self, target: str, text: str, *, delivery: int, kind: SentKind = "message"
+        self,
+        target: str,
+        text: str,
+        *,
+        delivery: int,
+        kind: SentKind = "message",
+        reply_to: str | None = None,
+        mark: str | None = None,
     ) -> None:
         """Say ``text`` to a channel or nick: as one message, or in as many lines as it takes.
 
-        ``Delivered`` or ``NotDelivered`` with the number ``delivery`` will follow, once.
+        ``Delivered`` or ``NotDelivered`` with the number ``delivery`` will follow, once. What it
+        replies to, and its mark, are told where the server takes tags.
 
-        :raises LocalProtocolError: as ``check_text``.
+        :raises LocalProtocolError: as ``check_text`` and ``text_tags``.
         """
         check_text(target, text)
+        tags = text_tags(reply_to, mark)
         session = self.session
         if not self.registered:
-            session.emit(NotDelivered(delivery, target, "NOT_CONNECTED", "not connected"))
+            text = gettext_noop("not connected")
+            session.emit(NotDelivered(delivery, target, "NOT_CONNECTED", text))
             return
+        if not session.has("message-tags"):
+            tags = {}
         command = "NOTICE" if kind == "notice" else "PRIVMSG"
         room = session.text_limit_bytes(command, target)
         if kind == "action":
             room -= len(format_ctcp("ACTION", " ")) - 1
         if room < _TEXT_BYTES:
-            raise LocalProtocolError(f"no room for a text behind the name {target!r}")
+            raise LocalProtocolError("no room for a text behind the name {target!r}", target=target)
         whole = cut_pieces(_LINE_ENDS.split(text.strip("\r\n")), room)
         if kind != "action" and len(whole) > 1 and self._deliveries.can_send_whole(whole):
-            self._deliveries.send_whole(delivery, command, target, whole)
+            self._deliveries.send_whole(delivery, command, target, whole, tags)
             return
         pieces = [piece for line in _text_lines(text) for piece in split_text(line, room) if piece]
         lines = [format_ctcp("ACTION", piece) if kind == "action" else piece for piece in pieces]
-        sent = self._deliveries.send(delivery, command, target, lines)
+        sent = self._deliveries.send(delivery, command, target, lines, tags)
         if sent and not session.has("echo-message"):
-            self._emit_own(target, pieces, kind)
+            self._emit_own(target, pieces, kind, delivery, tags)
+
+    def ask(self, number: int, question: Question) -> None:
+        """Ask; the answer, or ``RequestFailed``, will carry ``number``, once."""
+        self._requests.ask(number, question)
+
+    def ask_presence(self, channel: str) -> None:
+        """Ask who of a channel is away."""
+        self._presence.ask(channel)
+
+    def react(self, target: str, msgid: str, reaction: str, *, remove: bool = False) -> None:
+        """React to a text, or take the reaction back.
+
+        :raises LocalProtocolError: as ``check_reaction``.
+        """
+        check_reaction(target, msgid, reaction)
+        session = self.session
+        tag = UNREACT_TAG if remove else REACT_TAG
+        if not (self.registered and session.passes(tag) and session.passes(REPLY_TAG)):
+            return
+        self._say_tags(target, {REPLY_TAG: msgid, tag: reaction}, "tags-")
+        if not session.has("echo-message"):
+            conversation = channel_of(session, target) or target
+            now = session.wall_clock()
+            session.emit(
+                Reacted(conversation, msgid, session.nick, reaction, remove, own=True, time=now)
+            )
+
+    def typing(self, target: str, state: TypingState) -> None:
+        """Tell that we are typing, where the server takes that."""
+        if self.registered and self.session.passes(TYPING_TAG):
+            self._say_tags(target, {TYPING_TAG: state}, _UNASKED)
+
+    def mark_read(self, conversation: str, time: datetime) -> None:
+        """Tell our other devices up to where we have read, where the server takes that."""
+        if self.registered and self.session.has("draft/read-marker"):
+            self.session.say("MARKREAD", conversation, f"timestamp={format_time(time)}")
+
+    def _say_tags(self, target: str, tags: Mapping[str, str], label: str) -> None:
+        # With a label a refusal is not taken for that of a text to the same target.
+        if self.session.has(*ANSWERED):
+            tags = {"label": f"{label}{next(self._tags_said)}", **tags}
+        self.session.say("TAGMSG", target, tags=tags)
 
     # ---- messages ----
 
@@ -192,30 +280,48 @@ class ClientProtocol:
             self._handle_batch(item, item.opened_by.tags.get("label", label))
             return
         if self.session.replaying:
-            if item.command in _REPLAYED:
-                interpret(self.session, item)
+            interpret_history(self.session, item)
             return
         self._note_source(item)
         label = item.tags.get("label", label)
+        if self._presence.take(item, label):
+            return
         if label is None:
-            if not self._deliveries.unlabelled(item) and not self._handle_here(item):
-                interpret(self.session, item)
+            if not self._deliveries.unlabelled(item):
+                self._take(item)
+        elif label.startswith(_UNASKED) or self._requests.refused(label, item):
+            return
         elif not self._deliveries.refused(label, item):
-            if not self._handle_here(item):
-                interpret(self.session, replace(item, tags={**item.tags, "label": label}))
+            self.session.delivery = self._deliveries.find(label)
+            self._take(item)
+            self.session.delivery = None
             self._deliveries.answered(label)
 
     def _handle_batch(self, batch: Batch, label: str | None) -> None:
         session = self.session
         if batch.kind == MULTILINE:
-            whole = _whole(batch)
+            whole = whole_message(batch)
             if whole is not None:
                 self._handle(whole, label)
+            return
+        if label is not None and self._requests.answered(label, batch):
             return
         outside, session.replaying = session.replaying, session.replaying or batch.kind in _HISTORY
         for inner in batch.content:
             self._handle(inner, label)
         session.replaying = outside
+
+    def _note_end(self, item: Message | Batch) -> None:
+        """Take note that an answer is complete: it is "exactly one logical message"."""
+        tags = item.opened_by.tags if isinstance(item, Batch) else item.tags
+        label = tags.get("label")
+        if label is not None:
+            self._requests.ended(label)
+            self._presence.ended(label)
+
+    def _take(self, message: Message) -> None:
+        if not self._handle_here(message):
+            interpret(self.session, message)
 
     def _handle_here(self, message: Message) -> bool:
         params = message.params
@@ -240,7 +346,14 @@ class ClientProtocol:
             if user and host:
                 self.session.user_host = f"{user}@{host}"
 
-    def _emit_own(self, target: str, pieces: list[str], kind: SentKind) -> None:
+    def _emit_own(
+        self,
+        target: str,
+        pieces: list[str],
+        kind: SentKind,
+        delivery: int,
+        tags: Mapping[str, str],
+    ) -> None:
         session = self.session
         channel = channel_of(session, target)
         for piece in pieces:
@@ -255,25 +368,12 @@ class ClientProtocol:
                     session.wall_clock(),
                     direct=not channel,
                     own=True,
+                    reply_to=tags.get(REPLY_TAG),
+                    delivery=delivery,
+                    mark=tags.get(MARK_TAG),
                 )
             )
-
-
-def _whole(batch: Batch) -> Message | None:
-    """Return the one message that a multiline batch is, with its line feeds."""
-    lines = [
-        item
-        for item in batch.content
-        if isinstance(item, Message) and item.command in _TEXTS and len(item.params) > 1
-    ]
-    if not lines:
-        return None
-    pieces = (Piece(line.params[1], CONCAT_TAG in line.tags) for line in lines)
-    text = combined_text(join_pieces(pieces))
-    first, opening = lines[0], batch.opened_by
-    return Message(
-        first.command, (first.params[0], text), first.source or opening.source, opening.tags
-    )
+            tags = {}
 
 
 # ---- what may be said ----
@@ -285,14 +385,56 @@ def check_text(target: str, text: str) -> None:
     :raises LocalProtocolError: the target is not one name, or the text is empty, has a NUL or
         cannot be encoded.
     """
-    encode(target + text)
-    if not target or "," in target or any(c in target for c in " \0\r\n") or target[0] in ":@":
-        raise LocalProtocolError(f"not the name of a person or channel: {target!r}")
+    check_target(target)
+    encode(text)
     lines = _text_lines(text)
     if not lines:
         raise LocalProtocolError("there is no text to send")
     for line in lines:
         Message("PRIVMSG", (target, line)).to_line()
+
+
+def check_target(target: str) -> None:
+    """Check that ``target`` is one name, of a channel or person.
+
+    :raises LocalProtocolError: it is not.
+    """
+    encode(target)
+    if not target or "," in target or any(c in target for c in " \0\r\n") or target[0] in ":@":
+        raise LocalProtocolError("not the name of a person or channel: {target!r}", target=target)
+
+
+def text_tags(reply_to: str | None, mark: str | None) -> dict[str, str]:
+    """Return the tags of a text that replies to another, and that we want to know again.
+
+    :raises LocalProtocolError: they cannot be said, or are too long.
+    """
+    wanted = {REPLY_TAG: reply_to, MARK_TAG: mark}
+    tags = {key: value for key, value in wanted.items() if value}
+    _check_tags(tags)
+    return tags
+
+
+def check_reaction(target: str, msgid: str, reaction: str) -> None:
+    """Check that a reaction to the text ``msgid`` can be said.
+
+    :raises LocalProtocolError: the target is not one name, there is no reaction, it is longer than
+        ``REACTION_CHARACTERS``, or the id is none.
+    """
+    check_target(target)
+    if not msgid or not reaction:
+        raise LocalProtocolError("a reaction needs a text that it is for")
+    if len(reaction) > REACTION_CHARACTERS:
+        raise LocalProtocolError(
+            "a reaction has at most {limit} characters", limit=REACTION_CHARACTERS
+        )
+    _check_tags({REPLY_TAG: msgid, REACT_TAG: reaction})
+
+
+def _check_tags(tags: Mapping[str, str]) -> None:
+    data = format_tags(tags)
+    if "\0" in data or len(encode(data)) > CLIENT_TAG_DATA_BYTES - _LABEL_BYTES:
+        raise LocalProtocolError("this cannot be said in the tags of a message")
 
 
 def check_command(command: str, *params: str) -> None:
@@ -311,11 +453,13 @@ def check_line(line: str) -> None:
     try:
         Message.parse(line)
     except RemoteProtocolError as error:
-        raise LocalProtocolError(str(error)) from error
+        raise LocalProtocolError("{error}", error=error) from error
     body = line.partition(" ")[2] if line.startswith("@") else line
     size = len(encode(body))
     if size > BODY_BYTES:
-        raise LocalProtocolError(f"too long for one line: {size} bytes, {BODY_BYTES} are allowed")
+        raise LocalProtocolError(
+            "too long for one line: {size} bytes, {limit} are allowed", size=size, limit=BODY_BYTES
+        )
 
 
 def encode(text: str) -> bytes:

@@ -37,10 +37,11 @@ from securechat.client.events import (
 )
 from securechat.client.login import Login, Outcome
 from securechat.client.session import Credentials, Session
+from securechat.client.translation import gettext_noop
 from securechat.irc import numerics, peering
 from securechat.irc.message import Message
 
-__all__ = ["WANTED_CAPABILITIES", "Phase", "Registration"]
+__all__ = ["HISTORY_CAPABILITIES", "WANTED_CAPABILITIES", "Phase", "Registration"]
 
 WANTED_CAPABILITIES: Final = frozenset(
     {
@@ -67,7 +68,15 @@ WANTED_CAPABILITIES: Final = frozenset(
         "userhost-in-names",
     }
 )
-"""What this client understands and asks for, beside what not every client is for (peers)."""
+"""What this client understands and asks for, beside what not every client is for (peers, history).
+"""
+
+HISTORY_CAPABILITIES: Final = frozenset(
+    {"draft/chathistory", "draft/event-playback", "draft/read-marker", "soju.im/search"}
+)
+"""What a client asks for that fetches the history itself. "if a client requests this capability
+[draft/chathistory], the server … SHOULD NOT play back any history that would otherwise be sent
+automatically": others rely on that. With event-playback a page has the reactions and deletions."""
 
 _REQUEST_BYTES: Final = 400
 """Most names in one CAP REQ, in bytes: the ACK repeats them behind the server's name and our nick,
@@ -115,8 +124,11 @@ class Registration:
         self._session = session
         self._login = Login(session, make_nonce)
         self._credentials = session.identity.credentials
-        extra = {peering.CAPABILITY} if session.identity.peers else set()
-        self._wanted = WANTED_CAPABILITIES | extra
+        self._wanted = set(WANTED_CAPABILITIES)
+        if session.identity.peers:
+            self._wanted.add(peering.CAPABILITY)
+        if session.identity.history:
+            self._wanted |= HISTORY_CAPABILITIES
         self._listed: dict[str, str] = {}  # of a CAP LS that is not complete yet
         self._awaited: set[str] = set()  # requested, not answered yet
         self._capable = False  # the server knows CAP
@@ -151,7 +163,9 @@ class Registration:
         """Log in, before or after the welcome. Servers may refuse it after the welcome."""
         if self._login.active:
             self._session.emit(
-                LoginRejected(credentials.account, "BUSY", "another login is still under way")
+                LoginRejected(
+                    credentials.account, "BUSY", gettext_noop("another login is still under way")
+                )
             )
             return
         if not self._session.registered:
@@ -316,7 +330,9 @@ class Registration:
             return
         if self._credentials is not None:  # the server does not know CAP, so nobody logged in
             self._session.emit(
-                LoginRejected(self._credentials.account, "", "the server offers no login (SASL)")
+                LoginRejected(
+                    self._credentials.account, "", gettext_noop("the server offers no login (SASL)")
+                )
             )
             self._credentials = None
         self.phase = Phase.WELCOMED

@@ -16,6 +16,7 @@ class Member:
 
     nick: str
     ranks: set[str] = field(default_factory=set)  # mode letters
+    away: bool = False
 
 
 @dataclass(slots=True)
@@ -65,7 +66,8 @@ class Roster:
         """Somebody has joined."""
         channel = self.channel(name)
         if channel:
-            channel.members.setdefault(self._isupport.fold(nick), Member(nick))
+            key = self._isupport.fold(nick)
+            channel.members.setdefault(key, Member(nick, away=self._is_away(key)))
 
     def remove(self, name: str, nick: str) -> None:
         """Somebody has left."""
@@ -89,13 +91,23 @@ class Roster:
             channel.name = new
             self._channels[self._isupport.fold(new)] = channel
 
-    def rename(self, old: str, new: str) -> None:
-        """Somebody has another nick."""
+    def rename(self, old: str, new: str) -> tuple[str, ...]:
+        """Somebody has another nick; return the channels where they are."""
+        found = []
         for channel in self._channels.values():
             member = channel.members.pop(self._isupport.fold(old), None)
             if member:
                 member.nick = new
                 channel.members[self._isupport.fold(new)] = member
+                found.append(channel.name)
+        return tuple(found)
+
+    def set_away(self, nick: str, *, away: bool) -> None:
+        """Somebody is away, or back."""
+        key = self._isupport.fold(nick)
+        for channel in self._channels.values():
+            if key in channel.members:
+                channel.members[key].away = away
 
     def set_rank(self, name: str, nick: str, letter: str, *, held: bool) -> None:
         """Somebody was given a rank or lost it."""
@@ -121,7 +133,8 @@ class Roster:
                 entry = entry[1:]
             nick = entry.partition("!")[0]
             if nick:
-                channel.incoming[self._isupport.fold(nick)] = Member(nick, ranks)
+                key = self._isupport.fold(nick)
+                channel.incoming[key] = Member(nick, ranks, self._is_away(key))
         return True
 
     def names_end(self, name: str) -> bool | None:
@@ -149,6 +162,7 @@ class Roster:
             MemberSnapshot(
                 member.nick,
                 "".join(mark for letter, mark in marks.items() if letter in member.ranks),
+                member.away,
             )
             for member in channel.members.values()
         ]
@@ -160,4 +174,11 @@ class Roster:
                     self._isupport.fold(member.nick),
                 ),
             )
+        )
+
+    def _is_away(self, key: str) -> bool:
+        return any(
+            channel.members[key].away
+            for channel in self._channels.values()
+            if key in channel.members
         )

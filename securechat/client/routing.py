@@ -14,10 +14,13 @@ was typed for a session could go where the relay can read it::
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from securechat.client.client import Client
 from securechat.client.events import Event, NickChanged
+from securechat.client.outgoing import Outgoing
+from securechat.client.safe_text import make_safe
+from securechat.client.translation import _
 from securechat.errors import LocalProtocolError
 from securechat.peer.events import PathKind, PeerClosed, PeerLost, PeerOpened
 from securechat.peer.records import TextKind
@@ -26,12 +29,6 @@ __all__ = ["Routes", "SessionState"]
 
 SessionState = PathKind | Literal["lost"]
 """How an open session runs, as far as the user knows; ``lost``: without a path."""
-
-_OVER: Final = (
-    "not sent: the session with {0} is over. Say it again and it goes through the relay, which can "
-    "read it."
-)
-_WAITS: Final = "it waits until the session with {0} has a path again; so does all else you say"
 
 
 @dataclass(slots=True)
@@ -43,10 +40,14 @@ class _Session:
 
 
 class Routes:
-    """The sessions that a user knows of. Owned by the user interface's thread."""
+    """The sessions that a user knows of. Owned by the user interface's thread.
 
-    def __init__(self, client: Client) -> None:
+    :param outgoing: keeps what goes through the relay until it is delivered; ``None``: nobody does.
+    """
+
+    def __init__(self, client: Client, outgoing: Outgoing | None = None) -> None:
         self._client = client
+        self._outgoing = outgoing
         self._sessions: list[_Session] = []
 
     def note(self, event: Event) -> None:
@@ -71,16 +72,18 @@ class Routes:
         session = self._find(name)
         return session.state if session is not None else None
 
-    def say(self, name: str, text: str, kind: TextKind = "message") -> str:
+    def say(
+        self, name: str, text: str, kind: TextKind = "message", reply_to: str | None = None
+    ) -> str:
         """Say ``text`` to a channel or person; return what the user should know, or nothing.
+
+        ``reply_to`` is the msgid of the text that this one answers; nothing inside a session.
 
         :raises SecureChatError: it was not sent; the text says why.
         """
         session = self._find(name)
         if session is None:
-            client = self._client
-            ways = {"message": client.send, "action": client.action, "notice": client.notice}
-            ways[kind](name, text)
+            self._say_by_relay(name, text, kind, reply_to)
             return ""
         if session.state is None:
             raise self._ended(session)
@@ -92,13 +95,28 @@ class Routes:
             raise self._ended(session) from error
         if session.state == "lost" and not session.told:
             session.told = True
-            return _WAITS.format(session.nick)
+            return _(
+                "it waits until the session with {nick} has a path again; so does all else you say",
+                nick=make_safe(session.nick),
+            )
         return ""
+
+    def _say_by_relay(self, name: str, text: str, kind: TextKind, reply_to: str | None) -> None:
+        if self._outgoing is not None:
+            self._outgoing.say(name, text, kind, reply_to)
+            return
+        client = self._client
+        ways = {"message": client.send, "action": client.action, "notice": client.notice}
+        ways[kind](name, text, reply_to=reply_to)
 
     def _ended(self, session: _Session) -> LocalProtocolError:
         """Return the refusal of a text; the next one goes through the relay."""
         self._sessions.remove(session)
-        return LocalProtocolError(_OVER.format(session.nick))
+        return LocalProtocolError(
+            "not sent: the session with {nick} is over. Say it again and it goes through the relay,"
+            " which can read it.",
+            nick=session.nick,
+        )
 
     def _exists(self, account: str) -> bool:
         return any(

@@ -11,6 +11,7 @@ from securechat.client.events import Event
 from securechat.client.roster import Roster
 from securechat.irc.isupport import Isupport
 from securechat.irc.message import BODY_BYTES, NO_TAGS, Message
+from securechat.irc.tags import client_only
 
 __all__ = ["Credentials", "Identity", "Session"]
 
@@ -43,6 +44,8 @@ class Identity:
     """Whether we can be reached as a peer."""
     other_nick: bool = False
     """Whether ``nick_`` may be tried when somebody uses ``nick`` (but it is not registered)."""
+    history: bool = False
+    """Whether we ask for history, so that the server need not play back what was missed."""
 
 
 class Session:
@@ -60,6 +63,7 @@ class Session:
         self.user_host = ""  # as others see us, once known
         self.registered = False
         self.replaying = False  # what comes now is history
+        self.delivery: int | None = None  # the text of ours that is answered now
         self.closing = ""  # the server's ERROR, which says why it will close
         self.isupport = Isupport()
         self.roster = Roster(self.isupport)
@@ -85,6 +89,16 @@ class Session:
         """Queue an event."""
         self._events.append(event)
 
+    def replay(self, work: Callable[[], None]) -> list[Event]:
+        """Let ``work`` take messages as history; return the events, which are not queued."""
+        outside = self._events, self.replaying
+        self._events, self.replaying = [], True
+        try:
+            work()
+            return self._events
+        finally:
+            self._events, self.replaying = outside
+
     def take_output(self) -> bytes:
         """Return what has been said, and forget it."""
         out, self._out = self._out, []
@@ -102,6 +116,11 @@ class Session:
     def has(self, *capabilities: str) -> bool:
         """Whether all of these capabilities are enabled."""
         return self.enabled.issuperset(capabilities)
+
+    def passes(self, tag: str) -> bool:
+        """Whether the server passes this client-only tag (``+typing``) on to others."""
+        denied = self.isupport.get("CLIENTTAGDENY")
+        return self.has("message-tags") and bool(client_only({tag: ""}, denied))
 
     def text_limit_bytes(self, command: str, target: str) -> int:
         """Return how long a text may be so that others receive it whole.

@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Final, Protocol, TextIO
 
 from securechat.client.line_editor import Editor, View
+from securechat.client.translation import _
 from securechat.net.threads import start_thread
 
 try:
@@ -107,7 +108,7 @@ class Terminal:
                 self._handle_events(ui)
                 self._refresh(ui)
                 while not ui.finished:
-                    for key, _ in selector.select():
+                    for key, _mask in selector.select():
                         if key.fd == self._input_fd:
                             self._read(ui)
                         else:
@@ -225,7 +226,8 @@ class PlainTerminal:
             for line in ui.take_output():
                 print(line, file=self._screen, flush=True)
             if ui.secret and ui.question is not asked:
-                print(f"{ui.prompt}(it will be visible)", file=self._screen, flush=True)
+                visible = _("(it will be visible)")
+                print(f"{ui.prompt}{visible}", file=self._screen, flush=True)
             asked = ui.question
             item = _Signal.EVENTS if ui.finished else self._inbox.get()
             if item is _Signal.GONE:

@@ -19,7 +19,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from securechat.errors import ConfigError, SecureChatError
+from securechat.errors import ConfigError, SecureChatError, gettext_noop
 
 __all__ = [
     "DOMAIN",
@@ -87,11 +87,6 @@ def _(message: str, /, **values: object) -> str:
 def ngettext(one: str, many: str, count: int, /, **values: object) -> str:
     """Return the form of the text that fits ``count``, which is also the name ``{count}`` in it."""
     return _Chosen.catalogue.ngettext(one, many, count).format(count=count, **values)
-
-
-def gettext_noop(message: str) -> str:
-    """Return ``message`` as it is; it is translated where it is shown."""
-    return message
 
 
 def explain(error: BaseException) -> str:

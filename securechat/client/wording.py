@@ -40,34 +40,36 @@ from securechat.client.events import (
     VerificationRequired,
     Welcome,
 )
-from securechat.client.peer_wording import FURTHER_LINE, LOCK, PeerWording
+from securechat.client.peer_wording import FURTHER_LINE, LOCK, PeerWording, describe_path
+from securechat.client.refusals import reason, refusal
 from securechat.client.safe_text import make_safe
+from securechat.client.translation import _, explain, gettext_noop, ngettext
 
-__all__ = ["Wording", "people"]
+__all__ = ["Wording", "people", "why_disconnected"]
 
 _REPLIES: Final = {
-    "221": "your modes: {0}",
+    "221": gettext_noop("your modes: {0}"),
     "276": "{0} {text}",
-    "301": "{0} is away: {text}",
-    "311": "{0} is {1}@{2} ({text})",
-    "312": "{0} is on {1} ({text})",
+    "301": gettext_noop("{0} is away: {text}"),
+    "311": gettext_noop("{0} is {1}@{2} ({text})"),
+    "312": gettext_noop("{0} is on {1} ({text})"),
     "313": "{0} {text}",
     "315": "",
-    "317": "{0} has been idle for {1} seconds",
+    "317": gettext_noop("{0} has been idle for {1} seconds"),
     "318": "",
-    "319": "{0} is in {text}",
+    "319": gettext_noop("{0} is in {text}"),
     "321": "",
     "322": "{0} ({1}): {text}",
-    "323": "that is the whole list",
-    "324": "{0} has the modes {rest}",
+    "323": gettext_noop("that is the whole list"),
+    "324": gettext_noop("{0} has the modes {rest}"),
     "329": "",
-    "330": "{0} is logged in as {1}",
+    "330": gettext_noop("{0} is logged in as {1}"),
     "333": "",
-    "341": "{0} has been invited to {1}",
-    "352": "{0}: {4} is {1}@{2} ({text})",
+    "341": gettext_noop("{0} has been invited to {1}"),
+    "352": gettext_noop("{0}: {4} is {1}@{2} ({text})"),
     "353": "{1}: {text}",
     "366": "",
-    "367": "{0} bans {1}",
+    "367": gettext_noop("{0} bans {1}"),
     "368": "",
     "375": "",
     "376": "",
@@ -97,17 +99,21 @@ class Wording:
 
         :param target: where the user is now; what happens there needs no name.
         """
-        if isinstance(event, Welcome | Disconnected):
-            self._welcomed = isinstance(event, Welcome)
         if isinstance(event, TextReceived):
             return f"{self._when(event)} {self._text(event, target)}"
-        words = (
+        words = self.words(event)
+        return f"{self._clock():%H:%M} {words}" if words else ""
+
+    def words(self, event: Event) -> str:
+        """Return how an event that is no text reads, without the time."""
+        if isinstance(event, Welcome | Disconnected):
+            self._welcomed = isinstance(event, Welcome)
+        return (
             self._connection(event)
             or self._people(event)
             or self._peers.words(event)
             or self._answer(event)
         )
-        return f"{self._clock():%H:%M} {words}" if words else ""
 
     def note(self, text: str) -> str:
         """Return a line of our own, which is safe already."""
@@ -123,126 +129,158 @@ class Wording:
         sender = make_safe(event.sender)
         # Further lines are marked: none can pass for a message of somebody else.
         text = FURTHER_LINE.join(map(make_safe, event.text.split("\n")))
-        mark = ""
-        if event.direct:
-            to = f" to {make_safe(event.conversation)}" if event.own else ""
-            mark = f"[private{to}, {LOCK} {event.via}] " if event.via else f"[private{to}] "
-        elif event.conversation and not self._client.same_name(event.conversation, target):
-            mark = f"[{make_safe(event.conversation)}] "
+        mark = self._mark(event, target)
         match event.kind:
             case "action":
                 return f"{mark}* {sender} {text}"
             case "notice":
                 return f"{mark}-{sender}- {text}"
             case "ctcp":
-                return f"{mark}* {sender} asks by CTCP, and is not answered: {text}"
+                asks = _("{nick} asks by CTCP, and is not answered: {text}", nick=sender, text=text)
+                return f"{mark}* {asks}"
             case _:
                 return f"{mark}<{sender}> {text}"
+
+    def _mark(self, event: TextReceived, target: str) -> str:
+        """Return what tells where a text was said, if it was not said where the user is."""
+        where = make_safe(event.conversation)
+        if event.direct:
+            mark = _("private to {nick}", nick=where) if event.own else _("private")
+            return f"[{mark}, {LOCK} {describe_path(event.via)}] " if event.via else f"[{mark}] "
+        if event.conversation and not self._client.same_name(event.conversation, target):
+            return f"[{where}] "
+        return ""
 
     def _connection(self, event: Event) -> str:
         match event:
             case Connected():
-                return f"* connected to {event.host} ({event.tls_version}, certificate verified)"
+                words = _(
+                    "connected to {host} ({version}, certificate verified)",
+                    host=event.host,
+                    version=event.tls_version,
+                )
+                return f"* {words}"
             case Welcome():
-                login = f", logged in as {make_safe(event.account)}" if event.account else ""
-                where = make_safe(event.network) or "the network"
-                return f"* welcome to {where}: you are {make_safe(event.nick)}{login}"
+                return f"* {_welcome(event)}"
             case Disconnected(will_retry=True):
-                wait = f"trying again in {event.retry_in_s:.0f} s"
-                return f"! connection lost: {make_safe(event.reason)}; {wait}"
+                words = _(
+                    "connection lost: {reason}; trying again in {seconds:.0f} s",
+                    reason=why_disconnected(event),
+                    seconds=event.retry_in_s,
+                )
+                return f"! {words}"
             case Disconnected():
-                return f"* disconnected: {make_safe(event.reason)}"
+                return f"* {_('disconnected: {reason}', reason=why_disconnected(event))}"
             case NickRejected():
-                return f"! the nick {make_safe(event.nick)}: {make_safe(event.text)}"
+                nick, why = make_safe(event.nick), reason(event.text)
+                return f"! {_('the nick {nick}: {reason}', nick=nick, reason=why)}"
             case AccountRequired():
-                return f"! {make_safe(event.text)}"
+                return f"! {reason(event.text)}"
             case LoggedIn():
-                return f"* logged in as {make_safe(event.account)}"
+                return f"* {_('logged in as {account}', account=make_safe(event.account))}"
             case LoggedOut():
-                return "* logged out"
+                return f"* {_('logged out')}"
             case LoginRejected():
-                return f"! login as {make_safe(event.account)} failed: {make_safe(event.text)}"
+                account, why = make_safe(event.account), refusal(event.code, event.text)
+                words = _("login as {account} failed: {reason}", account=account, reason=why)
+                return f"! {words}"
             case Registered():
-                return f"* the account {make_safe(event.account)} is yours now"
+                words = _("the account {account} is yours now", account=make_safe(event.account))
+                return f"* {words}"
             case VerificationRequired():
                 return f"* {make_safe(event.text)}"
             case NotDelivered():
-                return f"! not delivered to {make_safe(event.target)}: {make_safe(event.text)}"
+                target, why = make_safe(event.target), refusal(event.code, event.text)
+                words = _("not delivered to {target}: {reason}", target=target, reason=why)
+                return f"! {words}"
             case _:
                 return ""
 
     def _people(self, event: Event) -> str:
         match event:
             case Joined(own=False):
-                who = f"--> {make_safe(event.nick)} joined {make_safe(event.channel)}"
-                return f"{who} ({people(event.people)})"
+                nick, room = make_safe(event.nick), make_safe(event.channel)
+                words = _("{nick} joined {room}", nick=nick, room=room)
+                return f"--> {words} ({people(event.people)})"
             case NamesReceived():
-                where = make_safe(event.channel)
+                room = make_safe(event.channel)
                 names = " ".join(make_safe(member.marks + member.nick) for member in event.members)
-                who = f"--> you joined {where}" if event.joined else f"* {where}"
+                who = f"--> {_('you joined {room}', room=room)}" if event.joined else f"* {room}"
                 return f"{who} ({people(len(event.members))}): {names}"
-            case Parted(own=True):
-                return f"<-- you left {make_safe(event.channel)}"
-            case Parted():
-                return self._left(f"{event.nick} left {event.channel}", event.people, event.reason)
-            case Kicked():
-                who = "you were" if event.own else f"{event.nick} was"
-                words = f"{who} thrown out of {event.channel} by {event.by}"
-                return self._left(words, None if event.own else event.people, event.reason)
-            case Quit():
-                where = ", ".join(f"{name}: {people(count)}" for name, count in event.channels)
-                words = f"{event.nick} quit" + (f" ({where})" if where else "")
-                return self._left(words, None, event.reason)
-            case ChannelRenamed():
-                by, old, new = map(make_safe, (event.by, event.old, event.new))
-                because = f": {make_safe(event.reason)}" if event.reason else ""
-                return f"* {by} has renamed {old} to {new}{because}"
+            case Parted() | Kicked() | Quit():
+                return _left(event)
             case NickChanged():
-                who = "you are" if event.own else f"{make_safe(event.old)} is"
-                return f"* {who} now known as {make_safe(event.new)}"
+                new = make_safe(event.new)
+                if event.own:
+                    return f"* {_('you are now known as {nick}', nick=new)}"
+                words = _("{old} is now known as {new}", old=make_safe(event.old), new=new)
+                return f"* {words}"
             case Invited(own=True):
-                by, where = make_safe(event.by), make_safe(event.channel)
-                return f"* {by} invites you to {where}; /join {where} accepts"
+                words = _(
+                    "{nick} invites you to {room}; /join {room} accepts",
+                    nick=make_safe(event.by),
+                    room=make_safe(event.channel),
+                )
+                return f"* {words}"
             case Invited():
-                who, where = make_safe(event.nick), make_safe(event.channel)
-                return f"* {make_safe(event.by)} has invited {who} to {where}"
-            case AwayChanged():
-                away = f"is away: {make_safe(event.message)}" if event.message else "is back"
-                return f"* {make_safe(event.nick)} {away}"
-            case AccountChanged() if self._client.same_name(event.nick, self._client.nick):
-                return ""  # LoggedIn and LoggedOut have told it
-            case AccountChanged():
-                account = event.account
-                change = f"logged in as {make_safe(account)}" if account else "logged out"
-                return f"* {make_safe(event.nick)} {change}"
-            case RealnameChanged():
-                return f"* {make_safe(event.nick)} is {make_safe(event.realname)}"
-            case HostChanged():
-                where = make_safe(f"{event.user}@{event.host}")
-                return f"* {make_safe(event.nick)} is now seen at {where}"
+                words = _(
+                    "{inviter} has invited {nick} to {room}",
+                    inviter=make_safe(event.by),
+                    nick=make_safe(event.nick),
+                    room=make_safe(event.channel),
+                )
+                return f"* {words}"
+            case AwayChanged() | AccountChanged() | RealnameChanged() | HostChanged():
+                words = self._person(event)
+                return f"* {words}" if words else ""
             case _:
                 return ""
+
+    def _person(self, event: AwayChanged | AccountChanged | RealnameChanged | HostChanged) -> str:
+        nick = make_safe(event.nick)
+        match event:
+            case AwayChanged(message=str(text)) if text:
+                return _("{nick} is away: {text}", nick=nick, text=make_safe(text))
+            case AwayChanged():
+                return _("{nick} is back", nick=nick)
+            case AccountChanged() if self._client.same_name(event.nick, self._client.nick):
+                return ""  # LoggedIn and LoggedOut have told it
+            case AccountChanged(account=str(account)) if account:
+                return _("{nick} logged in as {account}", nick=nick, account=make_safe(account))
+            case AccountChanged():
+                return _("{nick} logged out", nick=nick)
+            case RealnameChanged():
+                return _("{nick} is {realname}", nick=nick, realname=make_safe(event.realname))
+            case HostChanged():
+                where = make_safe(f"{event.user}@{event.host}")
+                return _("{nick} is now seen at {where}", nick=nick, where=where)
 
     def _answer(self, event: Event) -> str:
         match event:
             case Redacted():
                 by, where = make_safe(event.by), make_safe(event.conversation)
-                because = f": {make_safe(event.reason)}" if event.reason else ""
-                return f"* {by} has deleted a message in {where}{because}"
+                words = _("{nick} has deleted a message in {room}", nick=by, room=where)
+                return f"* {words}{_because(event.reason)}"
+            case ChannelRenamed():
+                by, old, new = map(make_safe, (event.by, event.old, event.new))
+                words = _("{nick} has renamed {old} to {new}", nick=by, old=old, new=new)
+                return f"* {words}{_because(event.reason)}"
             case TopicChanged():
-                where, topic = make_safe(event.channel), make_safe(event.topic)
-                if event.by is None:
-                    return f"* topic of {where}: {topic}" if topic else f"* {where} has no topic"
-                by = make_safe(event.by)
-                return f"* {by} set the topic of {where}: {topic}"
+                return f"* {_topic(event)}"
             case ModeChanged():
-                modes = make_safe(" ".join(event.modes))
-                return f"* {make_safe(event.by)} set modes {modes} on {make_safe(event.target)}"
+                words = _(
+                    "{nick} set modes {modes} on {target}",
+                    nick=make_safe(event.by),
+                    modes=make_safe(" ".join(event.modes)),
+                    target=make_safe(event.target),
+                )
+                return f"* {words}"
             case Reply():
                 return self._reply(event)
             case Failure():
-                context = " ".join(event.context) or event.command.strip("*")
-                return f"! {make_safe(f'{context}: {event.text}' if context else event.text)}"
+                context = make_safe(" ".join(event.context) or event.command.strip("*"))
+                why = refusal(event.code, event.text)
+                return f"! {context}: {why}" if context else f"! {why}"
             case RawReceived():
                 message = event.message
                 return f"? {make_safe(' '.join((message.command, *message.params)))}"
@@ -259,18 +297,68 @@ class Wording:
             return f"* {text}"
         try:
             if template is not None:
-                words = template.format(*params, text=text, rest=" ".join(params[1:]))
+                words = _(template).format(*params, text=text, rest=" ".join(params[1:]))
                 return f"* {words}" if words else ""
         except IndexError:
             pass  # a server that says less than is usual
         return f"* {' '.join(params)}"
 
-    def _left(self, words: str, count: int | None, reason: str) -> str:
-        counted = f" ({people(count)})" if count is not None else ""
-        because = f": {make_safe(reason)}" if reason else ""
-        return f"<-- {make_safe(words)}{counted}{because}"
+
+def _welcome(event: Welcome) -> str:
+    nick, network = make_safe(event.nick), make_safe(event.network)
+    if not network:
+        words = _("welcome to the network: you are {nick}", nick=nick)
+    else:
+        words = _("welcome to {network}: you are {nick}", network=network, nick=nick)
+    if event.account:
+        return f"{words}, {_('logged in as {account}', account=make_safe(event.account))}"
+    return words
+
+
+def why_disconnected(event: Disconnected) -> str:
+    """Return why a connection is over, made safe."""
+    if event.error is not None and str(event.error) == event.reason:
+        return make_safe(explain(event.error))
+    return reason(event.reason)  # of the server, which says more than that it closes
+
+
+def _left(event: Parted | Kicked | Quit) -> str:
+    if isinstance(event, Parted) and event.own:
+        return f"<-- {_('you left {room}', room=make_safe(event.channel))}"
+    counted = ""
+    match event:
+        case Parted():
+            nick, room = make_safe(event.nick), make_safe(event.channel)
+            words = _("{nick} left {room}", nick=nick, room=room)
+            counted = f" ({people(event.people)})"
+        case Kicked(own=True):
+            room, by = make_safe(event.channel), make_safe(event.by)
+            words = _("you were thrown out of {room} by {by}", room=room, by=by)
+        case Kicked():
+            nick, room, by = map(make_safe, (event.nick, event.channel, event.by))
+            words = _("{nick} was thrown out of {room} by {by}", nick=nick, room=room, by=by)
+            counted = f" ({people(event.people)})"
+        case Quit():
+            where = ", ".join(f"{make_safe(name)}: {people(n)}" for name, n in event.channels)
+            words = _("{nick} quit", nick=make_safe(event.nick))
+            counted = f" ({where})" if where else ""
+    return f"<-- {words}{counted}{_because(event.reason)}"
+
+
+def _topic(event: TopicChanged) -> str:
+    room, topic = make_safe(event.channel), make_safe(event.topic)
+    if event.by is not None:
+        by = make_safe(event.by)
+        return _("{nick} set the topic of {room}: {topic}", nick=by, room=room, topic=topic)
+    if topic:
+        return _("topic of {room}: {topic}", room=room, topic=topic)
+    return _("{room} has no topic", room=room)
+
+
+def _because(words: str) -> str:
+    return f": {make_safe(words)}" if words else ""
 
 
 def people(count: int) -> str:
     """Return ``1 person``, ``3 people``."""
-    return "1 person" if count == 1 else f"{count} people"
+    return ngettext("{count} person", "{count} people", count)

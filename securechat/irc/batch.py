@@ -66,7 +66,7 @@ class BatchCollector:
             self._start(message, reference[1:])
             return None
         if not reference.startswith("-") or reference[1:] not in self._open:
-            raise RemoteProtocolError(f"no such batch: {reference!r}")
+            raise RemoteProtocolError("no such batch: {reference!r}", reference=reference)
         ended = self._open.pop(reference[1:])
         self._held -= ended.held
         outer = ended.batch.opened_by.tags.get("batch")
@@ -78,7 +78,7 @@ class BatchCollector:
         if not outer:
             return item
         if outer not in self._open:
-            raise RemoteProtocolError(f"no such batch: {outer!r}")
+            raise RemoteProtocolError("no such batch: {outer!r}", outer=outer)
         if depth >= BATCH_DEPTH:
             raise RemoteProtocolError("too many batches inside each other")
         if self._held + held > BATCHED_MESSAGES:
@@ -92,7 +92,7 @@ class BatchCollector:
 
     def _start(self, message: Message, reference: str) -> None:
         if len(message.params) < 2 or not reference or reference in self._open:
-            raise RemoteProtocolError(f"bad start of a batch: {message.params!r}")
+            raise RemoteProtocolError("bad start of a batch: {params!r}", params=message.params)
         if len(self._open) >= OPEN_BATCHES:
             raise RemoteProtocolError("too many open batches")
         batch = Batch(reference, message.params[1], message.params[2:], message)

@@ -84,21 +84,25 @@ class Message:
             that is not the last, an empty one, NUL, CR, LF), or there are over ``MAX_PARAMS``.
         """
         if not _OUR_COMMAND.fullmatch(self.command):
-            raise LocalProtocolError(f"not a command: {self.command!r}")
+            raise LocalProtocolError("not a command: {command!r}", command=self.command)
         if len(self.params) > MAX_PARAMS:
-            raise LocalProtocolError(f"over {MAX_PARAMS} parameters for {self.command}")
+            raise LocalProtocolError(
+                "over {limit} parameters for {command}", limit=MAX_PARAMS, command=self.command
+            )
         parts = []
         if self.tags:
             parts.append("@" + format_tags(self.tags))
         if self.source is not None:
             if " " in self.source:
-                raise LocalProtocolError(f"not allowed as a source: {self.source!r}")
+                raise LocalProtocolError("not allowed as a source: {source!r}", source=self.source)
             parts.append(":" + self.source)
         parts.append(self.command)
         if self.params:
             for middle in self.params[:-1]:
                 if not middle or middle[0] == ":" or " " in middle:
-                    raise LocalProtocolError(f"not allowed as a middle parameter: {middle!r}")
+                    raise LocalProtocolError(
+                        "not allowed as a middle parameter: {middle!r}", middle=middle
+                    )
                 parts.append(middle)
             last = self.params[-1]
             plain = last and last[0] != ":" and " " not in last

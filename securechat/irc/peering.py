@@ -318,7 +318,7 @@ def parse_signal(message: Message) -> Signal | None:
         return None
     least, parse = parser
     if len(params) < least:
-        raise RemoteProtocolError(f"too few parameters for PEER {subcommand}")
+        raise RemoteProtocolError("too few parameters for PEER {subcommand}", subcommand=subcommand)
     return parse(message, params)
 
 
@@ -473,7 +473,7 @@ def certificate_tag(certificate: bytes) -> dict[str, str]:
     :raises LocalProtocolError: it is too large.
     """
     if not 0 < len(certificate) <= CERTIFICATE_BYTES:
-        raise LocalProtocolError(f"a certificate of {len(certificate)} bytes")
+        raise LocalProtocolError("a certificate of {size} bytes", size=len(certificate))
     return {CERTIFICATE_TAG: base64.b64encode(certificate).decode()}
 
 
@@ -487,7 +487,7 @@ def parse_certificate(message: Message) -> bytes:
     except (binascii.Error, ValueError) as error:
         raise RemoteProtocolError("a certificate that is not in base64") from error
     if not 0 < len(certificate) <= CERTIFICATE_BYTES:
-        raise RemoteProtocolError(f"a certificate of {len(certificate)} bytes")
+        raise RemoteProtocolError("a certificate of {size} bytes", size=len(certificate))
     return certificate
 
 
@@ -500,7 +500,7 @@ def parse_candidates(text: str) -> tuple[Candidate, ...]:
     """
     words = text.split()
     if len(words) > CANDIDATES_PER_SIGNAL:
-        raise RemoteProtocolError(f"over {CANDIDATES_PER_SIGNAL} candidates")
+        raise RemoteProtocolError("over {limit} candidates", limit=CANDIDATES_PER_SIGNAL)
     return tuple(map(_candidate, words))
 
 

@@ -99,7 +99,7 @@ def prepare_password(password: str) -> str:
     if any(unicodedata.category(char) in _REFUSED_CATEGORIES for char in prepared):
         raise LocalProtocolError("the password contains control characters or unknown characters")
     if len(prepared.encode()) > PASSWORD_BYTES:
-        raise LocalProtocolError(f"the password is longer than {PASSWORD_BYTES} bytes")
+        raise LocalProtocolError("the password is longer than {limit} bytes", limit=PASSWORD_BYTES)
     return prepared
 
 
@@ -383,7 +383,9 @@ class ScramClient:
         if not nonce.startswith(self._nonce) or nonce == self._nonce or not _is_number(rounds):
             raise RemoteProtocolError("malformed SCRAM challenge")
         if not _ITERATIONS_LEAST <= int(rounds) <= _ITERATIONS_LIMIT:
-            raise RemoteProtocolError(f"the server asks for {int(rounds)} rounds of PBKDF2")
+            raise RemoteProtocolError(
+                "the server asks for {rounds} rounds of PBKDF2", rounds=int(rounds)
+            )
         salted = _salted_password(self._password, _unbase64(salt), int(rounds))
         client_key = _hmac(salted, b"Client Key")
         bound = base64.b64encode(self._header.encode() + self._bound).decode()

@@ -46,7 +46,7 @@ def format_tags(tags: Mapping[str, str]) -> str:
     """
     keys = "".join(tags)
     if " " in keys or ";" in keys or "=" in keys or "" in tags:
-        raise LocalProtocolError(f"not allowed as names of tags: {list(tags)!r}")
+        raise LocalProtocolError("not allowed as names of tags: {tags!r}", tags=list(tags))
     return ";".join(
         f"{key}={_ESCAPABLE.sub(_escape, value)}" if value else key for key, value in tags.items()
     )

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from securechat.errors import NetworkError
+from securechat.errors import NetworkError, gettext_noop
 from securechat.net.listener import format_address, reuse_port
 from securechat.net.timers import Deadline, Timer
 
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Dial", "dial"]
 
-_REASONS: Final = {
-    errno.ECONNREFUSED: "nothing listens on that port",
-    errno.ETIMEDOUT: "no answer",
-    errno.EADDRINUSE: "the port to dial from is taken",
-    errno.EADDRNOTAVAIL: "there is such a connection already, or no address to dial from",
-    errno.ENETUNREACH: "there is no way to that network",
-    errno.EHOSTUNREACH: "there is no way to that host",
+_FAILURES: Final = {
+    errno.ECONNREFUSED: gettext_noop("cannot connect to {where}: nothing listens on that port"),
+    errno.ETIMEDOUT: gettext_noop("cannot connect to {where}: no answer"),
+    errno.EADDRINUSE: gettext_noop("cannot connect to {where}: the port to dial from is taken"),
+    errno.EADDRNOTAVAIL: gettext_noop(
+        "cannot connect to {where}: there is such a connection already, or no address to dial from"
+    ),
+    errno.ENETUNREACH: gettext_noop("cannot connect to {where}: there is no way to that network"),
+    errno.EHOSTUNREACH: gettext_noop("cannot connect to {where}: there is no way to that host"),
 }
 
 
@@ -39,9 +41,11 @@ def dial(host: str, port: int, timeout_s: float) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise NetworkError(f"cannot find the host {host!r}; is the name right?") from error
+        raise NetworkError(
+            "cannot find the host {host!r}; is the name right?", host=host
+        ) from error
     deadline = Deadline(timeout_s)
-    failure = NetworkError(f"cannot connect to {where}")
+    failure = NetworkError("cannot connect to {where}", where=where)
     for position, (family, kind, protocol, _, address) in enumerate(found):
         share_s = deadline.left_s() / (len(found) - position)
         if not share_s:
@@ -118,7 +122,7 @@ class Dial:
 
     def finish(self) -> None:
         """Fail: the thread is stopping."""
-        self.drop(NetworkError(f"cannot connect to {self._where}: stopped"))
+        self.drop(NetworkError("cannot connect to {where}: stopped", where=self._where))
 
     def drop(self, error: NetworkError | None) -> None:
         """Close the socket, if there is one still; ``error`` is told."""
@@ -175,4 +179,7 @@ def _connecting(address: tuple[str, int], local_port: int) -> socket.socket:
 
 def _failure(where: str, error: OSError) -> NetworkError:
     code = errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno
-    return NetworkError(f"cannot connect to {where}: {_REASONS.get(code or 0) or error.strerror}")
+    told = _FAILURES.get(code or 0)
+    if told is not None:
+        return NetworkError(told, where=where)
+    return NetworkError("cannot connect to {where}: {reason}", where=where, reason=error.strerror)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from securechat.errors import NetworkError
+from securechat.errors import NetworkError, gettext_noop
 from securechat.net.threads import Thread, start_thread
 
 __all__ = ["Listener", "format_address", "parse_address", "reuse_port"]
@@ -144,7 +144,7 @@ def _listen(host: str, port: int, share_port: bool) -> list[socket.socket]:
         )
     except (OSError, UnicodeError) as error:
         raise NetworkError(
-            f"cannot listen on {format_address(host, port)}: no such host"
+            "cannot listen on {address}: no such host", address=format_address(host, port)
         ) from error
     sockets: list[socket.socket] = []
     failure: OSError | None = None
@@ -170,21 +170,35 @@ def _listen(host: str, port: int, share_port: bool) -> list[socket.socket]:
             if error.errno not in _NOT_HERE:
                 for other in sockets:
                     other.close()
-                raise NetworkError(_explain(host, port, error)) from error
+                raise _failure(host, port, error) from error
             failure = error
         else:
             sockets.append(sock)
     if not sockets:
         assert failure is not None
-        raise NetworkError(_explain(host, port, failure)) from failure
+        raise _failure(host, port, failure) from failure
     return sockets
 
 
-def _explain(host: str, port: int, error: OSError) -> str:
-    reasons = {
-        errno.EADDRINUSE: "the port is taken; is another relay running? Choose another port.",
-        errno.EACCES: "not allowed; ports below 1024 need special rights. Choose another port.",
-        errno.EADDRNOTAVAIL: "this machine has no such address.",
-    }
-    reason = reasons.get(error.errno or 0, f"{error.strerror}.")
-    return f"cannot listen on {format_address(host, port)}: {reason}"
+_FAILURES: Final = {
+    errno.EADDRINUSE: gettext_noop(
+        "cannot listen on {address}: the port is taken; is another relay running? "
+        "Choose another port."
+    ),
+    errno.EACCES: gettext_noop(
+        "cannot listen on {address}: not allowed; ports below 1024 need special rights. "
+        "Choose another port."
+    ),
+    errno.EADDRNOTAVAIL: gettext_noop(
+        "cannot listen on {address}: this machine has no such address."
+    ),
+}
+
+
+def _failure(host: str, port: int, error: OSError) -> NetworkError:
+    address, told = format_address(host, port), _FAILURES.get(error.errno or 0)
+    if told is not None:
+        return NetworkError(told, address=address)
+    return NetworkError(
+        "cannot listen on {address}: {reason}.", address=address, reason=error.strerror
+    )

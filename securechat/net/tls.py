@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from securechat.errors import CertificateRejected, NetworkError, TlsError
+from securechat.errors import CertificateRejected, NetworkError, TlsError, gettext_noop
 
 __all__ = [
     "Side",
@@ -147,11 +147,11 @@ def translate_tls_error(error: OSError, *, of: Side = "server") -> NetworkError:
         if of != "server":
             text, advice = _REFUSED[of]
         detail = error.verify_message.rstrip(".")
-        return CertificateRejected(f"{text} ({detail})", check=check, advice=advice)
+        return CertificateRejected(text, check=check, advice=advice, detail=detail)
     if isinstance(error, ssl.SSLError):
         # Some alerts have no name in some versions of Python, only a text.
         reason = (error.reason or "").replace("_", " ").lower() or _AROUND.sub("", str(error))
-        return TlsError(f"TLS failed: {reason}")
+        return TlsError("TLS failed: {reason}", reason=reason)
     return NetworkError(error.strerror or str(error))
 
 
@@ -159,24 +159,28 @@ _AROUND: Final = re.compile(r"^\[\w+\] | \(_ssl\.c:\d+\)$")
 
 _REFUSED: Final = {
     "client": (
-        "the certificate of the client was refused",
-        "The client needs one that is valid now and of the CA given for clients, or shows none.",
+        gettext_noop("the certificate of the client was refused ({detail})"),
+        gettext_noop(
+            "The client needs one that is valid now and of the CA given for clients, or shows none."
+        ),
     ),
     "peer": (
-        "the certificate of the peer is not the one expected",
-        "Try again. If it stays so, somebody may be in between: compare your safety codes.",
+        gettext_noop("the certificate of the peer is not the one expected ({detail})"),
+        gettext_noop(
+            "Try again. If it stays so, somebody may be in between: compare your safety codes."
+        ),
     ),
 }
 _UNTRUSTED: Final = (
     "untrusted",
-    "the certificate of the server was not issued by the CA that you trust",
-    (
+    gettext_noop(
+        "the certificate of the server was not issued by the CA that you trust ({detail})"
+    ),
+    gettext_noop(
         "Ask the person who runs the server for its CA certificate and compare fingerprints; "
         "give it with --ca. If you had the right one before, somebody may be in between."
     ),
 )
-_EXPIRED_ADVICE: Final = "Check this machine's clock; if it is right, the server's certificate "
-
 # X509_V_ERR_… of OpenSSL → check, text, advice
 _VERIFY_FAILURES: Final = {
     2: _UNTRUSTED,
@@ -186,26 +190,32 @@ _VERIFY_FAILURES: Final = {
     21: _UNTRUSTED,
     9: (
         "not-yet-valid",
-        "the certificate of the server is not valid yet",
-        _EXPIRED_ADVICE + "was made with a wrong one.",
+        gettext_noop("the certificate of the server is not valid yet ({detail})"),
+        gettext_noop(
+            "Check this machine's clock; if it is right, the server's certificate was made with a "
+            "wrong one."
+        ),
     ),
     10: (
         "expired",
-        "the certificate of the server has expired",
-        _EXPIRED_ADVICE + "must be renewed (gen_certs.py --renew).",
+        gettext_noop("the certificate of the server has expired ({detail})"),
+        gettext_noop(
+            "Check this machine's clock; if it is right, the server's certificate must be renewed "
+            "(gen_certs.py --renew)."
+        ),
     ),
     62: (
         "hostname",
-        "the certificate of the server is for another host name",
-        (
+        gettext_noop("the certificate of the server is for another host name ({detail})"),
+        gettext_noop(
             "Connect by a name that the certificate holds, or have it issued for this one "
             "(gen_certs.py --host NAME --renew)."
         ),
     ),
     64: (
         "hostname",
-        "the certificate of the server is for another address",
-        (
+        gettext_noop("the certificate of the server is for another address ({detail})"),
+        gettext_noop(
             "Connect by a name that the certificate holds, or have it issued for this address "
             "(gen_certs.py --host ADDRESS --renew)."
         ),
@@ -213,8 +223,8 @@ _VERIFY_FAILURES: Final = {
 }
 _OTHER_FAILURE: Final = (
     "invalid",
-    "the certificate of the server did not pass verification",
-    "The person who runs the server must mend its certificate.",
+    gettext_noop("the certificate of the server did not pass verification ({detail})"),
+    gettext_noop("The person who runs the server must mend its certificate."),
 )
 
 
@@ -228,9 +238,9 @@ def _load_ca(context: ssl.SSLContext, ca: Path) -> None:
     try:
         context.load_verify_locations(cafile=ca)
     except ssl.SSLError as error:
-        raise TlsError(f"{ca}: not a certificate in PEM") from error
+        raise TlsError("{ca}: not a certificate in PEM", ca=ca) from error
     except OSError as error:
-        raise TlsError(f"{ca}: cannot be read ({error.strerror})") from error
+        raise TlsError("{ca}: cannot be read ({reason})", ca=ca, reason=error.strerror) from error
 
 
 def _pin(context: ssl.SSLContext, certificate: bytes) -> None:
@@ -247,16 +257,26 @@ def _load_chain(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
         try:
             path.read_bytes()
         except OSError as error:
-            raise TlsError(f"{path}: cannot be read ({error.strerror})") from error
+            raise TlsError(
+                "{path}: cannot be read ({reason})", path=path, reason=error.strerror
+            ) from error
 
     def refuse_password() -> str:
-        raise TlsError(f"{key}: the key is encrypted; a server needs one without a passphrase")
+        raise TlsError(
+            "{key}: the key is encrypted; a server needs one without a passphrase", key=key
+        )
 
     try:
         context.load_cert_chain(certificate, key, password=refuse_password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise TlsError(
-                f"{key}: this key does not match the certificate {certificate}"
+                "{key}: this key does not match the certificate {certificate}",
+                key=key,
+                certificate=certificate,
             ) from error
-        raise TlsError(f"{certificate}, {key}: not a certificate and its key in PEM") from error
+        raise TlsError(
+            "{certificate}, {key}: not a certificate and its key in PEM",
+            certificate=certificate,
+            key=key,
+        ) from error

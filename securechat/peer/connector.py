@@ -20,6 +20,7 @@ from securechat.errors import (
     NetworkError,
     RemoteProtocolError,
     TlsError,
+    gettext_noop,
 )
 from securechat.irc import peering
 from securechat.irc.peering import Candidate
@@ -211,7 +212,7 @@ class Race:
                 if record.version != VERSION:
                     raise RemoteProtocolError("the other side has picked another version")
             case _:
-                raise RemoteProtocolError(f"a {type(record).__name__} before the choice")
+                raise RemoteProtocolError("a {kind} before the choice", kind=type(record).__name__)
         self._paths.discard(path)
         self._end()
         self._picked(path)
@@ -281,7 +282,7 @@ class Race:
     def _late(self) -> None:
         if not self._over:
             self._end()
-            self._failed(self._reason or "no way to the other side was found")
+            self._failed(self._reason or gettext_noop("no way to the other side was found"))
 
     def _end(self) -> None:
         self._over = True
@@ -298,4 +299,6 @@ class Race:
             path.connection.drop(None)
 
 
-_WRONG_CERTIFICATE: Final = "the other side did not show the certificate that was told"
+_WRONG_CERTIFICATE: Final = gettext_noop(
+    "the other side did not show the certificate that was told"
+)

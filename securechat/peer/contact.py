@@ -16,6 +16,7 @@ from securechat.errors import (
     NetworkError,
     RemoteProtocolError,
     StoreError,
+    gettext_noop,
 )
 from securechat.irc.peering import fingerprint_of
 from securechat.net.connection import BULK_RECEIVE_BYTES, Connection
@@ -50,6 +51,7 @@ TEXT_BURST_S: Final = 10.0
 """What of the other side is taken each second and becomes an event, as texts do, after ten seconds'
 worth at once: who sends more is read more slowly, and nothing is lost."""
 
+_BROKEN: Final = gettext_noop("the other side breaks the rules: {broken}")
 
 _STATES: Final[dict[Stage, PeerState]] = {
     Stage.NONE: "connecting",  # picked, and not greeted yet
@@ -181,7 +183,7 @@ class Contact:
         """
         if self._transfers is None:
             raise LocalProtocolError(
-                f"there is no session with {self.nick}: first /peer {self.nick}"
+                "there is no session with {nick}: first /peer {nick}", nick=self.nick
             )
         return self._transfers
 
@@ -199,9 +201,9 @@ class Contact:
         if self.negotiation.stage is Stage.ASKED:
             self.negotiation.accept()
         elif self._session is not None:
-            raise LocalProtocolError(f"there is a session with {self.nick} already")
+            raise LocalProtocolError("there is a session with {nick} already", nick=self.nick)
         elif self.negotiation.stage is not Stage.NONE:
-            raise LocalProtocolError(f"{self.nick} has been asked already")
+            raise LocalProtocolError("{nick} has been asked already", nick=self.nick)
         else:
             self.negotiation.ask()
 
@@ -213,7 +215,7 @@ class Contact:
         :raises LocalProtocolError: there is no session, or as ``Session.say_text``.
         """
         if self._session is None:
-            raise LocalProtocolError(f"there is no session with {self.nick}")
+            raise LocalProtocolError("there is no session with {nick}", nick=self.nick)
         now_ms = self._means.now_ms()
         self._session.say_text(
             text, kind=kind, identifier=str(delivery), time_ms=now_ms, delivery=delivery
@@ -297,7 +299,7 @@ class Contact:
         except RemoteProtocolError as error:
             broken = str(error)
         if broken and line is self._line:
-            self.close(f"the other side breaks the rules: {broken}")
+            self.close(_BROKEN.format(broken=broken))
         self.flush()
 
     def line_closed(self, line: _Line, error: NetworkError | None) -> None:
@@ -309,7 +311,7 @@ class Contact:
         was_up = self._session.up
         self._session.path_down()
         self._transfers.path_down()
-        reason = str(error) if error is not None else "the connection was closed"
+        reason = str(error) if error is not None else gettext_noop("the connection was closed")
         if was_up:
             self._lost_s = self._means.io.clock()
             self._wait_s = RETRY_FIRST_S
@@ -363,9 +365,11 @@ class Contact:
             case session.Delivered():
                 self._delivered(event.delivery)
             case session.Lost():
-                self._lost_text(event.delivery, "it began anew before it had confirmed this")
+                self._lost_text(
+                    event.delivery, gettext_noop("it began anew before it had confirmed this")
+                )
             case session.Closed():
-                self._over(event.reason or "the other side has ended it", [])
+                self._over(event.reason or gettext_noop("the other side has ended it"), [])
 
     def _greeted(self, *, fresh: bool) -> None:
         assert self._line is not None
@@ -457,7 +461,7 @@ class Contact:
         if self._line is not None:  # it is being greeted
             return
         if self._means.io.clock() - self._lost_s > REESTABLISH_S:
-            reason = "it could not be reached again"
+            reason = gettext_noop("it could not be reached again")
             self._over(reason, self._session.close(reason))
         elif self._means.route() is None:  # not on the relay ourselves
             self._retry_in(RETRY_FIRST_S)

@@ -70,9 +70,17 @@ def place(folder: Path, name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise StoreError(f"cannot make {path}: {error.strerror}") from error
+            raise StoreError(
+                "cannot make {path}: {reason}", path=path, reason=error.strerror
+            ) from error
         return path
-    raise StoreError(f"{folder} has {PLACES_TRIED} files called {stem}{extension}")
+    raise StoreError(
+        "{folder} has {count} files called {stem}{extension}",
+        folder=folder,
+        count=PLACES_TRIED,
+        stem=stem,
+        extension=extension,
+    )
 
 
 def _shown(character: str) -> str:

@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from securechat.errors import SecureChatError, StoreError
+from securechat.errors import SecureChatError, StoreError, gettext_noop
 from securechat.peer.file_names import place
 from securechat.peer.records import FileOffer
 from securechat.peer.window import CHUNK_LEAST, WINDOW_MOST
@@ -59,9 +59,12 @@ PARTIAL_DAYS: Final = 14
 """How long a part is kept, in days after it was last written: who goes on holiday finds it there,
 and who has forgotten it need not tidy up."""
 
-CHANGED: Final = "the file has changed while it was sent"
-DAMAGED: Final = "the file arrived damaged"
-NO_ROOM: Final = "there is not enough room for it"
+CHANGED: Final = gettext_noop("the file has changed while it was sent")
+DAMAGED: Final = gettext_noop("the file arrived damaged")
+NO_ROOM: Final = gettext_noop("there is not enough room for it")
+
+_NOT_READ: Final = gettext_noop("it cannot be read: {reason}")
+_NOT_STORED: Final = gettext_noop("it cannot be stored: {reason}")
 
 _READ_BYTES: Final = 1_048_576
 """How much is read at a time to be hashed."""
@@ -143,7 +146,7 @@ class _HashedFile:
         return self._prefix() if self._position == self._goal else None
 
     def _read(self, size_bytes: int) -> bytes:
-        with _telling("it cannot be read"):
+        with _telling(_NOT_READ):
             data = self._opened.read(size_bytes)
         if not data:
             raise FileFailed(CHANGED)
@@ -173,7 +176,7 @@ class OutgoingFile(_HashedFile):
 
         :raises FileFailed: it cannot be read, or is no regular file.
         """
-        with _telling("it cannot be read"):
+        with _telling(_NOT_READ):
             # A pipe would block until somebody writes to it.
             self._raw = io.FileIO(self._path, "rb", opener=_opener(_NO_BLOCK))
             status = os.fstat(self._raw.fileno())
@@ -195,7 +198,7 @@ class OutgoingFile(_HashedFile):
         self._position, known = self._passed[-1] if self._passed else (0, hashlib.sha256())
         self._hash = known.copy()
         self._goal = offset
-        with _telling("it cannot be read"):
+        with _telling(_NOT_READ):
             self._opened.seek(self._position)
         return self.catch_up()
 
@@ -227,7 +230,7 @@ class OutgoingFile(_HashedFile):
             self._passed.append((self._position, self._hash.copy()))
 
     def _check_unchanged(self) -> None:
-        with _telling("it cannot be read"):
+        with _telling(_NOT_READ):
             status = os.fstat(self._opened.fileno())
         if (status.st_size, status.st_mtime_ns) != self._identity:
             raise FileFailed(CHANGED)
@@ -254,7 +257,7 @@ class IncomingFile(_HashedFile):
 
         :raises FileFailed: it cannot be read or written, or there is no room for the rest.
         """
-        with _telling("it cannot be stored"):
+        with _telling(_NOT_STORED):
             self._folder.mkdir(exist_ok=True)
             _make_private(self._parts)
             _remove_old(self._parts)
@@ -274,7 +277,7 @@ class IncomingFile(_HashedFile):
         """
         for data in chunks:
             rest = memoryview(data)
-            with _telling("it cannot be stored"):
+            with _telling(_NOT_STORED):
                 while rest:  # a full disk may take a part; the next call tells why
                     rest = rest[self._opened.write(rest) :]
             self._hash.update(data)
@@ -286,7 +289,7 @@ class IncomingFile(_HashedFile):
 
         :raises FileFailed: it cannot be written.
         """
-        with _telling("it cannot be stored"):
+        with _telling(_NOT_STORED):
             self._opened.truncate(0)
             self._opened.seek(0)
         self._hash = hashlib.sha256()
@@ -299,7 +302,7 @@ class IncomingFile(_HashedFile):
         :param sha256: what it must have; else it is thrown away, and ``None`` is returned.
         :raises FileFailed: it cannot be put there.
         """
-        with _telling("it cannot be stored"):
+        with _telling(_NOT_STORED):
             if self._hash.hexdigest() != sha256:
                 self._opened.close()
                 self._remove()
@@ -319,7 +322,7 @@ class IncomingFile(_HashedFile):
         """
         if self._raw is None or self._raw.closed:
             return
-        with _telling("it cannot be stored"):
+        with _telling(_NOT_STORED):
             empty = os.fstat(self._raw.fileno()).st_size == 0
             self._raw.close()
             if empty:
@@ -350,7 +353,7 @@ def find_partial(folder: Path, account: str, offer: FileOffer) -> Partial:
     :raises FileFailed: it cannot be read.
     """
     parts = folder / PARTIAL_FOLDER
-    with _telling("it cannot be read"):
+    with _telling(_NOT_READ):
         if not parts.is_dir():
             return Partial()
         _make_private(parts)
@@ -426,12 +429,12 @@ def _remove_old(parts: Path) -> None:
 
 
 @contextlib.contextmanager
-def _telling(what: str) -> Iterator[None]:
+def _telling(failure: str) -> Iterator[None]:
     """Turn an error of the system into one that can be told: without the path."""
     try:
         yield
     except OSError as error:
-        raise FileFailed(f"{what}: {error.strerror or type(error).__name__}") from error
+        raise FileFailed(failure, reason=error.strerror or type(error).__name__) from error
 
 
 def _opener(flags: int) -> Callable[[str, int], int]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from securechat.errors import LocalProtocolError, NetworkError, StoreError
+from securechat.errors import LocalProtocolError, NetworkError, StoreError, gettext_noop
 from securechat.irc import peering
 from securechat.irc.message import Message
 from securechat.irc.peering import Candidate, FailCode, Signal
@@ -53,6 +53,10 @@ REACHABLE_KEPT: Final = 10_000
 
 DOOR_S: Final = 60.0
 """How often it is looked whether anybody is still expected at the door; if not, it is shut."""
+
+_TOO_MANY_OFFERS: Final = gettext_noop("too many offers are open")
+_NOT_REACHABLE: Final = gettext_noop("{name} cannot be reached as a peer now")
+_SOMEBODY_ELSE: Final = gettext_noop("the relay takes {name} for {account}, but you know a {name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,7 @@ class Hub:
         With another account than before we are somebody else: what there was is ended.
         """
         if self.account and fold(account) != self.own_key:
-            self.end_all("logged in to another account")
+            self.end_all(gettext_noop("logged in to another account"))
         self.account, self._fold, self._route = account, fold, route
         if self._mapper is not None and self._door is not None:  # there may be another router now
             self._mapper.open(self._door.port)
@@ -160,7 +164,7 @@ class Hub:
         self._reachable.clear()
         self._found.clear()
         for lookup in self._take_lookups():
-            self._not_found(lookup.name, "the connection to the relay was lost")
+            self._not_found(lookup.name, gettext_noop("the connection to the relay was lost"))
         for contact in list(self._contacts.values()):
             contact.negotiation.relay_lost()
 
@@ -228,7 +232,7 @@ class Hub:
         """
         found = self.find(name)
         if found is None or found.idle:
-            raise LocalProtocolError(f"there is no session with {name}")
+            raise LocalProtocolError("there is no session with {name}", name=name)
         return found
 
     def account_of(self, name: str) -> str:
@@ -271,7 +275,7 @@ class Hub:
         for contact in self._contacts.values():
             if any(one.transfer == transfer for one in contact.files()):
                 return contact.transfers
-        raise LocalProtocolError(f"there is no file {transfer}")
+        raise LocalProtocolError("there is no file {transfer}", transfer=transfer)
 
     def open(self, name: str) -> None:
         """Ask that person for a session, or accept theirs; events tell what comes of it.
@@ -286,11 +290,11 @@ class Hub:
         if self._route is None:
             raise NetworkError("nobody can be asked without a login to the relay")
         if self._fold(name) in self._lookups:
-            raise LocalProtocolError(f"{name} has been asked already")
+            raise LocalProtocolError("{name} has been asked already", name=name)
         self._means.signal(peering.look_up(name))
         # The timer is the last resort: a relay answers, or the connection is lost.
         timer = self._io.call_later(
-            LOOKUP_S, lambda: self._not_looked_up(name, "the relay does not answer")
+            LOOKUP_S, lambda: self._not_looked_up(name, gettext_noop("the relay does not answer"))
         )
         self._lookups[self._fold(name)] = _Lookup(name, timer)
 
@@ -337,7 +341,7 @@ class Hub:
         if self._fold(offer.account) in self._contacts or self._make_room():
             self._contact(offer.account, offer.nick).negotiation.offered(offer)
         else:
-            self._means.signal(peering.withdraw(offer.id, "too many offers are open"))
+            self._means.signal(peering.withdraw(offer.id, _TOO_MANY_OFFERS))
 
     def _contact(self, account: str, nick: str) -> Contact:
         key = self._fold(account)
@@ -381,7 +385,7 @@ class Hub:
             return  # that was too late
         reachable = next((device for device in found if device.reachable), None)
         if reachable is None:
-            self._not_found(name, f"{name} cannot be reached as a peer now")
+            self._not_found(name, _NOT_REACHABLE.format(name=name))
             return
         try:
             other = self._fold(reachable.account) != self._fold(name) and self._is_known(name)
@@ -389,8 +393,7 @@ class Hub:
             self._not_found(name, str(error))
             return
         if other:
-            reason = f"the relay takes {name} for {reachable.account}, but you know a {name}"
-            self._not_found(name, reason)
+            self._not_found(name, _SOMEBODY_ELSE.format(name=name, account=reachable.account))
             return
         contact = self._contact(reachable.account, reachable.nick)
         if contact.idle or contact.negotiation.stage is Stage.ASKED:  # they were faster

@@ -70,7 +70,9 @@ def load_device(folder: Path) -> Device:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise PkiError(f"cannot make the folder {folder}: {error.strerror}") from error
+        raise PkiError(
+            "cannot make the folder {folder}: {reason}", folder=folder, reason=error.strerror
+        ) from error
     _make_missing(files)
     with _advice():
         pair = load_pair(files)
@@ -99,8 +101,9 @@ def _advice() -> Iterator[None]:
         yield
     except PkiError as error:
         raise PkiError(
-            f"the identity of this device cannot be used ({error}); put both files back from a "
-            "copy, or remove both: then a new device is made, which your contacts must accept"
+            "the identity of this device cannot be used ({error}); put both files back from a "
+            "copy, or remove both: then a new device is made, which your contacts must accept",
+            error=error,
         ) from error
 
 
@@ -109,6 +112,7 @@ def _check_private(key: Path) -> None:
     # as the device. Only the user can know.
     if os.name == "posix" and key.stat().st_mode & 0o077:
         raise PkiError(
-            f"{key} is open to other users of this machine: if none of them has read it, give it "
-            "the mode 600; otherwise remove both files, and a new device is made"
+            "{key} is open to other users of this machine: if none of them has read it, give it "
+            "the mode 600; otherwise remove both files, and a new device is made",
+            key=key,
         )

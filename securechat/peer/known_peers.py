@@ -33,7 +33,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from securechat.errors import NewerSchemaError, StoreError
+from securechat.errors import NewerSchemaError, StoreError, gettext_noop
 from securechat.irc.peering import fingerprint_of
 
 __all__ = [
@@ -169,7 +169,7 @@ class KnownPeers:
     """
 
     def __init__(self, path: Path) -> None:
-        with _errors(f"open {path}"):
+        with _errors(gettext_noop("cannot open {path}: {error}"), path=path):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -189,13 +189,13 @@ class KnownPeers:
 
     def contact(self, network: str, account: str) -> Contact:
         """Return what is known of the account; of one never met, a contact without devices."""
-        with _errors(f"look up {account}"):
+        with _errors(gettext_noop("cannot look up {account}: {error}"), account=account):
             found = self._read("network = ? AND account = ?", network, account)
         return found[0] if found else Contact(network, account)
 
     def contacts(self, network: str) -> list[Contact]:
         """Return all of whom something is known on the network, by account."""
-        with _errors(f"list the peers on {network}"):
+        with _errors(gettext_noop("cannot list the peers on {network}: {error}"), network=network):
             return self._read("network = ?", network)
 
     # ---- what the user decides ----
@@ -217,14 +217,20 @@ class KnownPeers:
 
         :raises StoreError: the device is not pinned.
         """
-        with self._writing(f"verify a device of {account}"):
+        with self._writing(
+            gettext_noop("cannot verify a device of {account}: {error}"), account=account
+        ):
             found = self._connection.execute(
                 "UPDATE devices SET verified = ? WHERE fingerprint = ? AND contact ="
                 " (SELECT id FROM contacts WHERE network = ? AND account = ?)",
                 (verified, fingerprint, network, account),
             )
             if not found.rowcount:
-                raise StoreError(f"{account} is not known to have the device {fingerprint}")
+                raise StoreError(
+                    "{account} is not known to have the device {fingerprint}",
+                    account=account,
+                    fingerprint=fingerprint,
+                )
 
     def accept(self, network: str, account: str, certificate: bytes, now_ms: int) -> None:
         """Pin the device, if need be, and take it although another was verified.
@@ -236,7 +242,7 @@ class KnownPeers:
     def forget(self, network: str, account: str, fingerprint: str | None) -> None:
         """Forget the device; for ``None``, the whole contact with all that was decided about it."""
         key = (network, account)
-        with self._writing(f"forget {account}"):
+        with self._writing(gettext_noop("cannot forget {account}: {error}"), account=account):
             if fingerprint is None:
                 self._connection.execute(
                     "DELETE FROM contacts WHERE network = ? AND account = ?", key
@@ -265,7 +271,7 @@ class KnownPeers:
         run("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
         if self._check_schema(path) == len(_MIGRATIONS):
             return
-        with self._writing(f"upgrade {path}"):
+        with self._writing(gettext_noop("cannot upgrade {path}: {error}"), path=path):
             # Another process may have been faster.
             for migration in _MIGRATIONS[self._check_schema(path) :]:
                 for statement in migration:
@@ -284,18 +290,21 @@ class KnownPeers:
             )
         )
         if tables and application != _APPLICATION_ID:
-            raise StoreError(f"{path} is a database of some other program")
+            raise StoreError("{path} is a database of some other program", path=path)
         if version > len(_MIGRATIONS):
             raise NewerSchemaError(
-                f"{path} has schema version {version}, but this securechat knows only versions up "
-                f"to {len(_MIGRATIONS)}: start the newer securechat that wrote it"
+                "{path} has schema version {version}, but this securechat knows only versions up "
+                "to {newest}: start the newer securechat that wrote it",
+                path=path,
+                version=version,
+                newest=len(_MIGRATIONS),
             )
         return int(version)
 
     @contextlib.contextmanager
-    def _writing(self, doing: str) -> Iterator[None]:
+    def _writing(self, failure: str, **values: object) -> Iterator[None]:
         """Run a transaction: all of it is done, or nothing."""
-        with _errors(doing):
+        with _errors(failure, **values):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -317,7 +326,9 @@ class KnownPeers:
         return [_contact(head, group) for head, group in groupby(rows, lambda row: row[:5])]
 
     def _set(self, network: str, account: str, column: str, value: str | bool) -> None:
-        with self._writing(f"change what is set for {account}"):
+        with self._writing(
+            gettext_noop("cannot change what is set for {account}: {error}"), account=account
+        ):
             number = self._contact_number(network, account)
             self._connection.execute(
                 f"UPDATE contacts SET {column} = ? WHERE id = ?", (value, number)
@@ -336,7 +347,9 @@ class KnownPeers:
     def _pin(
         self, network: str, account: str, certificate: bytes, now_ms: int, *, accepted: bool
     ) -> None:
-        with self._writing(f"pin a device of {account}"):
+        with self._writing(
+            gettext_noop("cannot pin a device of {account}: {error}"), account=account
+        ):
             number = self._contact_number(network, account)
             self._connection.execute(
                 "INSERT INTO devices"
@@ -364,8 +377,10 @@ class KnownPeers:
         )
         if not gone.rowcount:
             raise StoreError(
-                f"{account} has {DEVICES_PER_CONTACT} devices that you have verified or accepted: "
-                "forget one that is no longer in use"
+                "{account} has {count} devices that you have verified or accepted: "
+                "forget one that is no longer in use",
+                account=account,
+                count=DEVICES_PER_CONTACT,
             )
 
 
@@ -382,9 +397,9 @@ def _contact(head: tuple[Any, ...], rows: Iterator[tuple[Any, ...]]) -> Contact:
 
 
 @contextlib.contextmanager
-def _errors(doing: str) -> Iterator[None]:
-    """Turn what SQLite or the file system raises inside into a ``StoreError``: cannot ``doing``."""
+def _errors(failure: str, **values: object) -> Iterator[None]:
+    """Turn what SQLite or the file system raises inside into a ``StoreError`` that says it."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"cannot {doing}: {error}") from error
+        raise StoreError(failure, error=error, **values) from error

@@ -28,7 +28,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from securechat.errors import LocalProtocolError, StoreError, TlsError
+from securechat.errors import LocalProtocolError, StoreError, TlsError, gettext_noop
 from securechat.irc import peering
 from securechat.irc.peering import FailCode, Signal, fingerprint_of
 from securechat.net.timers import Timer
@@ -43,11 +43,14 @@ __all__ = ["ASK_S", "DECLINED", "Failure", "Negotiation", "NegotiationOwner", "S
 ASK_S: Final = 120.0
 """How long somebody who is asked for a session has for the answer, in seconds."""
 
-DECLINED: Final = "declined"
+DECLINED: Final = gettext_noop("declined")
 """The reason of a WITHDRAW by which people, or what they have set, say no."""
 
-_OTHER_DEVICE: Final = "its device is not the one that was verified, or known"
-_UNREADABLE: Final = "it is not known there who may have a session"
+_ANOTHER_OPEN: Final = gettext_noop("another offer is open")
+_OTHER_DEVICE: Final = gettext_noop("its device is not the one that was verified, or known")
+_TAKEN_BACK: Final = gettext_noop("taken back")
+_UNREADABLE: Final = gettext_noop("it is not known there who may have a session")
+_SOMEBODY_ELSE: Final = gettext_noop("somebody else has answered: {account}")
 
 
 class Stage(enum.Enum):
@@ -109,7 +112,10 @@ class Negotiation:
     def ask(self, fingerprint: str = "*") -> None:
         """Offer a session to a device of the account, or to all."""
         identifier = self._means.make_id()
-        self._begin(_Offer(identifier, True, self._timer("no answer"), fingerprint), Stage.ASKING)
+        self._begin(
+            _Offer(identifier, True, self._timer(gettext_noop("no answer")), fingerprint),
+            Stage.ASKING,
+        )
         self._means.signal(peering.offer(self._owner.account, identifier, fingerprint))
 
     def accept(self) -> None:
@@ -118,7 +124,7 @@ class Negotiation:
         :raises LocalProtocolError: there is none.
         """
         if self._offer is None or self.stage is not Stage.ASKED:
-            raise LocalProtocolError(f"{self._owner.nick} does not ask for a session")
+            raise LocalProtocolError("{nick} does not ask for a session", nick=self._owner.nick)
         self._connect(self._offer)
 
     def decline(self) -> None:
@@ -127,10 +133,12 @@ class Negotiation:
         :raises LocalProtocolError: there is none.
         """
         if self._offer is None:
-            raise LocalProtocolError(f"there is no offer between you and {self._owner.nick}")
+            raise LocalProtocolError(
+                "there is no offer between you and {nick}", nick=self._owner.nick
+            )
         identifier, asked = self._offer.id, self.stage is Stage.ASKED
         self._end()
-        self._means.signal(peering.withdraw(identifier, DECLINED if asked else "taken back"))
+        self._means.signal(peering.withdraw(identifier, DECLINED if asked else _TAKEN_BACK))
 
     def accept_device(self) -> None:
         """Accept the device that was refused because the account has a verified one.
@@ -138,7 +146,7 @@ class Negotiation:
         :raises LocalProtocolError: none was refused.
         """
         if not self._refused:
-            raise LocalProtocolError(f"no device of {self._owner.nick} was refused")
+            raise LocalProtocolError("no device of {nick} was refused", nick=self._owner.nick)
         means = self._means
         means.known.accept(means.network, self._account, self._refused, means.now_ms())
         self._refused = b""
@@ -158,7 +166,7 @@ class Negotiation:
         """Take an offer of theirs."""
         wanted = self._crosses(offer)
         if not wanted and self.stage is not Stage.NONE:
-            self._means.signal(peering.withdraw(offer.id, "another offer is open"))
+            self._means.signal(peering.withdraw(offer.id, _ANOTHER_OPEN))
             return
         self._take_back()
         try:
@@ -180,7 +188,7 @@ class Negotiation:
             case peering.Token() if offer.race is not None:
                 offer.race.token(signal.token)
             case peering.Withdraw():
-                self._fail(Failure(signal.reason or "taken back", signal.reason == DECLINED))
+                self._fail(Failure(signal.reason or _TAKEN_BACK, signal.reason == DECLINED))
             case _:
                 pass  # not at this stage: too late, or a relay that plays
 
@@ -196,7 +204,7 @@ class Negotiation:
     def relay_lost(self) -> None:
         """Take note that nothing can be said to the relay now; a race may go on without it."""
         if self.stage in (Stage.ASKING, Stage.ASKED):
-            self._fail(Failure("the connection to the relay was lost"))
+            self._fail(Failure(gettext_noop("the connection to the relay was lost")))
 
     # ---- whom we accept ----
 
@@ -227,7 +235,7 @@ class Negotiation:
             if wanted:  # what we had asked for will not come
                 self._owner.failed(Failure(_OTHER_DEVICE, final=True))
             return
-        timer = self._timer("not answered")
+        timer = self._timer(gettext_noop("not answered"))
         theirs = _Offer(offer.id, False, timer, certificate=offer.certificate)
         self._begin(theirs, Stage.ASKED)
         known = safety in (Safety.NEW, Safety.KNOWN, Safety.VERIFIED)
@@ -239,11 +247,11 @@ class Negotiation:
     def _answered(self, offer: _Offer, answer: peering.Answer) -> None:
         if self._means.fold(answer.account) != self._account:
             self._take_back()
-            self._owner.failed(Failure(f"somebody else has answered: {answer.account}"))
+            self._owner.failed(Failure(_SOMEBODY_ELSE.format(account=answer.account)))
             return
         if offer.to not in ("*", fingerprint_of(answer.certificate)):
             self._take_back()  # what waits in the session is for the device that we have asked
-            self._owner.failed(Failure("another device has answered"))
+            self._owner.failed(Failure(gettext_noop("another device has answered")))
             return
         offer.certificate = answer.certificate
         self._connect(offer)
@@ -329,7 +337,7 @@ class Negotiation:
         if self._offer is not None:
             identifier = self._offer.id
             self._end()
-            self._means.signal(peering.withdraw(identifier, "taken back"))
+            self._means.signal(peering.withdraw(identifier, _TAKEN_BACK))
 
     def _fail(self, failure: Failure) -> None:
         self._end()

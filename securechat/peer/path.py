@@ -67,7 +67,7 @@ class Path:
             if record is not None and self.owner is not None:
                 self.owner.heard(self, record)
         except RemoteProtocolError as error:
-            self.connection.drop(NetworkError(str(error)))
+            self.connection.drop(NetworkError(error.message, **error.values))
 
     def closed(self, error: NetworkError | None) -> None:
         """Tell that there is one path less."""

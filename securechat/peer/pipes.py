@@ -223,7 +223,7 @@ class TunnelPipe:
             return b""
         if line != JOINED:
             words = line.removeprefix(REFUSED).strip().decode(errors="replace")
-            raise TlsError(f"the relay refuses the tunnel: {words}")
+            raise TlsError("the relay refuses the tunnel: {words}", words=words)
         self._joined = True
         self._inner.start()
         return rest

@@ -21,16 +21,13 @@ from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import Any, Final
 
-from securechat.errors import ConfigError, NetworkError
+from securechat.errors import ConfigError, NetworkError, gettext_noop
 from securechat.irc.peering import Candidate
 from securechat.net.threads import start_thread
 
 __all__ = ["PORT_LEASE_S", "RENEW_AFTER_S", "PortMapper", "require_package"]
 
 _log = logging.getLogger(__name__)
-
-UPNP_EXTRA: Final = 'pip install "securechat[upnp]"'
-"""What gives us the package."""
 
 PORT_LEASE_S: Final = 3_600
 """How long the router keeps a mapping that is not renewed, in seconds: if we are killed, what was
@@ -60,7 +57,8 @@ def require_package() -> None:
     :raises ConfigError: it is not; the text says what to do.
     """
     if find_spec("miniupnpc") is None:
-        raise ConfigError([f"UPnP needs the package miniupnpc: {UPNP_EXTRA}"])
+        problem = gettext_noop('UPnP needs the package miniupnpc: pip install "securechat[upnp]"')
+        raise ConfigError([problem])
 
 
 class PortMapper:

@@ -357,7 +357,9 @@ def encode(record: Record) -> bytes:
     parts = _body_parts(record)
     size = sum(map(len, parts))
     if size > record.LIMIT:
-        raise LocalProtocolError(f"too large for a {type(record).__name__}: {size} bytes")
+        raise LocalProtocolError(
+            "too large for a {kind}: {size} bytes", kind=type(record).__name__, size=size
+        )
     # Joined once: to copy the data of chunks is most of the work here.
     return b"".join([_HEADER.pack(size, record.KIND), *parts])
 
@@ -366,7 +368,9 @@ def _body_parts(record: Record) -> list[bytes | memoryview]:
     values = {name: getattr(record, name) for name, _ in _FIELDS[type(record)]}
     wrong = [name for name, check in _FIELDS[type(record)] if not check(values[name])]
     if wrong:
-        raise LocalProtocolError(f"not allowed in a {type(record).__name__}: {wrong[0]}")
+        raise LocalProtocolError(
+            "not allowed in a {kind}: {wrong}", kind=type(record).__name__, wrong=wrong[0]
+        )
     if isinstance(record, Chunk):
         return [_CHUNK_HEAD.pack(record.file, record.offset), record.data]
     if isinstance(record, ChunkAck):
@@ -402,9 +406,11 @@ class RecordReader:
             kind = _KINDS.get(number)
             limit = kind.LIMIT if kind is not None else CONTROL_BYTES
             if kind is None and number < _FIRST_SKIPPED:
-                raise RemoteProtocolError(f"a record of unknown kind {number}")
+                raise RemoteProtocolError("a record of unknown kind {number}", number=number)
             if size > limit:
-                raise RemoteProtocolError(f"a record of kind {number} with {size} bytes")
+                raise RemoteProtocolError(
+                    "a record of kind {number} with {size} bytes", number=number, size=size
+                )
             end = _HEADER.size + size
             if self._size < end:
                 return None
@@ -455,23 +461,25 @@ def _decode(kind: type[Record], body: memoryview) -> Record:
     try:
         values = json.loads(str(body, "utf-8"))
     except (ValueError, RecursionError) as error:
-        raise RemoteProtocolError(f"a {kind.__name__} that is not JSON") from error
+        raise RemoteProtocolError("a {kind} that is not JSON", kind=kind.__name__) from error
     if type(values) is not dict:
-        raise RemoteProtocolError(f"a {kind.__name__} that is not an object")
+        raise RemoteProtocolError("a {kind} that is not an object", kind=kind.__name__)
     found = {}
     for name, check in _FIELDS[kind]:
         if name not in values or not check(values[name]):
-            raise RemoteProtocolError(f"a {kind.__name__} without a usable {name!r}")
+            raise RemoteProtocolError(
+                "a {kind} without a usable {name!r}", kind=kind.__name__, name=name
+            )
         found[name] = values[name]
     return kind(**found)
 
 
 def _decode_binary(kind: type[Chunk] | type[ChunkAck], body: memoryview) -> Chunk | ChunkAck:
     if len(body) < _CHUNK_HEAD.size:
-        raise RemoteProtocolError(f"a {kind.__name__} that is too short")
+        raise RemoteProtocolError("a {kind} that is too short", kind=kind.__name__)
     file, offset = _CHUNK_HEAD.unpack_from(body)
     if max(file, offset) > _MOST:
-        raise RemoteProtocolError(f"a {kind.__name__} with a number that is too large")
+        raise RemoteProtocolError("a {kind} with a number that is too large", kind=kind.__name__)
     if kind is ChunkAck:
         return ChunkAck(file, offset)
     if len(body) == _CHUNK_HEAD.size:

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from securechat.errors import RemoteProtocolError
+from securechat.errors import RemoteProtocolError, gettext_noop
 from securechat.peer.events import FileSending
 from securechat.peer.files import Block, Description, OutgoingFile, Prefix
 from securechat.peer.records import Chunk, FileAccept, FileDone, FileOffer
@@ -142,7 +142,8 @@ class Sending(Transfer):
             self._acknowledged = self.size
             self._finish(self._path, sha256)
         else:
-            self.end("the other side has received something else", by_us=False, tell=False)
+            reason = gettext_noop("the other side has received something else")
+            self.end(reason, by_us=False, tell=False)
 
     # ---- the path ----
 

@@ -258,7 +258,7 @@ class Session:
         if not text:
             raise LocalProtocolError("there is no text to send")
         if len(text) > TEXT_BYTES or len(text.encode(errors="replace")) > TEXT_BYTES:
-            raise LocalProtocolError(f"too long: {TEXT_BYTES} bytes are allowed")
+            raise LocalProtocolError("too long: {limit} bytes are allowed", limit=TEXT_BYTES)
         if self._texts >= UNACKNOWLEDGED_TEXTS or self._text_bytes >= UNACKNOWLEDGED_BYTES:
             raise LocalProtocolError("too many texts wait for an answer")
         fields = {"id": identifier, "kind": kind, "text": text, "time_ms": time_ms}
@@ -286,7 +286,7 @@ class Session:
 
     def _take(self, record: Record) -> None:
         if self.state is State.GREETING and not isinstance(record, Hello | Ping | Pong | Close):
-            raise RemoteProtocolError(f"a {type(record).__name__} before the greeting")
+            raise RemoteProtocolError("a {kind} before the greeting", kind=type(record).__name__)
         match record:
             case Ping():
                 self._out.append(encode(Pong()))
@@ -308,11 +308,15 @@ class Session:
                     said = TextSaid(record) if isinstance(record, Text) else FileSaid(record)
                     self._events.append(said)
             case _:
-                raise RemoteProtocolError(f"a {type(record).__name__} in the middle of a session")
+                raise RemoteProtocolError(
+                    "a {kind} in the middle of a session", kind=type(record).__name__
+                )
 
     def _is_next(self, record: Numbered) -> bool:
         if record.n > self._received + 1:
-            raise RemoteProtocolError(f"record {record.n} after record {self._received}")
+            raise RemoteProtocolError(
+                "record {number} after record {received}", number=record.n, received=self._received
+            )
         self._owes_ack = True
         if record.n <= self._received:
             return False  # said again, although we had it
@@ -354,7 +358,9 @@ class Session:
 
     def _acknowledged(self, received: int) -> None:
         if received > self._sent:
-            raise RemoteProtocolError(f"record {received} is acknowledged, of {self._sent}")
+            raise RemoteProtocolError(
+                "record {received} is acknowledged, of {sent}", received=received, sent=self._sent
+            )
         while self._waiting and self._waiting[0].record.n <= received:
             item = self._waiting.popleft()
             if item.delivery is not None:

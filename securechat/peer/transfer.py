@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar
 
-from securechat.errors import SecureChatError
+from securechat.errors import SecureChatError, gettext_noop
 from securechat.net.timers import Clock
 from securechat.peer.disk import Disk, Result
 from securechat.peer.events import FileAccepted, FileEnded, FileEvent, FileFinished, FileProgress
@@ -31,7 +31,7 @@ PROGRESS_EVERY_S: Final = 1.0
 RATE_OVER_S: Final = 5.0
 """How far back the rate of a transfer looks, in seconds: steady to read, and soon right again."""
 
-CANCELLED: Final = "cancelled"
+CANCELLED: Final = gettext_noop("cancelled")
 
 T = TypeVar("T")
 
@@ -246,6 +246,8 @@ class Transfer:
             done(result.get())
         else:
             told = isinstance(result.error, SecureChatError)
-            self.end(str(result.error) if told else "internal error", by_us=True, tell=True)
+            self.end(
+                str(result.error) if told else gettext_noop("internal error"), by_us=True, tell=True
+            )
         if not self.over and not self._busy:
             self._next()

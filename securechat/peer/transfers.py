@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from securechat.errors import LocalProtocolError, RemoteProtocolError
+from securechat.errors import LocalProtocolError, RemoteProtocolError, gettext_noop
 from securechat.net.timers import Clock
 from securechat.peer.disk import Disk, Result
 from securechat.peer.events import FileEvent
@@ -38,11 +38,11 @@ RECEIVE_MOST: Final = 8_388_608
 """Most that is received from a contact and not written yet, in bytes: twice the largest window. Who
 sends more does not wait for acknowledgements, and would fill our memory."""
 
-_TOO_MANY: Final = "too many files wait for an answer"
-_DECLINED: Final = "declined"
-_ANEW: Final = "the other side has begun anew"
-_NOT_OFFERED: Final = "it is not offered any more"
-_TWICE: Final = "it is being received already"
+_TOO_MANY: Final = gettext_noop("too many files wait for an answer")
+_DECLINED: Final = gettext_noop("declined")
+_ANEW: Final = gettext_noop("the other side has begun anew")
+_NOT_OFFERED: Final = gettext_noop("it is not offered any more")
+_TWICE: Final = gettext_noop("it is being received already")
 
 
 class Transfers:
@@ -118,7 +118,7 @@ class Transfers:
         """
         found = self._transfers.get(transfer)
         if found is None:
-            raise LocalProtocolError(f"there is no transfer {transfer}")
+            raise LocalProtocolError("there is no transfer {transfer}", transfer=transfer)
         if not found.finishing:
             found.cancel()
 
@@ -196,7 +196,7 @@ class Transfers:
     def _offered(self, transfer: int) -> Receiving:
         found = self._transfers.get(transfer)
         if not isinstance(found, Receiving) or not found.waiting:
-            raise LocalProtocolError(f"file {transfer} is not offered")
+            raise LocalProtocolError("file {transfer} is not offered", transfer=transfer)
         return found
 
     def _running(self) -> list[Receiving]:

@@ -77,6 +77,7 @@ class NotingClient:
 
     def __init__(self) -> None:
         self.nick = "alice"
+        self.account = None
         self.peers = NotingPeers()
         self.events: deque[Event] = deque()
         self.done: list[tuple[Any, ...]] = []
@@ -94,8 +95,10 @@ class NotingClient:
         return False
 
     def __getattr__(self, name: str) -> Any:
-        def note(*arguments: Any) -> int:
-            self.done.append((name, *arguments))
+        def note(*arguments: Any, **more: Any) -> int:
+            more.pop("mark", None)  # chosen by chance
+            given = [value for value in (*arguments, *more.values()) if value is not None]
+            self.done.append((name, *given))
             return len(self.done)
 
         return note

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,8 +15,12 @@ from securechat.client import (
     Delivered,
     Disconnected,
     Event,
+    Found,
+    HistoryReceived,
     NamesReceived,
     NotDelivered,
+    RequestFailed,
+    TargetsReceived,
     TextReceived,
     Timing,
     Welcome,
@@ -181,6 +186,162 @@ def test_the_server_speaks_nonsense(pki: Pki) -> None:
         client.close()
     assert isinstance(last, Disconnected)
     assert "does not speak IRC" in last.reason
+
+
+# ---- history and what goes without a text ----
+
+HISTORY_CAPS = (
+    f"{FULL_CAPS} draft/chathistory draft/event-playback draft/message-redaction draft/read-marker "
+    "soju.im/search"
+)
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_questions_and_their_answers(pki: Pki) -> None:
+    def script(peer: Peer) -> None:
+        peer.register(HISTORY_CAPS)
+        for command, kind, *lines in (
+            ("CHATHISTORY", "chathistory #room", ":bob!b@h PRIVMSG #room :hi"),
+            ("CHATHISTORY", "draft/chathistory-targets", "CHATHISTORY TARGETS #room nonsense"),
+            ("SEARCH", "soju.im/search"),
+        ):
+            label = peer.expect(command).tags["label"]
+            peer.say(f"@label={label} BATCH +1 {kind}")
+            peer.say(*[f"@batch=1 {line}" for line in lines], "BATCH -1")
+        label = peer.expect("CHATHISTORY").tags["label"]
+        peer.say(f"@label={label} FAIL CHATHISTORY INVALID_TARGET LATEST bob :None")
+        peer.expect("SEARCH")  # and is gone
+
+    with serving(pki, script) as server, make(server, pki, history=True) as client:
+        client.connect(TIMEOUT_S)
+        assert client.offers("draft/chathistory")
+        numbers = [
+            client.history("#room", before="msgid=m1", limit=1),
+            client.history_targets(LONG_AGO, LONG_AGO),
+            client.search("hi", conversation="#room"),
+        ]
+        page = wait_for(client, HistoryReceived)
+        assert isinstance(page, HistoryReceived)
+        assert [(item.conversation, type(item)) for item in page.items] == [("#room", TextReceived)]
+        assert page.request == numbers[0]
+        assert wait_for(client, TargetsReceived) == TargetsReceived(numbers[1], ())
+        assert wait_for(client, Found) == Found(numbers[2], ())
+        number = client.history("bob")
+        refused = RequestFailed(number, "INVALID_TARGET", "None")
+        assert wait_for(client, RequestFailed) == refused
+        number = client.search("hi")
+        lost = wait_for(client, RequestFailed)
+        assert isinstance(lost, RequestFailed)
+        assert (lost.request, lost.code) == (number, "CONNECTION_LOST")
+    heard = server.peers[0].heard
+    assert any("CHATHISTORY BEFORE #room msgid=m1 1" in line for line in heard)
+    assert len({*numbers, number}) == 4
+
+
+def test_what_goes_without_a_text(pki: Pki) -> None:
+    heard: list[str] = []
+
+    def script(peer: Peer) -> None:
+        peer.register(HISTORY_CAPS)
+        peer.joins("#room", "bob")
+        for command in ("TAGMSG", "TAGMSG", "REDACT", "MARKREAD", "WHO", "PRIVMSG"):
+            message = peer.expect(command)
+            tags = sorted(f"{key}={message.tags[key]}" for key in message.tags if key[0] == "+")
+            heard.append(" ".join([*tags, command, *message.params]))
+        peer.until_gone()
+
+    with serving(pki, script) as server, make(server, pki, history=True) as client:
+        client.connect(TIMEOUT_S)
+        client.join("#room")
+        wait_for(client, NamesReceived)
+        client.react("#room", "m1", ":)", remove=True)
+        client.typing("#room", "paused")
+        client.redact("#room", "m1", "a mistake")
+        client.mark_read("#room", LONG_AGO)
+        client.ask_presence("#room")
+        client.send("#room", "yes", reply_to="m1", mark="k1")
+        client.close()
+    assert heard == [
+        "+draft/unreact=:) +reply=m1 TAGMSG #room",
+        "+typing=paused TAGMSG #room",
+        "REDACT #room m1 a mistake",
+        "MARKREAD #room timestamp=2026-01-01T00:00:00.000Z",
+        "WHO #room",
+        "+reply=m1 +securechat/mark=k1 PRIVMSG #room yes",
+    ]
+
+
+def test_what_the_server_does_not_offer(pki: Pki) -> None:
+    def script(peer: Peer) -> None:
+        peer.register("batch labeled-response echo-message")
+        peer.until_gone()
+
+    with serving(pki, script) as server, make(server, pki, history=True) as client:
+        client.connect(TIMEOUT_S)
+        for ask in (
+            lambda: client.history("#room"),
+            lambda: client.history_targets(LONG_AGO, LONG_AGO),
+            lambda: client.search("x"),
+            lambda: client.redact("#room", "m1"),
+            lambda: client.react("#room", "m1", ":)"),
+        ):
+            with pytest.raises(LocalProtocolError, match=r"does not offer|takes no reactions"):
+                ask()
+        client.typing("#room", "active")
+        client.mark_read("#room", LONG_AGO)
+        client.command("PING", "x")
+    assert [line for line in server.peers[0].heard if "#room" in line] == []
+
+
+def test_without_labels_nothing_is_asked(pki: Pki) -> None:
+    def script(peer: Peer) -> None:
+        peer.register("batch draft/chathistory message-tags server-time")
+        peer.until_gone()
+
+    with serving(pki, script) as server, make(server, pki, history=True) as client:
+        client.connect(TIMEOUT_S)
+        with pytest.raises(LocalProtocolError, match="does not offer labeled-response"):
+            client.history("#room")
+
+
+def test_nothing_is_asked_offline() -> None:
+    client = Client("localhost", nick="alice", history=True)
+    for ask in (
+        lambda: client.history("#room"),
+        lambda: client.history_targets(LONG_AGO, LONG_AGO),
+        lambda: client.search("x"),
+        lambda: client.redact("#room", "m1"),
+        lambda: client.react("#room", "m1", ":)"),
+        lambda: client.ask_presence("#room"),
+    ):
+        with pytest.raises(NetworkError, match="not connected"):
+            ask()
+    client.typing("#room", "active")
+    client.mark_read("#room", LONG_AGO)
+    assert not client.passes("+typing")
+    client.close()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.history("a b"),
+        lambda client: client.history("#room", before="msgid=a b"),
+        lambda client: client.search("x" * 500),
+        lambda client: client.ask_presence(""),
+        lambda client: client.redact("#a,#b", "m1"),
+        lambda client: client.react("#room", "m1", ""),
+        lambda client: client.typing("#a\r\nQUIT", "active"),
+        lambda client: client.mark_read(":x", LONG_AGO),
+        lambda client: client.send("#room", "x", reply_to="\0"),
+        lambda client: client.send("#room", "x", mark="x" * 5000),
+    ],
+)
+def test_what_cannot_be_asked(ask: Callable[[Client], object]) -> None:
+    client = Client("localhost", nick="alice", history=True)
+    with pytest.raises(LocalProtocolError):
+        ask(client)
+    client.close()
 
 
 # ---- certificates ----

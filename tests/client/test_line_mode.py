@@ -30,6 +30,7 @@ from securechat.client.events import (
     Parted,
     Quit,
     RawReceived,
+    Reacted,
     Redacted,
     Registered,
     Reply,
@@ -70,7 +71,9 @@ class NotingClient:
         def note(*arguments: str, **more: str) -> int:
             if not self.connected:
                 raise NetworkError("not connected")
-            self.done.append((name, *arguments, *more.values()))
+            more.pop("mark", None)  # chosen by chance
+            given = [value for value in (*arguments, *more.values()) if value is not None]
+            self.done.append((name, *given))
             return len(self.done)
 
         return note
@@ -183,7 +186,27 @@ def test_nobody_to_talk_to() -> None:
 
 def test_not_connected(chat: Chat) -> None:
     chat.client.connected = False
-    assert chat.type("hello") == ["! not connected"]
+    assert chat.type("/topic tea") == ["! not connected"]
+
+
+def test_what_is_said_without_a_connection_is_kept_and_said_once(chat: Chat) -> None:
+    chat.hear(Disconnected("gone", True, 1.0))
+    chat.client.connected = False
+    assert chat.type("hello") == ["12:00 * kept until it can be said: hello"]
+    assert chat.type("/unsent") == ["waiting: hello"]
+    chat.client.connected = True
+    chat.hear(Welcome("alice", None, "TestNet", "hello"))
+    assert ("send", "#room", "hello") not in chat.done()  # we are not back in the room yet
+    chat.hear(Joined("alice", "#room", 1, True), Joined("bob", "#room", 2, False))
+    assert chat.done().count(("send", "#room", "hello")) == 1
+
+
+def test_what_is_not_said_yet_can_be_forgotten(chat: Chat) -> None:
+    chat.hear(Disconnected("gone", True, 1.0))
+    chat.type("hello")
+    assert chat.type("/unsent drop") == chat.type("/unsent") == []
+    chat.hear(Welcome("alice", None, "TestNet", "hello"), Joined("alice", "#room", 1, True))
+    assert ("send", "#room", "hello") not in chat.done()
 
 
 @pytest.mark.parametrize(
@@ -199,6 +222,10 @@ def test_leaving(chat: Chat, line: str, farewell: str) -> None:
 
 def test_the_target_follows(chat: Chat) -> None:
     assert chat.ui.prompt == "[#room] "
+    chat.hear(Joined("alice", "#attic", 1, True))  # another device of ours
+    assert chat.ui.prompt == "[#room] "
+    chat.hear(Parted("alice", "#attic", 0, "", True))
+    chat.type("/join #tea")
     chat.hear(Joined("alice", "#tea", 1, True))
     assert chat.ui.prompt == "[#tea] "
     chat.type("/query bob")
@@ -211,6 +238,40 @@ def test_the_target_follows(chat: Chat) -> None:
     assert chat.ui.prompt == "[#room] "
     chat.hear(Kicked("alice", "#room", 0, "bob", "spam", True))
     assert chat.ui.prompt == "> "
+
+
+# ---- replies, reactions, deletions ----
+
+
+def test_what_was_said_last_is_answered_reacted_to_and_deleted(chat: Chat) -> None:
+    chat.hear(
+        text("#room", "bob", "tea?", msgid="m1"),
+        text("#room", "carl", "coffee!", msgid="m2"),
+        text("#room", "alice", "both", msgid="m3", own=True),
+    )
+    chat.done()
+    chat.type("/reply bob yes please")
+    chat.type("/react BOB +1")
+    chat.type("/react 👍")
+    chat.type("/delete too hasty")
+    assert chat.done() == [
+        ("send", "#room", "yes please", "m1"),
+        ("react", "#room", "m1", "+1", False),
+        ("react", "#room", "m2", "👍", False),
+        ("redact", "#room", "m3", "too hasty"),
+    ]
+    assert chat.type("/reply dave hi") == ["! there is no such message here"]
+
+
+def test_answers_and_reactions_name_what_they_are_about(chat: Chat) -> None:
+    chat.hear(text("#room", "bob", "tea?", msgid="m1"))
+    heard = chat.hear(text("#room", "carl", "yes", msgid="m2", reply_to="m1"))
+    assert heard[0] == "12:00 * carl answers bob: tea?"
+    assert heard[1].endswith("<carl> yes")
+    reaction = Reacted("#room", "m2", "bob", "👍", False, False, NOON.astimezone(UTC))
+    assert chat.hear(reaction) == ["12:00 * bob reacts to carl with 👍: yes"]
+    unknown = Reacted("#room", "m9", "bob", "👍", False, False, NOON.astimezone(UTC))
+    assert chat.hear(unknown) == []
 
 
 # ---- what is shown ----

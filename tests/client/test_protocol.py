@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,23 +28,29 @@ from securechat.client.events import (
     Parted,
     Quit,
     RawReceived,
+    Reacted,
+    ReadMarked,
     RealnameChanged,
     Redacted,
     Reply,
     TextReceived,
     TopicChanged,
+    Typing,
     VerificationRequired,
 )
 from securechat.client.protocol import (
     ClientProtocol,
     check_command,
     check_line,
+    check_reaction,
     check_text,
+    text_tags,
 )
+from securechat.client.requests import history_page
 from securechat.client.session import Credentials
 from securechat.errors import LocalProtocolError, RemoteProtocolError
 from securechat.irc.message import BODY_BYTES, Message
-from tests.client.transcript import HELLO, NEW, NOW, OLD, C, S, Step, make, play
+from tests.client.transcript import HELLO, NEW, NOW, OLD, PLAIN_WELCOME, C, S, Step, make, play
 
 
 def said(conversation: str, sender: str, text: str, **more: object) -> TextReceived:
@@ -62,8 +69,10 @@ def said(conversation: str, sender: str, text: str, **more: object) -> TextRecei
     )
 
 
-def send(text: str, target: str = "#room", delivery: int = 1, kind: str = "message") -> Step:
-    return lambda protocol: protocol.send_text(target, text, delivery=delivery, kind=kind)  # type: ignore[arg-type]
+def send(
+    text: str, target: str = "#room", delivery: int = 1, kind: str = "message", **more: Any
+) -> Step:
+    return lambda protocol: protocol.send_text(target, text, delivery=delivery, kind=kind, **more)  # type: ignore[arg-type]
 
 
 # ---- on the network ----
@@ -131,7 +140,7 @@ CONVERSATIONS: dict[str, list[Step]] = {
         S("@batch=x :alice!~a@host PRIVMSG #room :one"),
         S("@batch=x :alice!~a@host PRIVMSG #room :last"),
         S(":alice!~a@host BATCH -x"),
-        said("#room", "alice", "one\nlast", own=True, msgid="m"),
+        said("#room", "alice", "one\nlast", own=True, msgid="m", delivery=7),
         Delivered(7),
         send("one\ntwo", delivery=8),
         C("@label=8.0 BATCH +8 draft/multiline #room"),
@@ -188,11 +197,11 @@ CONVERSATIONS: dict[str, list[Step]] = {
         S(":carol!c@h KICK #ROOM dave :spam"),
         Kicked("dave", "#room", 2, "carol", "spam", False),
         S(":carol!c@h NICK caroline"),
-        NickChanged("carol", "caroline", False),
+        NickChanged("carol", "caroline", False, ("#room",)),
         S(":caroline!c@h QUIT :bye"),
         Quit("caroline", (("#room", 1),), "bye"),
         S(":alice!~a@host NICK alicia"),
-        NickChanged("alice", "alicia", True),
+        NickChanged("alice", "alicia", True, ("#room",)),
         S(":alicia!~a@host PART #room"),
         Parted("alicia", "#room", 0, "", True),
         S("366 alicia #room :End of /NAMES list."),
@@ -240,14 +249,14 @@ CONVERSATIONS: dict[str, list[Step]] = {
         send("hello"),
         C("@label=1.0 PRIVMSG #room hello"),
         S("@label=1.0;time=2026-01-02T03:04:05Z :alice!~a@host PRIVMSG #room :hello"),
-        said("#room", "alice", "hello", own=True),
+        said("#room", "alice", "hello", own=True, delivery=1),
         Delivered(1),
         send("waves", kind="action", delivery=2),
         C("@label=2.0 PRIVMSG #room :\x01ACTION waves\x01"),
         send("note", "bob", kind="notice", delivery=3),
         C("@label=3.0 NOTICE bob note"),
         S("@label=3.0 :alice!~a@host NOTICE bob :note"),
-        said("bob", "alice", "note", own=True, kind="notice"),
+        said("bob", "alice", "note", own=True, kind="notice", delivery=3),
         Delivered(3),
         S("@label=2.0 FAIL PRIVMSG TOO_FAST #room :Slow down"),
         NotDelivered(2, "#room", "TOO_FAST", "Slow down"),
@@ -260,7 +269,7 @@ CONVERSATIONS: dict[str, list[Step]] = {
         S("@batch=x :alice!~a@host PRIVMSG bob :hello"),
         S("@batch=x :irc.new 301 alice bob :gone fishing"),
         S("BATCH -x"),
-        said("bob", "alice", "hello", own=True),
+        said("bob", "alice", "hello", own=True, delivery=1),
         Delivered(1),
         Reply("301", ("bob", "gone fishing"), "gone fishing"),
     ],
@@ -269,7 +278,7 @@ CONVERSATIONS: dict[str, list[Step]] = {
         send("note", "alice"),
         C("@label=1.0 PRIVMSG alice note"),
         S("@label=1.0 :alice!~a@host PRIVMSG alice :note"),
-        said("alice", "alice", "note", own=True),
+        said("alice", "alice", "note", own=True, delivery=1),
         Delivered(1),
         S(":alice!~a@host PRIVMSG alice :note"),
     ],
@@ -289,11 +298,11 @@ CONVERSATIONS: dict[str, list[Step]] = {
         send("hello"),
         C("PRIVMSG #room hello"),
         C("PING delivery-1"),
-        said("#room", "alice", "hello", own=True),
+        said("#room", "alice", "hello", own=True, delivery=1),
         send("psst", "nobody", delivery=2),
         C("PRIVMSG nobody psst"),
         C("PING delivery-2"),
-        said("nobody", "alice", "psst", own=True),
+        said("nobody", "alice", "psst", own=True, delivery=2),
         S(":irc.old PONG irc.old :delivery-1"),
         Delivered(1),
         S(":irc.old 401 alice NoBody :No such nick/channel"),
@@ -354,8 +363,10 @@ CONVERSATIONS: dict[str, list[Step]] = {
     ],
     "what we do not know is not lost": [
         *OLD,
-        S(f"{BOB} TAGMSG #room"),
-        RawReceived(Message("TAGMSG", ("#room",), "bob!~b@host")),
+        S(f"{BOB} TAGMSG"),
+        RawReceived(Message("TAGMSG", (), "bob!~b@host")),
+        S("MARKREAD #room yesterday"),
+        RawReceived(Message("MARKREAD", ("#room", "yesterday"))),
         S(f"{BOB} WALLOPS :hi"),
         RawReceived(Message("WALLOPS", ("hi",), "bob!~b@host")),
         S("PRIVMSG"),
@@ -367,6 +378,165 @@ CONVERSATIONS: dict[str, list[Step]] = {
         S(f"@batch=y {BOB} QUIT :a.irc b.irc"),
         S("BATCH -y"),
         Quit("bob", (), "a.irc b.irc"),
+    ],
+    # https://ircv3.net/specs/client-tags/reply: "its value references the server provided ID of
+    # another message"
+    "replies and marks": [
+        *NEW,
+        send("yes", reply_to="m 1", mark="k1"),
+        C("@label=1.0;+reply=m\\s1;+securechat/mark=k1 PRIVMSG #room yes"),
+        S("@label=1.0;msgid=m2;+reply=m\\s1;+securechat/mark=k1 :alice!~a@host PRIVMSG #room yes"),
+        said("#room", "alice", "yes", own=True, msgid="m2", reply_to="m 1", delivery=1, mark="k1"),
+        Delivered(1),
+        send("one\ntwo", delivery=2, reply_to="m1", mark="k2"),  # the first line has them
+        C("@label=2.0;+reply=m1;+securechat/mark=k2 PRIVMSG #room one"),
+        C("@label=2.1 PRIVMSG #room two"),
+        S("@label=2.0 ACK"),
+        S("@label=2.1 ACK"),
+        Delivered(2),
+        S(f"@msgid=m3;+draft/reply=m2;+securechat/mark= {BOB} PRIVMSG #room :so?"),
+        said("#room", "bob", "so?", msgid="m3", reply_to="m2"),
+    ],
+    "a reply of several lines": [
+        *MULTILINE,
+        send("one\ntwo", reply_to="m1", mark="k1"),
+        C("@label=1.0;+reply=m1;+securechat/mark=k1 BATCH +1 draft/multiline #room"),
+        C("@batch=1 PRIVMSG #room one"),
+        C("@batch=1 PRIVMSG #room two"),
+        C("BATCH -1"),
+        S(f"@+reply=m1;+securechat/mark=k9 {BOB} BATCH +x draft/multiline #room"),
+        S(f"@batch=x {BOB} PRIVMSG #room :one"),
+        S(f"@batch=x {BOB} PRIVMSG #room :two"),
+        S(f"{BOB} BATCH -x"),
+        said("#room", "bob", "one\ntwo", reply_to="m1", mark="k9"),
+    ],
+    "a reply, where nothing is echoed": [
+        *HELLO,
+        S("CAP * LS :message-tags"),
+        C("CAP REQ message-tags"),
+        S("CAP * ACK message-tags"),
+        C("CAP END"),
+        *PLAIN_WELCOME,
+        send("one\ntwo", reply_to="m1", mark="k1"),
+        C("@+reply=m1;+securechat/mark=k1 PRIVMSG #room one"),
+        C("PRIVMSG #room two"),
+        C("PING delivery-1"),
+        said("#room", "alice", "one", own=True, reply_to="m1", delivery=1, mark="k1"),
+        said("#room", "alice", "two", own=True, delivery=1),
+        lambda p: p.react("#room", "m1", ":)"),
+        C("@+reply=m1;+draft/react=:) TAGMSG #room"),
+        Reacted("#room", "m1", "alice", ":)", removed=False, own=True, time=NOW),
+        lambda p: p.typing("#room", "active"),
+        C("@+typing=active TAGMSG #room"),
+    ],
+    "a server without tags": [
+        *OLD,
+        send("yes", reply_to="m1", mark="k1"),
+        C("PRIVMSG #room yes"),
+        C("PING delivery-1"),
+        said("#room", "alice", "yes", own=True, delivery=1),
+        lambda p: p.react("#room", "m1", ":)"),
+        lambda p: p.typing("#room", "active"),
+        lambda p: p.mark_read("#room", NOW),
+    ],
+    # https://ircv3.net/specs/client-tags/react: "this tag MUST be used in conjunction with the
+    # +reply client tag"
+    "reactions": [
+        *NEW,
+        lambda p: p.react("#room", "m1", "👋"),
+        C("@label=tags-1;+reply=m1;+draft/react=👋 TAGMSG #room"),
+        S("@label=tags-1;+reply=m1;+draft/react=👋 :alice!~a@host TAGMSG #room"),
+        Reacted("#room", "m1", "alice", "👋", removed=False, own=True, time=NOW),
+        lambda p: p.react("bob", "m1", "👋", remove=True),
+        C("@label=tags-2;+reply=m1;+draft/unreact=👋 TAGMSG bob"),
+        S("@label=tags-2;+reply=m1;+draft/unreact=👋 :alice!~a@host TAGMSG bob"),
+        Reacted("bob", "m1", "alice", "👋", removed=True, own=True, time=NOW),
+        S(f"@time=2026-01-01T00:00:00.000Z;+reply=m1;+draft/react=lol {BOB} TAGMSG alice"),
+        Reacted("bob", "m1", "bob", "lol", removed=False, own=False, time=LONG_AGO),
+        # "An example of a reaction sent as a PRIVMSG with an additional message body"
+        S(f"@+reply=m1;+draft/react=lol {BOB} PRIVMSG #room :lol"),
+        said("#room", "bob", "lol", reply_to="m1"),
+        Reacted("#room", "m1", "bob", "lol", removed=False, own=False, time=NOW),
+        S(f"@+draft/react=lol {BOB} TAGMSG #room"),  # to nothing
+        S(f"@+reply=m1;+draft/react={'x' * 65} {BOB} TAGMSG #room"),
+        S(f"@+reply=m1;+draft/react= {BOB} TAGMSG #room"),
+        S(f"@+reply=m1;+example.org/x=y {BOB} TAGMSG #room"),
+        lambda p: p.react("#room", "m1", ":("),
+        C("@label=tags-3;+reply=m1;+draft/react=:( TAGMSG #room"),
+        send("hello"),
+        C("@label=1.0 PRIVMSG #room hello"),
+        S("@label=tags-3 404 alice #room :Cannot send to channel"),
+        Failure("", "404", ("#room",), "Cannot send to channel"),  # of the reaction, not the text
+        S("@label=1.0 ACK"),
+        Delivered(1),
+    ],
+    # https://ircv3.net/specs/client-tags/typing: "a TAGMSG command sent with a typing tag using the
+    # client-only prefix + and possible values of active, paused, and done"
+    "typing": [
+        *NEW,
+        lambda p: p.typing("#room", "active"),
+        C("@label=unasked-1;+typing=active TAGMSG #room"),
+        S("@label=unasked-1;+typing=active :alice!~a@host TAGMSG #room"),
+        lambda p: p.typing("bob", "done"),
+        C("@label=unasked-2;+typing=done TAGMSG bob"),
+        S("@label=unasked-2 401 alice bob :No such nick/channel"),
+        S("@+typing=active :alice!~a@elsewhere TAGMSG #room"),
+        *(
+            step
+            for state in ("active", "paused", "done")
+            for step in (
+                S(f"@+typing={state} {BOB} TAGMSG #room"),
+                Typing("#room", "bob", state),  # type: ignore[arg-type]
+            )
+        ),
+        S(f"@+typing=active {BOB} TAGMSG alice"),
+        Typing("bob", "bob", "active"),
+        S(f"@+typing=dreaming {BOB} TAGMSG #room"),
+        S("BATCH +h chathistory #room"),
+        S(f"@batch=h;+typing=active {BOB} TAGMSG #room"),
+        S(f"@batch=h;+reply=m1;+draft/react=:) {BOB} TAGMSG #room"),
+        S("BATCH -h"),
+        Reacted("#room", "m1", "bob", ":)", removed=False, own=False, time=NOW, replayed=True),
+        S(":irc.new 005 alice CLIENTTAGDENY=typing,draft/react :are supported"),
+        lambda p: p.typing("#room", "active"),
+        lambda p: p.react("#room", "m1", ":("),
+    ],
+    # https://ircv3.net/specs/extensions/read-marker: "If there is no known last message read
+    # timestamp, the timestamp parameter is a literal *"
+    "read marks": [
+        *NEW,
+        S("MARKREAD #room *"),
+        ReadMarked("#room", None),
+        S("MARKREAD bob timestamp=2026-01-01T00:00:00.000Z"),
+        ReadMarked("bob", LONG_AGO),
+    ],
+    "who is away, as the server tells it": [
+        *NEW,
+        S(":alice!~a@host JOIN #room * :A"),
+        Joined("alice", "#room", 1, True, None, "A"),
+        S("353 alice = #room :alice bob"),
+        S("366 alice #room :End of /NAMES list."),
+        NamesReceived("#room", (MemberSnapshot("alice", ""), MemberSnapshot("bob", "")), True),
+        S(f"{BOB} AWAY :lunch"),
+        AwayChanged("bob", "lunch"),
+        S("306 alice :You are away"),
+        Reply("306", ("You are away",), "You are away"),
+        S("353 alice = #room :alice bob"),
+        S("366 alice #room :End of /NAMES list."),
+        NamesReceived(
+            "#room", (MemberSnapshot("alice", "", True), MemberSnapshot("bob", "", True)), False
+        ),
+        S(":alice!~a@host JOIN #hall * :A"),
+        Joined("alice", "#hall", 1, True, None, "A"),
+        S(":alice!~a@host PART #room"),
+        Parted("alice", "#room", 0, "", True),
+        S(f"{BOB} JOIN #hall * :B"),
+        Joined("bob", "#hall", 2, False, None, "B"),
+        S("305 alice :You are back"),
+        Reply("305", ("You are back",), "You are back"),
+        S("353 alice = #hall :alice bob"),
+        S("366 alice #hall :End of /NAMES list."),
+        NamesReceived("#hall", (MemberSnapshot("alice", ""), MemberSnapshot("bob", "")), True),
     ],
     "is anybody there": [*OLD, ClientProtocol.ping, C("PING alive"), S("PONG irc.old alive")],
     "raw lines": [*OLD, lambda p: p.raw("@a=b WHOIS  bob"), C("@a=b WHOIS  bob")],
@@ -442,6 +612,32 @@ def test_a_target_that_leaves_no_room() -> None:
 def test_texts_that_cannot_be_said(target: str, text: str) -> None:
     with pytest.raises(LocalProtocolError):
         check_text(target, text)
+
+
+@pytest.mark.parametrize("value", ["x\0", "x" * 4000, "\udc80"])
+def test_tags_that_cannot_be_said(value: str) -> None:
+    with pytest.raises(LocalProtocolError):
+        text_tags(value, None)
+    with pytest.raises(LocalProtocolError):
+        text_tags("m1", value)
+    assert text_tags("", None) == {}
+
+
+@pytest.mark.parametrize(
+    ("target", "msgid", "reaction"),
+    [
+        ("a b", "m1", ":)"),
+        ("#room", "", ":)"),
+        ("#room", "m1", ""),
+        ("#room", "m1", "x" * 65),
+        ("#room", "m1", "\0"),
+        ("#room", "x" * 4000, ":)"),
+    ],
+)
+def test_reactions_that_cannot_be_said(target: str, msgid: str, reaction: str) -> None:
+    check_reaction("#room", "m1", "x" * 64)
+    with pytest.raises(LocalProtocolError):
+        check_reaction(target, msgid, reaction)
 
 
 @pytest.mark.parametrize(
@@ -530,6 +726,15 @@ _WORDS = st.sampled_from(
         "ACK",
         "SETNAME",
         "CHGHOST",
+        "TAGMSG",
+        "MARKREAD",
+        "CHATHISTORY",
+        "chathistory",
+        "+x",
+        "352",
+        "354",
+        "315",
+        "1",
         "NAK",
         "LS",
         "NEW",
@@ -562,7 +767,18 @@ _WORDS = st.sampled_from(
 )
 _LINES = st.builds(
     lambda tags, source, words: f"{tags}{source}{' '.join(words)}\r\n".encode(),
-    st.sampled_from(["", "@label=1.0 ", "@batch=x;label=1.0 ", "@time=x;account=b "]),
+    st.sampled_from(
+        [
+            "",
+            "@label=1.0 ",
+            "@batch=x;label=1.0 ",
+            "@time=x;account=b ",
+            "@label=ask-2 ",
+            "@batch=x ",
+            "@+typing=active ",
+            "@+reply=m;+draft/react=x ",
+        ]
+    ),
     st.sampled_from(["", ":alice!a@h ", ":bob!b@h ", ":irc.test ", ": "]),
     st.lists(_WORDS, min_size=1, max_size=6),
 )
@@ -583,6 +799,9 @@ def test_any_bytes_are_events_or_a_remote_protocol_error(
     if welcomed:
         protocol.receive_data(b"001 alice :Welcome\r\n422 alice :no MOTD\r\n")
         protocol.send_text("#room", "hello", delivery=1)
+        protocol.session.enabled.update({"draft/chathistory", "labeled-response", "batch"})
+        protocol.ask(2, history_page("#room", limit=5))
+        protocol.ask_presence("#room")
     try:
         for chunk in chunks:
             protocol.receive_data(chunk)

@@ -16,10 +16,11 @@ from securechat.client.events import (
     Welcome,
 )
 from securechat.client.protocol import ClientProtocol
-from securechat.client.session import Credentials
+from securechat.client.registration import HISTORY_CAPABILITIES
+from securechat.client.session import Credentials, Identity
 from securechat.errors import RemoteProtocolError
 from securechat.irc.sasl import ScramServer, ScramVerifier
-from tests.client.transcript import HELLO, NONCE, OLD, PLAIN_WELCOME, C, S, Step, make, play
+from tests.client.transcript import HELLO, NONCE, NOW, OLD, PLAIN_WELCOME, C, S, Step, make, play
 
 
 def command(*words: str) -> Step:
@@ -392,6 +393,23 @@ def test_a_nick_refused_before_the_login_is_asked_for_again_after_it() -> None:
         C("CAP END"),
     ]
     play(make(credentials=PENCIL), steps)
+
+
+# https://ircv3.net/specs/extensions/chathistory: "if a client requests this capability, the server
+# (or bouncer) SHOULD NOT play back any history that would otherwise be sent automatically"
+@pytest.mark.parametrize(
+    ("history", "wanted"),
+    [
+        (False, {"batch", "draft/multiline"}),
+        (True, {"batch", "draft/multiline", *HISTORY_CAPABILITIES}),
+    ],
+)
+def test_history_is_for_who_asks_for_it(history: bool, wanted: set[str]) -> None:
+    identity = Identity("alice", "alice", "Alice A.", history=history)
+    protocol = ClientProtocol(identity, wall_clock=lambda: NOW, make_nonce=lambda: NONCE)
+    offered = " ".join({"batch", "draft/multiline", *HISTORY_CAPABILITIES})
+    request = C(f"CAP REQ :{' '.join(sorted(wanted))}")
+    play(protocol, [*HELLO, S(f"CAP * LS :{offered}"), request])
 
 
 def test_the_password_is_in_no_repr() -> None:

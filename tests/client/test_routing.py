@@ -124,6 +124,16 @@ def test_the_kind_of_a_text(
     assert client.taken() == [session]
 
 
+def test_what_a_text_replies_to(client: NotingClient) -> None:
+    outgoing = NotingClient()
+    routes = Routes(client, outgoing)  # type: ignore[arg-type]
+    routes.say("bob", "hi", reply_to="m1")
+    assert (client.taken(), outgoing.taken()) == ([], [("say", "bob", "hi", "message", "m1")])
+    routes.note(DIRECT)
+    routes.say("bob", "hi", reply_to="m1")  # there nothing refers to another text
+    assert (client.taken(), outgoing.taken()) == ([SESSION], [])
+
+
 # ---- the session is over, and that was not shown yet ----
 
 

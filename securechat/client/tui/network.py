@@ -1,0 +1,180 @@
+"""One network of the full-screen client: its client, its chat, and how news of it reach the screen.
+
+The I/O thread of a client must not touch the screen, and the screen must not be woken for each
+event: one message is posted for as many events as come until that is handled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from textual.message import Message
+
+from securechat.client import commands
+from securechat.client.buffers import Buffer, Notify
+from securechat.client.chat import Chat
+from securechat.client.client import Client
+from securechat.client.command_table import Command, build_table
+from securechat.client.conversations import News
+from securechat.client.events import (
+    Connected,
+    Disconnected,
+    Event,
+    Found,
+    NamesReceived,
+    RequestFailed,
+    Welcome,
+)
+from securechat.client.tui import screen_commands
+from securechat.client.tui.header import Connection
+from securechat.client.wording import why_disconnected
+from securechat.errors import SecureChatError
+
+if TYPE_CHECKING:
+    from securechat.client.tui.face import Face
+
+__all__ = ["EVENTS_PER_TURN", "Network", "ScreenChat", "Wake"]
+
+EVENTS_PER_TURN: Final = 200
+"""Most events handled before a key that was pressed meanwhile has its turn: some 10 ms."""
+
+
+PRESENCE_LIMIT: Final = 500
+"""Largest room of which is asked who is away: the answer has a line for each."""
+
+
+class Wake(Message):
+    """A network has news."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        super().__init__()
+
+
+class ScreenChat(Chat):
+    """The chat of one network on the screen. Owned by Textual's thread."""
+
+    table: Mapping[str, Command] = build_table((*commands.MODULES, screen_commands))
+
+    def __init__(
+        self,
+        client: Client,
+        face: Face,
+        *,
+        channels: Sequence[str],
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
+        super().__init__(client, channels=channels, clock=clock, monotonic=monotonic)
+        self.face = face
+
+    def handle(self, event: Event) -> list[News]:
+        """Take what has happened; ask who is away in a room that we have entered."""
+        news = super().handle(event)
+        match event:
+            case NamesReceived(joined=True) if len(event.members) <= PRESENCE_LIMIT:
+                with contextlib.suppress(SecureChatError):  # the connection has gone since
+                    self.client.ask_presence(event.channel)
+            case _:
+                pass
+        return news
+
+    def show_help(self, command: str = "") -> None:
+        """Open the help, or show what there is to know about a command."""
+        if command:
+            super().show_help(command)
+        else:
+            self.face.open_help()
+
+    def moved(self) -> None:
+        """Show where the user is now, if it is this network that is shown."""
+        self.face.moved(self)
+
+    def leave(self, reason: str = "leaving") -> None:
+        """End the whole program."""
+        super().leave(reason)
+        self.face.leave()
+
+
+class Network:
+    """A network that is open. Owned by Textual's thread.
+
+    :param open_client: makes the client, which calls back on its I/O thread when it has news.
+    :param post: takes a message from any thread.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        open_client: Callable[[Callable[[], None]], Client],
+        face: Face,
+        post: Callable[[Message], object],
+        *,
+        channels: Sequence[str],
+        notify: Mapping[str, Notify],
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.name = name
+        self.retry_at: float | None = None  # monotonic
+        self.reason = ""  # why we are offline, safe
+        self.answers: dict[int, Callable[[Found | RequestFailed], None]] = {}  # by request
+        self._post = post
+        self._woken = False
+        self._monotonic = monotonic
+        self.client = open_client(self._wake)
+        self.chat = ScreenChat(
+            self.client, face, channels=channels, clock=clock, monotonic=monotonic
+        )
+        self.chat.conversations.notify.update(
+            {conversation.lower(): wish for conversation, wish in notify.items()}
+        )
+
+    @property
+    def connection(self) -> Connection:
+        """How it is with the connection."""
+        if self.client.online:
+            return "online"
+        return "offline" if self.chat.finished or self.retry_at is not None else "connecting"
+
+    def pump(self) -> list[News]:
+        """Handle the next events; there may be more: then the screen is woken again."""
+        self._woken = False  # first: what comes from now on wakes again
+        news: list[News] = []
+        for _turn in range(EVENTS_PER_TURN):
+            event = self.client.poll()
+            if event is None:
+                return news
+            match event:
+                case Connected():
+                    self.retry_at = None
+                case Welcome():
+                    self.retry_at, self.reason = None, ""
+                case Disconnected():
+                    self.reason = why_disconnected(event)
+                    self.retry_at = (
+                        self._monotonic() + event.retry_in_s if event.will_retry else None
+                    )
+                case Found() | RequestFailed() if event.request in self.answers:
+                    self.answers.pop(event.request)(event)
+                    continue
+                case _:
+                    pass
+            news += self.chat.handle(event)
+        self._wake()
+        return news
+
+    def refresh_safety(self, buffer: Buffer) -> None:
+        """Look how far the device of a peer is known, which may have changed by now."""
+        with contextlib.suppress(SecureChatError):
+            for peer in self.client.peers.list():
+                if self.client.same_name(peer.nick, buffer.name):
+                    buffer.safety = peer.safety
+
+    def _wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            self._post(Wake(self))

@@ -1,0 +1,181 @@
+"""Finds texts that nobody can translate: unmarked ones, and marks that no catalogue can know.
+
+Read from the source, so that no extra need be there and no text is missed for want of a test.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Collection, Iterator
+from typing import Final
+
+__all__ = ["errors_in", "marks_in", "shown_in", "words_in"]
+
+MARKS: Final = frozenset({"_", "gettext_noop", "ngettext"})
+
+WORDS: Final = re.compile(r"[A-Za-z]{2,} [a-z]{2,}")
+"""What only a text for people has: two words."""
+
+LETTERS: Final = re.compile(r"[A-Za-z]{2,}")
+
+SHOWING: Final = {
+    "Button": 0,
+    "Checkbox": 0,
+    "Label": 0,
+    "RadioButton": 0,
+    "Static": 0,
+    "notify": 0,
+    "Binding": 2,
+}
+"""What shows a text, and which of its arguments that is."""
+
+SHOWN_KEYWORDS: Final = frozenset(
+    {"description", "label", "placeholder", "prompt", "title", "tooltip"}
+)
+
+SHOWN_ATTRIBUTES: Final = frozenset(
+    {"SUB_TITLE", "TITLE", "border_subtitle", "border_title", "placeholder", "sub_title", "title"}
+    | {"tooltip"}
+)
+
+
+def errors_in(
+    tree: ast.Module, errors: Collection[str], allowed: Collection[str] = ()
+) -> Iterator[tuple[int, str]]:
+    """Yield the line and the text of each error that is not made of a literal.
+
+    :param errors: the names of the classes.
+    :param allowed: first arguments that may be something else, as ``ast.unparse`` writes them.
+    """
+    constants = _marked_constants(tree)
+    for call in _calls(tree):
+        if _name(call) in errors and call.args:
+            texts = [call.args[0], *(k.value for k in call.keywords if k.arg == "advice")]
+            for text in texts:
+                if not (_is_text(text, constants) or ast.unparse(text) in allowed):
+                    yield text.lineno, ast.unparse(text)
+
+
+def marks_in(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the text of each mark around something that is put together there.
+
+    A text that was marked elsewhere is translated by its name: ``_(MARKED)``.
+    """
+    for call in _calls(tree):
+        if _name(call) not in MARKS or not call.args:
+            continue
+        texts = call.args[: 2 if _name(call) == "ngettext" else 1]
+        for text in texts:
+            named = (
+                isinstance(text, ast.Name | ast.Attribute | ast.Subscript) and _name(call) == "_"
+            )
+            if not (named or _is_text(text, frozenset())):
+                yield text.lineno, ast.unparse(text)
+
+
+def words_in(tree: ast.Module, errors: Collection[str]) -> Iterator[tuple[int, str]]:
+    """Yield the line and the text of each string of words that is not marked.
+
+    Docstrings, assertions and the texts of errors do not count.
+    """
+    skipped = set(_skipped(tree, errors))
+    yield from (
+        (node.lineno, node.value)
+        for node in _strings(tree, skipped)
+        if WORDS.search(node.value) is not None
+    )
+
+
+def shown_in(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the line and the text of each string that is shown as it is: single words too."""
+    for node in ast.walk(tree):
+        for shown in _shown(node):
+            marked = {
+                id(part)
+                for call in _calls(shown)
+                if _name(call) in MARKS
+                for part in ast.walk(call)
+            }
+            yield from (
+                (text.lineno, text.value)
+                for text in _strings(shown, marked)
+                if LETTERS.search(text.value) is not None
+            )
+
+
+def _shown(node: ast.AST) -> Iterator[ast.expr]:
+    match node:
+        case ast.Call():
+            place = SHOWING.get(_name(node))
+            if place is not None:
+                yield from node.args[place : place + 1]
+                yield from (k.value for k in node.keywords if k.arg in SHOWN_KEYWORDS)
+        case ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)], value=value):
+            if name in SHOWN_ATTRIBUTES:
+                yield value
+
+
+def _is_text(node: ast.expr, constants: Collection[str]) -> bool:
+    match node:
+        case ast.Constant():
+            return isinstance(node.value, str)
+        case ast.Name():
+            return node.id in constants
+        case ast.IfExp():
+            return _is_text(node.body, constants) and _is_text(node.orelse, constants)
+        case ast.List():  # the problems of a ConfigError
+            return all(_is_text(element, constants) for element in node.elts)
+        case ast.Call():
+            return _name(node) in MARKS
+        case _:
+            return False
+
+
+def _marked_constants(tree: ast.Module) -> frozenset[str]:
+    """Return the names in ``tree`` that stand for a marked text."""
+    return frozenset(
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        and isinstance(node.value, ast.Call)
+        and _name(node.value) in MARKS
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    )
+
+
+def _skipped(tree: ast.Module, errors: Collection[str]) -> Iterator[int]:
+    """Yield what of the tree is looked at by nobody who uses the program, or is looked at above."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(value=ast.Constant() as text):
+                yield id(text)
+            case ast.Assert(msg=ast.expr() as message):
+                yield from map(id, ast.walk(message))
+            case ast.Call() if _name(node) in MARKS:
+                yield from map(id, ast.walk(node))
+            case ast.Call(args=[first, *_rest]) if _name(node) in errors:
+                yield from map(id, ast.walk(first))
+
+
+def _strings(tree: ast.AST, skipped: Collection[int]) -> Iterator[ast.Constant]:
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in skipped
+        ):
+            yield node
+
+
+def _calls(tree: ast.AST) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def _name(call: ast.Call) -> str:
+    function = call.func
+    if isinstance(function, ast.Attribute):
+        # catalogue.ngettext(…) is no mark: what is a mark is called by its name alone.
+        return "" if function.attr in MARKS else function.attr
+    return function.id if isinstance(function, ast.Name) else ""

@@ -1,0 +1,50 @@
+"""An app to put screens on, and keys for it: no time passes but what the app itself needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual import events
+from textual.app import App
+from textual.keys import _character_to_key
+from textual.pilot import Pilot
+from textual.screen import Screen
+
+from securechat.client.tui.themes import variable_defaults
+
+_HOPS = 8
+"""Most widgets that a message passes on its way, one after the other: to its screen, and back."""
+
+
+class Host(App[None]):
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return variable_defaults(self)
+
+
+async def settle(pilot: Pilot[Any]) -> None:
+    """Wait until all that was said to widgets is handled, and what they said then."""
+    for _hop in range(_HOPS):
+        await pilot._wait_for_screen()
+
+
+async def show(pilot: Pilot[Any], screen: Screen[Any], results: list[Any]) -> None:
+    """Push a screen whose result goes into a list."""
+    pilot.app.push_screen(screen, results.append)
+    await settle(pilot)
+
+
+async def press(pilot: Pilot[Any], *keys: str) -> None:
+    """Press keys, one after the other: names of keys, or characters."""
+    for key in keys:
+        name, character = key, None
+        if len(key) == 1:
+            name, character = _character_to_key(key), key
+        pilot.app.post_message(events.Key(name, character))
+        await settle(pilot)
+
+
+def shown(app: App[Any]) -> str:
+    """Return what is on the screen."""
+    app.screen._on_timer_update()
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
