@@ -271,7 +271,8 @@ class HistoryReceived:
     """The answer to ``Client.history``: a page of a conversation, oldest first.
 
     ``oldest`` and ``newest`` refer to its ends, for the next request; ``None`` when it is empty.
-    ``complete``: there is no more in the direction that was asked for.
+    ``complete``: there is no more in the direction that was asked for; never told of a page around
+    a message, which has two.
     """
 
     request: int

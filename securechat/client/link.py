@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from securechat.client.events import Connected, Event
 from securechat.client.protocol import ClientProtocol
+from securechat.client.translation import gettext_noop
 from securechat.errors import ConnectionLost, NetworkError, RemoteProtocolError, SecureChatError
 from securechat.net.channel_binding import server_end_point
 from securechat.net.connection import Connection
@@ -122,7 +123,9 @@ class Link:
         """Report the end."""
         self._over = True
         found = self._error or error
-        reason = self.protocol.session.closing or (str(found) if found else "connection closed")
+        reason = self.protocol.session.closing or (
+            str(found) if found else gettext_noop("connection closed")
+        )
         self._owner.happened(self, self.protocol.connection_lost(reason))
         self._owner.ended(self, found)
 

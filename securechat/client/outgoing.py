@@ -126,7 +126,7 @@ class Outgoing:
         self._joined: list[str] = []
         self._left_behind: list[str] = []  # rooms that we were in and are not back in yet
         self._latest: dict[str, str] = {}  # lower case of a conversation → a reference
-        self._requests: set[int] = set()
+        self._requests: set[int] = set()  # all that there ever were: few, and small
         self._changed: dict[int, OutgoingText] = {}
 
     # ---- what the user does ----
@@ -215,8 +215,7 @@ class Outgoing:
                 self._set(one, "refused", event.text)
 
     def _note_text(self, event: TextReceived) -> None:
-        if event.delivery is None:  # otherwise its ``Delivered`` follows, once all lines are there
-            self._deliver_found([event])
+        self._deliver_found([event])
         if event.msgid is not None and event.conversation:
             self._latest.pop(event.conversation.lower(), None)
             self._keep_in_mind(event.conversation, f"msgid={event.msgid}")
@@ -298,7 +297,7 @@ class Outgoing:
         first = lost[0]
         can_tell = all(map(self._can_tell, lost))
         try:
-            if not can_tell and self._client.online:
+            if not can_tell and self._client.online:  # offline nothing can tell, for the moment
                 raise LocalProtocolError("the history cannot tell whether a text is there")
             request = self._client.history(
                 first.text.target, after=first.after, limit=HISTORY_LIMIT
@@ -328,9 +327,12 @@ class Outgoing:
         return found
 
     def _deliver_found(self, items: Iterable[HistoryItem]) -> None:
-        marks = {item.mark for item in items if isinstance(item, TextReceived) and item.own}
+        """Take note of what is there: who has a mark of ours, whoever it is, has seen our text."""
+        marks = {item.mark for item in items if isinstance(item, TextReceived)}
         for one in list(self._open.values()):
-            if one.text.mark in marks:
+            # The first of several messages says nothing of those that may still be refused.
+            answered = one.delivery is None and one.text.state != "refused"
+            if answered and one.text.mark in marks:
                 self._deliver(one)
 
     # ---- sending ----

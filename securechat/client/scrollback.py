@@ -113,7 +113,10 @@ class Scrollback:
     def catch_up(self, buffer: Buffer) -> None:
         """Have what was said since the newest text of the buffer, or the latest page."""
         reference = buffer.last_reference() if buffer.live else None
-        self._ask(buffer, "catch up" if reference else "latest", reference)
+        if reference is not None:
+            self._ask(buffer, "catch up", reference)
+        elif self._ask(buffer, "latest", None):
+            buffer.loading = "older"
 
     # ---- events ----
 

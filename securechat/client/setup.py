@@ -229,17 +229,15 @@ class Setup:
         """The address as ``HOST:PORT``."""
         return format_address(self._address.host, self._address.port)
 
-    def look_at_ca(self) -> CaFile | None:
-        """Read the file of the CA; say what is wrong with it. Does file I/O."""
-        self.problems.pop("ca_file", None)
+    def look_at_ca(self) -> CaFile:
+        """Read the file of the CA. Does file I/O.
+
+        :raises PkiError: what is wrong with it.
+        """
         text = self.answers.ca_file.strip()
-        try:
-            if not text:
-                raise PkiError("choose the file of the CA")
-            return read_ca(text, now=self._wall_clock())
-        except PkiError as error:
-            self._wrong("ca_file", explain(error))
-            return None
+        if not text:
+            raise PkiError("choose the file of the CA")
+        return read_ca(text, now=self._wall_clock())
 
     def _check_address(self) -> None:
         try:
@@ -251,8 +249,10 @@ class Setup:
         self.step = Step.TRUST
 
     def _check_trust(self) -> Attempt | None:
-        self._ca = self.look_at_ca() if self.answers.trust == "file" else None
-        if self.problems:
+        try:
+            self._ca = self.look_at_ca() if self.answers.trust == "file" else None
+        except PkiError as error:
+            self._wrong("ca_file", explain(error))
             return None
         self.connected = False
         self.step = Step.CONNECTION

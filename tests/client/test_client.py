@@ -4,6 +4,7 @@ import base64
 import hashlib
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,18 +12,25 @@ import pytest
 import trustme
 
 from securechat.client import (
+    AwayChanged,
     Client,
     Delivered,
     Disconnected,
     Event,
+    Failure,
     Found,
     HistoryReceived,
     NamesReceived,
     NotDelivered,
+    PresenceReceived,
+    Reacted,
+    ReadMarked,
+    Redacted,
     RequestFailed,
     TargetsReceived,
     TextReceived,
     Timing,
+    Typing,
     Welcome,
 )
 from securechat.client.line_mode import LineMode
@@ -43,6 +51,7 @@ from tests.client.scripted_server import (
     ScriptedServer,
     serving,
 )
+from tests.server.relay_harness import PASSWORD, RunningRelay
 
 AT_ONCE = Timing(retry_first_s=0)
 
@@ -269,6 +278,70 @@ def test_what_goes_without_a_text(pki: Pki) -> None:
         "WHO #room",
         "+reply=m1 +securechat/mark=k1 PRIVMSG #room yes",
     ]
+
+
+def test_all_of_it_on_a_relay(relay: RunningRelay) -> None:
+    def come(nick: str) -> Client:
+        relay.account(nick).quit()
+        client = Client(
+            "localhost",
+            relay.address[1],
+            nick=nick,
+            password=PASSWORD,
+            ca=relay.certificates.ca_file,
+            channels=["#room"],
+            history=True,
+        )
+        client.connect(TIMEOUT_S)
+        wait_for(client, NamesReceived)
+        return client
+
+    with come("alice") as alice, come("bob") as bob:
+        alice.send("#room", "the quick brown fox", mark="k1")
+        text = wait_for(bob, TextReceived)
+        assert isinstance(text, TextReceived)
+        assert (text.mark, text.own) == ("k1", False)
+        assert text.msgid is not None
+        bob.typing("#room", "active")
+        assert wait_for(alice, Typing) == Typing("#room", "bob", "active")
+        bob.react("#room", text.msgid, "👋")
+        reactions = [wait_for(client, Reacted) for client in (alice, bob)]
+        assert [(one.nick, one.reaction, one.own) for one in reactions] == [  # type: ignore[union-attr]
+            ("bob", "👋", False),
+            ("bob", "👋", True),
+        ]
+        bob.mark_read("#room", text.time)
+        assert wait_for(bob, ReadMarked) == ReadMarked("#room", text.time)
+        bob.away("lunch")
+        wait_for(alice, AwayChanged)
+        bob.ask_presence("#room")
+        present = wait_for(bob, PresenceReceived)
+        assert isinstance(present, PresenceReceived)
+        assert [(one.nick, one.away) for one in present.members] == [
+            ("alice", False),
+            ("bob", True),
+        ]
+        assert bob.members("#room") == alice.members("#room") == present.members
+
+        number = bob.search("quick fox", sender="alice")
+        said = replace(text, replayed=True)
+        assert wait_for(bob, Found) == Found(number, (said,))
+        number = bob.history("#room", around=f"msgid={text.msgid}")
+        page = wait_for(bob, HistoryReceived)
+        assert isinstance(page, HistoryReceived)
+        assert page.items[0] == said
+        assert [type(item) for item in page.items] == [TextReceived, Reacted]
+        number = bob.history("#room", before=page.oldest)
+        first = HistoryReceived(number, "#room", (), None, None, complete=True)
+        assert wait_for(bob, HistoryReceived) == first
+        number = bob.history_targets(text.time - timedelta(days=1), text.time + timedelta(days=1))
+        assert wait_for(bob, TargetsReceived) == TargetsReceived(number, (("#room", text.time),))
+        alice.redact("#room", text.msgid, "a mistake")
+        assert wait_for(bob, Redacted) == Redacted("#room", text.msgid, "alice", "a mistake")
+        bob.react("nobody", text.msgid, "👋")
+        refused = wait_for(bob, Failure)
+        assert isinstance(refused, Failure)
+        assert refused.code == "401"
 
 
 def test_what_the_server_does_not_offer(pki: Pki) -> None:

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -347,6 +348,20 @@ def test_before_the_first_welcome_all_waits(relay: RunningRelay, line: Line) -> 
         person.client.start()
         person.wait_state("early", "delivered")
     assert said(bob) == ["early"]
+
+
+def test_the_mark_of_a_text_that_is_being_answered_says_nothing(alice: Person) -> None:
+    """It is on the first of several messages; the others may still be refused."""
+    sent = alice.say("one\ntwo")
+    first = TextReceived(
+        *("#room", "#room", "alice", "alice", "one", "message", datetime.now(UTC)),
+        direct=False,
+        own=True,
+        mark=sent.mark,
+    )
+    assert alice.outgoing.note(first) == []
+    assert alice.outgoing.waiting("#room") == [sent]
+    alice.wait_state("one\ntwo", "delivered")
 
 
 # ---- what cannot be known ----

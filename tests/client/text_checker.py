@@ -19,6 +19,14 @@ WORDS: Final = re.compile(r"[A-Za-z]{2,} [a-z]{2,}")
 
 LETTERS: Final = re.compile(r"[A-Za-z]{2,}")
 
+STYLE: Final = re.compile(r"(?: ?(?:not|bold|dim|italic|reverse|strike|underline|on [\w$-]+))+")
+"""How Rich and Textual write a style."""
+
+UNSEEN: Final = frozenset(
+    {"IoThread", "TimeoutError", "ValueError", "compile", "make_lock", "start_thread"}
+)
+"""What is given words that no user sees: of threads and locks, of patterns, of wrong programs."""
+
 SHOWING: Final = {
     "Button": 0,
     "Checkbox": 0,
@@ -35,8 +43,7 @@ SHOWN_KEYWORDS: Final = frozenset(
 )
 
 SHOWN_ATTRIBUTES: Final = frozenset(
-    {"SUB_TITLE", "TITLE", "border_subtitle", "border_title", "placeholder", "sub_title", "title"}
-    | {"tooltip"}
+    {"border_subtitle", "border_title", "placeholder", "sub_title", "title", "tooltip"}
 )
 
 
@@ -45,16 +52,29 @@ def errors_in(
 ) -> Iterator[tuple[int, str]]:
     """Yield the line and the text of each error that is not made of a literal.
 
+    The problems of a ``ConfigError`` may be translated where they are found, and put together.
+
     :param errors: the names of the classes.
     :param allowed: first arguments that may be something else, as ``ast.unparse`` writes them.
     """
     constants = _marked_constants(tree)
     for call in _calls(tree):
-        if _name(call) in errors and call.args:
+        if _name(call) == "ConfigError":
+            yield from _unmarked_problems(call)
+        elif _name(call) in errors and call.args:
             texts = [call.args[0], *(k.value for k in call.keywords if k.arg == "advice")]
             for text in texts:
                 if not (_is_text(text, constants) or ast.unparse(text) in allowed):
                     yield text.lineno, ast.unparse(text)
+
+
+def _unmarked_problems(call: ast.Call) -> Iterator[tuple[int, str]]:
+    marked = set(_marked(call))
+    for node in ast.walk(call):
+        if isinstance(node, ast.JoinedStr | ast.BinOp) and id(node) not in marked:
+            for text in _strings(node, marked):
+                if LETTERS.search(text.value):
+                    yield text.lineno, text.value
 
 
 def marks_in(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -83,7 +103,7 @@ def words_in(tree: ast.Module, errors: Collection[str]) -> Iterator[tuple[int, s
     yield from (
         (node.lineno, node.value)
         for node in _strings(tree, skipped)
-        if WORDS.search(node.value) is not None
+        if WORDS.search(node.value) and not STYLE.fullmatch(node.value)
     )
 
 
@@ -111,9 +131,30 @@ def _shown(node: ast.AST) -> Iterator[ast.expr]:
             if place is not None:
                 yield from node.args[place : place + 1]
                 yield from (k.value for k in node.keywords if k.arg in SHOWN_KEYWORDS)
-        case ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)], value=value):
+        case ast.Assign(targets=[ast.Name(id="TITLE" | "SUB_TITLE")], value=value):
+            yield value
+        case ast.Assign(targets=[ast.Attribute(attr=name)], value=value):
             if name in SHOWN_ATTRIBUTES:
                 yield value
+
+
+def _parts(node: ast.expr) -> Iterator[ast.Constant]:
+    """Yield the strings that a text is put together of, but not what calls are given."""
+    match node:
+        case ast.Constant(value=str()):
+            yield node
+        case ast.JoinedStr(values=values):
+            for value in values:
+                yield from _parts(value)
+        case ast.BinOp(left=left, right=right) | ast.IfExp(body=left, orelse=right):
+            yield from _parts(left)
+            yield from _parts(right)
+
+
+def _marked(tree: ast.AST) -> Iterator[int]:
+    for call in _calls(tree):
+        if _name(call) in MARKS:
+            yield from (id(text) for argument in call.args for text in ast.walk(argument))
 
 
 def _is_text(node: ast.expr, constants: Collection[str]) -> bool:
@@ -124,8 +165,6 @@ def _is_text(node: ast.expr, constants: Collection[str]) -> bool:
             return node.id in constants
         case ast.IfExp():
             return _is_text(node.body, constants) and _is_text(node.orelse, constants)
-        case ast.List():  # the problems of a ConfigError
-            return all(_is_text(element, constants) for element in node.elts)
         case ast.Call():
             return _name(node) in MARKS
         case _:
@@ -153,10 +192,15 @@ def _skipped(tree: ast.Module, errors: Collection[str]) -> Iterator[int]:
                 yield id(text)
             case ast.Assert(msg=ast.expr() as message):
                 yield from map(id, ast.walk(message))
-            case ast.Call() if _name(node) in MARKS:
-                yield from map(id, ast.walk(node))
-            case ast.Call(args=[first, *_rest]) if _name(node) in errors:
+            case ast.Call(args=[first, *_rest]) if _name(node) in errors or _name(node) in UNSEEN:
                 yield from map(id, ast.walk(first))
+            case ast.Assign(targets=[ast.Name(id="CSS" | "DEFAULT_CSS")], value=value):
+                yield from map(id, ast.walk(value))
+            case ast.AnnAssign(
+                target=ast.Name(id="CSS" | "DEFAULT_CSS"), value=ast.expr() as value
+            ):
+                yield from map(id, ast.walk(value))
+    yield from _marked(tree)
 
 
 def _strings(tree: ast.AST, skipped: Collection[int]) -> Iterator[ast.Constant]:

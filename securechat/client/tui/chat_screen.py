@@ -54,19 +54,21 @@ class ChatScreen(Screen[None]):
     """
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-medium"), (100, "-wide")]  # noqa: RUF012
-    CSS = """
-    #body { height: 1fr; }
-    #buffers { width: 22; }
-    #members { width: 18; }
-    #middle { width: 1fr; }
-    #typing { height: 1; color: $muted; text-style: $muted-style; padding: 0 1; }
-    .-medium #members { display: none; }
-    .-medium.-members #members { display: block; }
-    .-narrow #buffers, .-narrow #members { display: none; }
-    .-narrow.-buffers #buffers, .-narrow.-members #members { display: block; width: 1fr; }
-    .-narrow.-buffers #middle, .-narrow.-members #middle { display: none; }
-    .-medium.-hide-buffers #buffers, .-wide.-hide-buffers #buffers { display: none; }
-    .-wide.-hide-members #members { display: none; }
+    DEFAULT_CSS = """
+    ChatScreen {
+        #body { height: 1fr; }
+        #buffers { width: 22; }
+        #members { width: 18; }
+        #middle { width: 1fr; }
+        #typing { height: 1; color: $muted; text-style: $muted-style; padding: 0 1; }
+        &.-medium #members { display: none; }
+        &.-medium.-members #members { display: block; }
+        &.-narrow #buffers, &.-narrow #members { display: none; }
+        &.-narrow.-buffers #buffers, &.-narrow.-members #members { display: block; width: 1fr; }
+        &.-narrow.-buffers #middle, &.-narrow.-members #middle { display: none; }
+        &.-medium.-hide-buffers #buffers, &.-wide.-hide-buffers #buffers { display: none; }
+        &.-wide.-hide-members #members { display: none; }
+    }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -451,6 +453,7 @@ class ChatScreen(Screen[None]):
         self._toggle("-members", "-hide-members")
 
     def _toggle(self, shown: str, hidden: str) -> None:
+        # Which of the two counts depends on the width: a pane that is there by itself is hidden.
         self.toggle_class(shown, hidden)
 
     def _close_folded_panes(self) -> None:

@@ -10,8 +10,8 @@ A line has columns, and what others have written gets into none but its own::
     gutter     time           nick text
 
 So a lock in the gutter is a lock, and a text that looks like a message of somebody else has neither
-time nor nick. Where there is little room the nick stands before the text, and all further lines are
-indented beyond it.
+time nor nick, nor the mark of a note. Where there is little room the nick stands before the text,
+that mark in the gutter, and all further lines are indented.
 
 Colours are for whoever draws the lines: each piece has a *role*, one of ``ROLES``.
 """
@@ -64,7 +64,7 @@ _TIMES_WIDTH: Final = 32
 """Below this width there is no time: the text needs the room."""
 
 _QUOTE_WIDTH: Final = 120
-"""Most cells of the text that is answered: enough to recognise it by."""
+"""Most cells of a line on the text that is answered: enough to recognise it by."""
 
 _CACHE_SIZE: Final = 2_000
 """Entries whose lines are kept: some screens in both directions."""
@@ -195,11 +195,13 @@ class Layout:
                 mark += f" {_(_PATHS[entry.via])}"
         elif entry.mention:
             mark, role = _MENTION, "mention"
+        elif not self._nick_width:
+            mark, role = _note_mark(entry), _kind_role(entry)
         pieces = [Piece(_padded(mark, self._gutter_width), role)]
         if self._times:
             pieces.append(Piece(f"{entry.time.astimezone():%H:%M} ", "time"))
         if self._nick_width:
-            nick = _nick(entry, self._nick_width)
+            nick = _note_mark(entry) or _nick(entry, self._nick_width)
             blanks = " " * (self._nick_width - cells(nick))
             pieces.append(Piece(f"{blanks}{nick} ", _nick_role(entry)))
         return tuple(pieces)
@@ -207,12 +209,11 @@ class Layout:
     def _said(self, entry: Entry) -> list[Piece]:
         """Return the text, with the nick where that has no column."""
         pieces = []
-        nick = "" if self._nick_width else _nick(entry, NICK_WIDTH)
-        if nick:
-            pieces.append(Piece(f"{nick} ", _nick_role(entry)))
+        if not self._nick_width and entry.sender and not _note_mark(entry):
+            pieces.append(Piece(f"{_nick(entry, NICK_WIDTH)} ", _nick_role(entry)))
         if entry.redacted_by:
             return [*pieces, Piece(f"[{deleted_words(entry)}]", "deleted")]
-        role = "mention" if entry.mention else _ROLE_OF_KIND.get(entry.kind, entry.kind)
+        role = "mention" if entry.mention else _kind_role(entry)
         pieces.extend(_linked(text_of(entry), role))
         state = state_words(entry)
         if state:
@@ -223,8 +224,8 @@ class Layout:
         words = _("a message that is not loaded")
         if answered is not None:
             first = text_of(answered).partition("\n")[0]
-            words = f"{answered.sender}: {fit(first, _QUOTE_WIDTH)}"
-        words = fit(words, max(self._width - self._further, 1))
+            words = f"{answered.sender}: {first}"
+        words = fit(words, min(max(self._width - self._further, 1), _QUOTE_WIDTH))
         return Line((*self._mark(_REPLY, "reply"), Piece(words, "reply")), reply_to=msgid)
 
     def _mark(self, mark: str, role: str) -> tuple[Piece, ...]:
@@ -267,30 +268,38 @@ def text_of(entry: Entry) -> str:
     return entry.text
 
 
-_ROLE_OF_KIND: Final = {"message": "text", "ctcp": "notice"}
-"""Others are called as the kind."""
+def _note_mark(entry: Entry) -> str:
+    """Return the mark of what nobody has said, empty for others."""
+    if entry.kind == "warning":
+        return "!"
+    nobody = not entry.sender and entry.kind != "presence"
+    return "*" if nobody or entry.kind == "info" else ""
 
 
 def _nick(entry: Entry, width: int) -> str:
-    """Return what stands in the column of nicks: who it is of, and what it is."""
+    """Return who it is of, and what it is, in so many cells."""
     match entry.kind:
-        case "info":
-            return "*"
-        case "warning":
-            return "!"
-        case "presence":
-            return ""
         case "action":
             return f"* {fit(entry.sender, width - 2)}"
         case "notice" | "ctcp":
             return f"-{fit(entry.sender, width - 2)}-"
         case _:
-            return fit(entry.sender, width) or "*"
+            return fit(entry.sender, width)
+
+
+def _kind_role(entry: Entry) -> str:
+    match entry.kind:
+        case "message":
+            return "text"
+        case "ctcp":
+            return "notice"
+        case kind:
+            return kind
 
 
 def _nick_role(entry: Entry) -> str:
     if not entry.sender:
-        return entry.kind
+        return _kind_role(entry)
     return "own-nick" if entry.own else f"nick-{nick_number(entry.sender)}"
 
 

@@ -186,7 +186,8 @@ class MessageList(Widget, can_focus=True):
         self._view = Viewport(clock)
         self._show_times = show_times
         self._own_nick = ""
-        self._layout: tuple[object, ...] = ()  # what it was made for
+        self._layout: Layout | None = None
+        self._laid_out_for: tuple[object, ...] = ()
         self._rows: list[Row] = []
         self._thumb = range(0)
         self._rows_size: Size | None = None  # what the rows were made for; None: they are old
@@ -422,13 +423,13 @@ class MessageList(Widget, can_focus=True):
         # Without the mark of what is selected, and the scrollbar.
         width = max(self.size.width - 2, 1)
         private = self.buffer is not None and self.buffer.kind == "person"
-        wanted = (width, self._show_times, private, self._own_nick, self.size.height)
-        if wanted != self._layout:
-            self._layout = wanted
-            layout = Layout(
+        wanted = (width, self._show_times, private, self._own_nick)
+        if self._layout is None or wanted != self._laid_out_for:
+            self._laid_out_for = wanted
+            self._layout = Layout(
                 width, show_times=self._show_times, private=private, own_nick=self._own_nick
             )
-            self._view.arrange(layout, self.size.height)
+        self._view.arrange(self._layout, self.size.height)
         return self._view
 
     def _moved(self, was_at_end: bool) -> None:

@@ -111,6 +111,8 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         self._cursor = self._index_of(under_cursor)
         self.virtual_size = Size(0, len(rows))
         self._set_hover(self._hover)
+        if self.has_focus:
+            self._have_cursor()
         self.refresh()
 
     def reveal(self, key: Hashable) -> None:
@@ -205,8 +207,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
 
     def on_focus(self) -> None:
         """Have a cursor where the keys go."""
-        if self._cursor is None:
-            self.action_move_to_end(-1)
+        self._have_cursor()
 
     def move_to(self, key: Hashable) -> None:
         """Move the cursor to the row that stands for ``key``, if there is one."""
@@ -245,6 +246,10 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
                 return True
             index += step
         return False
+
+    def _have_cursor(self) -> None:
+        if self._cursor is None:
+            self.action_move_to_end(-1)
 
     def _set_cursor(self, index: int) -> None:
         self._refresh_row(self._cursor)

@@ -7,6 +7,7 @@ Esc leaves.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from securechat.client.translation import _, gettext_noop
 from securechat.client.trial import Attempt, Purpose, Trial, Verdict
 from securechat.client.tui.dialogs import ConfirmDialog
 from securechat.client.tui.questions import ChoiceQuestion, Question, TextQuestion
-from securechat.errors import SecureChatError
+from securechat.errors import PkiError, SecureChatError
 from securechat.net.threads import start_thread
 
 __all__ = ["SetupResult", "SetupScreen"]
@@ -50,9 +51,9 @@ _STEPS: Final[Mapping[Step, tuple[str, str]]] = {
     Step.TRUST: (
         gettext_noop("Whom to trust?"),
         gettext_noop(
-            "The server proves with a certificate that nobody stands between you and it. A "
-            "certificate is worth as much as the CA (certificate authority) that has issued it. "
-            "Most private servers have a CA of their own: you got it as a file such as ca.pem."
+            "A certificate proves that nobody stands between you and the server. It is worth as "
+            "much as the CA (certificate authority) that has issued it. Most private servers have "
+            "a CA of their own, which you got as a file."
         ),
     ),
     Step.CONNECTION: (
@@ -314,7 +315,7 @@ class SetupScreen(Screen[SetupResult | None]):
             [
                 ("prompt", _("Ask me at each start")),
                 ("keyring", _("In the keyring of this system")),
-                ("command", _("A command prints it, such as that of a password manager")),
+                ("command", _("A command prints it (password manager)")),
             ],
         )
         yield TextQuestion(
@@ -360,7 +361,7 @@ class SetupScreen(Screen[SetupResult | None]):
         for one in _STEPS:
             self.query_one(f"#{_step_id(one)}").display = one is step
         title = _(
-            "Setting up a network, step {number} of {count}: {title}",
+            "Step {number} of {count}: {title}",
             number=step.value,
             count=len(_STEPS),
             title=_(_STEPS[step][0]),
@@ -373,8 +374,7 @@ class SetupScreen(Screen[SetupResult | None]):
         self._show_buttons()
         if moved:
             self.query_one("#body").scroll_home(animate=False)
-        if moved or setup.problems:
-            self._focus()
+        self._focus()
 
     def _fill(self) -> None:
         """Show the answers that there are, and what is wrong with them."""
@@ -407,13 +407,12 @@ class SetupScreen(Screen[SetupResult | None]):
             self.query_one("#summary", Static).update(Content("\n".join(setup.summary())))
 
     def _show_ca(self) -> None:
-        """Say which CA is in the file, or what is wrong with it once somebody has given one."""
+        """Say which CA is in the file."""
         given = self._setup.answers
         found = None
-        if given.trust == "file" and given.ca_file.strip():
-            found = self._setup.look_at_ca()
-            problem = "" if found is not None else self._setup.problems["ca_file"]
-            self.query_one("#ca_file", TextQuestion).show_problem(problem)
+        if given.trust == "file":
+            with contextlib.suppress(PkiError):  # said when the user goes on, not at each key
+                found = self._setup.look_at_ca()
         words = self.query_one("#ca", Static)
         words.update(Content(_ca_words(found) if found is not None else ""))
         words.display = found is not None
@@ -428,6 +427,7 @@ class SetupScreen(Screen[SetupResult | None]):
         progress.display = self._busy
         good = self.query_one("#good", Static)
         good.update(Content(self._good_words() if setup.connected else ""))
+        good.display = setup.connected
 
     def _good_words(self) -> str:
         server = self._setup.server
@@ -435,7 +435,7 @@ class SetupScreen(Screen[SetupResult | None]):
             _(
                 "All is well: the connection is encrypted ({version}), and the server has proved "
                 "that it is {place}.",
-                version=server.tls_version,
+                version=server.tls_version.replace("v", " "),
                 place=self._setup.place,
             )
         ]
@@ -460,6 +460,8 @@ class SetupScreen(Screen[SetupResult | None]):
         self.query_one("#failure").scroll_visible(animate=False)
 
     def _show_buttons(self) -> None:
+        # What is being tried out or kept must not be changed meanwhile.
+        self.query_one("#body").disabled = self._busy
         back, go_on = self.query_one("#back", Button), self.query_one("#next", Button)
         back.disabled = self._shown is Step.ADDRESS or self._keeping
         go_on.disabled = self._busy
@@ -474,10 +476,12 @@ class SetupScreen(Screen[SetupResult | None]):
         questions = list(self._questions())
         wrong = (one for one in questions if one.key in self._setup.problems)
         question = next(wrong, questions[0] if questions else None)
-        if question is not None:
+        if self._busy:
+            self.query_one("#back").focus()
+        elif question is not None:
             question.begin()
-        else:
-            self.query_one("#back" if self._busy else "#next").focus()
+        else:  # a failed connection: there is something to mend
+            self.query_one("#next" if self._setup.connected else "#back").focus()
 
     def _questions(self) -> Iterator[Question]:
         """Yield the questions of this step that are shown."""
@@ -489,7 +493,8 @@ class SetupScreen(Screen[SetupResult | None]):
     # ---- what the user does ----
 
     @on(Question.Changed)
-    def _answered(self) -> None:
+    def _answered(self, event: Question.Changed) -> None:
+        event.question.show_problem("")
         self._collect()
         self._show_questions()
 
@@ -597,8 +602,6 @@ class SetupScreen(Screen[SetupResult | None]):
         self._trial = None
         self._setup.take(event.trial.attempt, event.verdict)
         self._show()
-        if self._shown is Step.CONNECTION:
-            self._focus()
 
     def _keep(self) -> None:
         self._keeping = True
@@ -635,22 +638,16 @@ def _step_id(step: Step) -> str:
 def _ca_words(found: CaFile) -> str:
     """Return what a person must know of the CAs in a file in order to trust them."""
     return "\n\n".join(
-        [
-            *(
-                _(
-                    "CA: {name}\nvalid from {start} to {end}\nSHA-256 fingerprint:\n{fingerprint}",
-                    name=authority.name,
-                    start=f"{authority.not_before:%Y-%m-%d}",
-                    end=f"{authority.not_after:%Y-%m-%d}",
-                    fingerprint=_in_lines(authority.fingerprint),
-                )
-                for authority in found.authorities
-            ),
-            _(
-                "Compare the fingerprint with the one that the host gave you: by phone, face to "
-                "face, not through this connection."
-            ),
-        ]
+        _(
+            "CA: {name}\nvalid from {start} to {end}\n"
+            "Compare its SHA-256 fingerprint with what the host told you by phone or face to face:"
+            "\n{fingerprint}",
+            name=authority.name,
+            start=f"{authority.not_before:%Y-%m-%d}",
+            end=f"{authority.not_after:%Y-%m-%d}",
+            fingerprint=_in_lines(authority.fingerprint),
+        )
+        for authority in found.authorities
     )
 
 

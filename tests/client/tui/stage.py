@@ -17,14 +17,19 @@ _HOPS = 8
 
 
 class Host(App[None]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.animation_level = "none"
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return variable_defaults(self)
 
 
 async def settle(pilot: Pilot[Any]) -> None:
-    """Wait until all that was said to widgets is handled, and what they said then."""
+    """Wait until all that was said to widgets is handled, and what they said then, and drawn."""
     for _hop in range(_HOPS):
         await pilot._wait_for_screen()
+        pilot.app.screen._on_timer_update()
 
 
 async def show(pilot: Pilot[Any], screen: Screen[Any], results: list[Any]) -> None:
@@ -45,6 +50,5 @@ async def press(pilot: Pilot[Any], *keys: str) -> None:
 
 def shown(app: App[Any]) -> str:
     """Return what is on the screen."""
-    app.screen._on_timer_update()
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip) for strip in strips)

@@ -27,6 +27,7 @@ Click = tuple[str | None, tuple[int, int]]
 """What is clicked, and where on it."""
 
 SIZES = [(80, 24), (40, 24)]
+OPEN = "still open"
 HOSTILE = "[bold]x[/] [@click=app.quit]y[/] [/ \\"
 ONE, OTHER = "1234567890" * 6, "0987654321" * 6
 CHOICES = (Choice("reply", "Reply", "r"), Choice("copy", HOSTILE, "c"), Choice("open", "Open"))
@@ -38,24 +39,29 @@ def search(text: str) -> Sequence[tuple[str, str]]:
     return [(character, name) for character, name in names.items() if text in name]
 
 
-def result_of(
-    make: Callable[[], ResultScreen[Any]], *keys: str, click: Click | None = None
+def answers(
+    make: Callable[[], ResultScreen[Any]], *cases: Sequence[str], click: Click | None = None
 ) -> list[object]:
-    """Press keys in a dialog, then click; return its results: one, or none if it is still open."""
-    results: list[object] = []
+    """Open a dialog for each case, press its keys, then click; return what came: ``OPEN`` if the
+    dialog is still there.
+    """
+    found: list[object] = []
 
     async def run() -> None:
         app = Host()
         async with app.run_test() as pilot:
-            await show(pilot, make(), results)
-            await press(pilot, *keys)
-            if click is not None:
-                await pilot.click(click[0], offset=click[1])
-                await settle(pilot)
-            assert len(app.screen_stack) == 2 - len(results)
+            for keys in cases:
+                results: list[object] = []
+                await show(pilot, make(), results)
+                await press(pilot, *keys)
+                if click is not None:
+                    await pilot.click(click[0], offset=click[1])
+                    await settle(pilot)
+                assert len(app.screen_stack) == 2 - len(results)
+                found.extend(results or [OPEN])
 
     asyncio.run(run())
-    return results
+    return found
 
 
 def shows(
@@ -69,6 +75,7 @@ def shows(
         async with app.run_test(size=size) as pilot:
             await show(pilot, make(), [])
             await press(pilot, *keys)
+            await pilot.wait_for_scheduled_animations()
             texts.append(shown(app))
 
     asyncio.run(run())
@@ -113,50 +120,56 @@ ALL = [question, confirm, menu, reaction, code, two_codes, text]
 # ---- of all of them ----
 
 
-@pytest.mark.parametrize("make", ALL)
-def test_escape_changes_nothing(make: Callable[[], ResultScreen[Any]]) -> None:
-    assert result_of(make, "escape") == [False if make is confirm else None]
-
-
-@pytest.mark.parametrize("make", ALL)
-def test_two_keys_at_once_give_one_result(make: Callable[[], ResultScreen[Any]]) -> None:
+def test_escape_changes_nothing() -> None:
     results: list[object] = []
 
     async def run() -> None:
         app = Host()
         async with app.run_test() as pilot:
-            screen = make()
+            for make in ALL:
+                await show(pilot, make(), results)
+                await press(pilot, "escape")
+
+    asyncio.run(run())
+    assert results == [False if make is confirm else None for make in ALL]
+
+
+def test_two_keys_at_once_give_one_result() -> None:
+    results: list[object] = []
+
+    async def run() -> None:
+        app = Host()
+        async with app.run_test() as pilot:
+            screen = question()
             await show(pilot, screen, results)
-            screen.close(None)
-            screen.close(None)
+            screen.close("one")
+            screen.close("other")
             await settle(pilot)
             assert len(app.screen_stack) == 1
 
     asyncio.run(run())
-    assert results == [None]
+    assert results == ["one"]
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("make", ALL)
-def test_it_fits_and_tab_reaches_all_that_is_used(
-    make: Callable[[], ResultScreen[Any]], size: tuple[int, int]
-) -> None:
+def test_each_fits_and_tab_reaches_all_that_is_used(size: tuple[int, int]) -> None:
     async def run() -> None:
         app = Host()
         async with app.run_test(size=size) as pilot:
-            screen = make()
-            await show(pilot, screen, [])
-            box = screen.query_one(".box").region
-            assert screen.region.contains_region(box)
-            for button in screen.query(Button):
-                assert box.contains_region(button.region)
-                assert button.region.width >= len(str(button.label)) + 2
-            reached = {screen.focused}
-            for _press in screen.focus_chain:
-                await press(pilot, "tab")
-                reached.add(screen.focused)
-            used = {*screen.query(Button), *screen.query(Input), *screen.query(OptionList)}
-            assert reached >= {widget for widget in used if widget.display}
+            for make in ALL:
+                screen = make()
+                await show(pilot, screen, [])
+                box = screen.query_one(".box").region
+                assert screen.region.contains_region(box)
+                for button in screen.query(Button):
+                    assert box.contains_region(button.region)
+                    assert button.region.width >= len(str(button.label)) + 2
+                reached = {screen.focused}
+                for _press in screen.focus_chain:
+                    await press(pilot, "tab")
+                    reached.add(screen.focused)
+                used = {*screen.query(Button), *screen.query(Input), *screen.query(OptionList)}
+                assert reached >= {widget for widget in used if widget.display}
 
     asyncio.run(run())
 
@@ -169,17 +182,15 @@ def test_nothing_is_markup(make: Callable[[], ResultScreen[Any]]) -> None:
 # ---- questions ----
 
 
-@pytest.mark.parametrize(
-    ("keys", "result"),
-    [
-        ([*"yes", "enter"], "yes"),
-        (["enter"], ""),
-        (["a", "tab", "enter"], "a"),
-        (["a", "tab", "right", "enter"], None),
-    ],
-)
-def test_an_answer(keys: list[str], result: str | None) -> None:
-    assert result_of(question, *keys) == [result]
+def test_an_answer() -> None:
+    typed = answers(
+        question,
+        [*"yes", "enter"],
+        ["enter"],
+        ["a", "tab", "enter"],
+        ["a", "tab", "right", "enter"],
+    )
+    assert typed == ["yes", "", "a", None]
 
 
 @pytest.mark.parametrize("secret", [True, False])
@@ -187,19 +198,16 @@ def test_a_password_is_not_shown(secret: bool) -> None:
     assert ("hunter" in shows(lambda: question(secret), *"hunter")) is not secret
 
 
-@pytest.mark.parametrize(
-    ("destructive", "keys", "result"),
-    [(True, [], False), (True, ["left"], True), (False, [], True), (False, ["right"], False)],
-)
-def test_enter_alone_destroys_nothing(destructive: bool, keys: list[str], result: bool) -> None:
+@pytest.mark.parametrize(("destructive", "other"), [(True, "left"), (False, "right")])
+def test_enter_alone_destroys_nothing(destructive: bool, other: str) -> None:
     def make() -> ConfirmDialog:
         return ConfirmDialog("Sure?", "", yes="Delete", no="Keep", destructive=destructive)
 
-    assert result_of(make, *keys, "enter") == [result]
+    assert answers(make, ["enter"], [other, "enter"]) == [not destructive, destructive]
 
 
 def test_a_button_can_be_clicked() -> None:
-    assert result_of(confirm, click=("#yes", (2, 1))) == [True]
+    assert answers(confirm, [], click=("#yes", (2, 1))) == [True]
 
 
 # ---- texts ----
@@ -222,30 +230,16 @@ def test_what_is_asked_scrolls_while_a_button_has_the_focus() -> None:
     assert "line 59" in shows(make, *["pagedown"] * 5)
 
 
-@pytest.mark.parametrize("keys", [["enter"], ["tab", "enter"]])
-def test_enter_closes_a_text(keys: list[str]) -> None:
-    assert result_of(text, *keys) == [None]
+def test_enter_closes_a_text() -> None:
+    assert answers(text, ["enter"], ["tab", "enter"]) == [None, None]
 
 
 # ---- menus ----
 
 
-@pytest.mark.parametrize(
-    ("keys", "result"),
-    [
-        (["enter"], "reply"),
-        (["down", "enter"], "copy"),
-        (["c"], "copy"),
-        (["R"], "reply"),
-        (["up", "enter"], "open"),
-    ],
-)
-def test_a_choice(keys: list[str], result: str) -> None:
-    assert result_of(menu, *keys) == [result]
-
-
-def test_a_letter_that_means_nothing_leaves_the_menu_open() -> None:
-    assert result_of(menu, "x") == []
+def test_a_choice() -> None:
+    chosen = answers(menu, ["enter"], ["down", "enter"], ["c"], ["R"], ["up", "enter"], ["x"])
+    assert chosen == ["reply", "copy", "copy", "reply", "open", OPEN]
 
 
 def test_the_letters_are_shown() -> None:
@@ -253,46 +247,50 @@ def test_the_letters_are_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("click", "results"),
-    [(("OptionList", (5, 1)), ["copy"]), ((None, (0, 0)), [None]), ((".title", (1, 0)), [])],
+    ("click", "result"),
+    [(("OptionList", (5, 1)), "copy"), ((None, (0, 0)), None), ((".title", (1, 0)), OPEN)],
 )
-def test_a_menu_and_the_mouse(click: Click, results: list[object]) -> None:
-    assert result_of(menu, click=click) == results
+def test_a_menu_and_the_mouse(click: Click, result: object) -> None:
+    assert answers(menu, [], click=click) == [result]
 
 
 # ---- reactions ----
 
 
-@pytest.mark.parametrize(
-    ("keys", "result"),
-    [
-        (["down", "enter"], "ok"),
-        (["down", "right", "enter"], "🐈"),
-        (["down", "left", "enter"], COMMON_REACTIONS[-1]),
-        (["tab", "space"], "ok"),
-        ([*"smile", "enter"], "🙂"),
-        ([*"smile", "down", "enter"], "😊"),
-        ([*"smile", "down", "down", "enter"], "smile"),
-        ([*"smile", "up", "enter"], "smile"),
-        ([*"smile", "tab", "down", "enter"], "😊"),
-        ([*":)", "enter"], ":)"),
-        ([*" cat", "enter"], "🐈"),
-        (["a", "backspace", "down", "enter"], "ok"),
-        (["down", "down", "up", "up", *"cat", "enter"], "🐈"),
-    ],
-)
-def test_a_reaction(keys: list[str], result: str) -> None:
-    assert result_of(reaction, *keys) == [result]
+def test_a_common_reaction() -> None:
+    chosen = answers(
+        reaction,
+        ["down", "enter"],
+        ["down", "right", "enter"],
+        ["down", "left", "enter"],
+        ["tab", "space"],
+        ["a", "backspace", "down", "enter"],
+        ["enter"],
+    )
+    assert chosen == ["ok", "🐈", COMMON_REACTIONS[-1], "ok", "ok", OPEN]
 
 
-@pytest.mark.parametrize("length", [REACTION_LIMIT, REACTION_LIMIT + 1])
-def test_a_text_is_limited(length: int) -> None:
-    expected = ["q" * length] if length <= REACTION_LIMIT else []
-    assert result_of(reaction, *"q" * length, "enter") == expected
+def test_a_reaction_by_its_name() -> None:
+    chosen = answers(
+        reaction,
+        [*"smile", "enter"],
+        [*"smile", "down", "enter"],
+        [*"smile", "tab", "down", "enter"],
+        [*" cat", "enter"],
+        ["down", "down", "up", "up", *"cat", "enter"],
+    )
+    assert chosen == ["🙂", "😊", "😊", "🐈", "🐈"]
 
 
-def test_enter_in_an_empty_line_reacts_with_nothing() -> None:
-    assert result_of(reaction, "enter") == []
+def test_a_short_text_as_a_reaction() -> None:
+    chosen = answers(
+        reaction,
+        [*":)", "enter"],
+        [*"smile", "up", "enter"],
+        [*"q" * REACTION_LIMIT, "enter"],
+        [*"q" * (REACTION_LIMIT + 1), "enter"],
+    )
+    assert chosen == [":)", "smile", "q" * REACTION_LIMIT, OPEN]
 
 
 def test_the_same_reaction_is_offered_once() -> None:
@@ -319,7 +317,7 @@ def test_a_reaction_in_the_second_row_can_be_clicked(size: tuple[int, int]) -> N
 
 
 def test_a_click_between_the_reactions_is_none() -> None:
-    assert result_of(reaction, click=("ReactionGrid", (70, 1))) == []
+    assert answers(reaction, [], click=("ReactionGrid", (70, 1))) == [OPEN]
 
 
 def test_the_cursor_is_in_brackets() -> None:
@@ -330,17 +328,10 @@ def test_the_cursor_is_in_brackets() -> None:
 # ---- safety codes ----
 
 
-@pytest.mark.parametrize(
-    ("keys", "result"),
-    [
-        ([], None),
-        (["left"], ("ab" * 32, False)),
-        (["left", "left"], ("ab" * 32, True)),
-        (["tab"], ("ab" * 32, True)),
-    ],
-)
-def test_enter_alone_verifies_nobody(keys: list[str], result: object) -> None:
-    assert result_of(code, *keys, "enter") == [result]
+def test_enter_alone_verifies_nobody() -> None:
+    given = answers(code, ["enter"], ["left", "enter"], ["left", "left", "enter"], ["tab", "enter"])
+    device = "ab" * 32
+    assert given == [None, (device, False), (device, True), (device, True)]
 
 
 @pytest.mark.parametrize(("size", "groups"), [((80, 24), 4), ((40, 24), 2)])
@@ -365,4 +356,4 @@ def test_the_device_of_the_session_comes_first(
     text = shows(two_codes, *keys)
     assert " ".join(digits[:5]) in text
     assert words in text
-    assert result_of(two_codes, *keys, click=("#same", (2, 1))) == [(fingerprint, True)]
+    assert answers(two_codes, keys, click=("#same", (2, 1))) == [(fingerprint, True)]

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import pytest
 from textual.app import App, ComposeResult
 from textual.color import Color
 from textual.pilot import Pilot
@@ -47,14 +46,16 @@ def with_header(test: Test, width: int = 80) -> None:
     asyncio.run(run())
 
 
-def lines(state: HeaderState, width: int = 80) -> list[str]:
-    found: list[str] = []
+def lines(*states: HeaderState, width: int = 80) -> list[list[str]]:
+    """Return the lines of the header for each state."""
+    found: list[list[str]] = []
 
     async def test(header: Header, pilot: Pilot[None], app: Host) -> None:
-        header.show(state)
-        await pilot.pause()
-        strips = app.screen._compositor.render_strips()
-        found.extend(strip.text.rstrip() for strip in strips[: header.size.height])
+        for state in states:
+            header.show(state)
+            await pilot.pause()
+            strips = app.screen._compositor.render_strips()
+            found.append([strip.text.rstrip() for strip in strips[: header.size.height]])
 
     with_header(test, width)
     return found
@@ -64,9 +65,8 @@ def session(path: SessionState, safety: Safety, nick: str = "ann") -> HeaderStat
     return HeaderState(nick, "", "person", safety=SafetyLine(path, safety, nick))
 
 
-@pytest.mark.parametrize(
-    ("state", "line"),
-    [
+def test_the_title_line() -> None:
+    expected = [
         (
             HeaderState("#room", "about it", "room", 12),
             "#room about it" + " " * 57 + "12 people",
@@ -82,126 +82,120 @@ def session(path: SessionState, safety: Safety, nick: str = "ann") -> HeaderStat
         (HeaderState("net", "", "server"), "net"),
         (HeaderState("[b]x[/b]", "[red]a[/red] $x", "room"), "[b]x[/b] [red]a[/red] $x"),
         (HeaderState("#a\x1b[2J", "\x07two\nlines", "room"), "#a\ufffd[2J \ufffdtwo\ufffdlines"),
-    ],
-)
-def test_the_title_line(state: HeaderState, line: str) -> None:
-    assert lines(state) == [line]
+    ]
+    assert lines(*(state for state, _line in expected)) == [[line] for _state, line in expected]
 
 
-@pytest.mark.parametrize(
-    ("path", "safety", "level", "line"),
-    [
+SESSION_LINES: list[tuple[SessionState, Safety, str, str]] = [
+    (
+        "direct",
+        Safety.VERIFIED,
+        "safe",
+        f" {LOCK} DIRECT, VERIFIED: end to end, from your device to that of ann",
+    ),
+    (
+        "relayed",
+        Safety.VERIFIED,
+        "safe",
+        f" {LOCK} RELAYED, VERIFIED: end to end; the relay passes it on and cannot read it",
+    ),
+    (
+        "direct",
+        Safety.NEW,
+        "caution",
+        f" {LOCK} DIRECT, NOT VERIFIED: end to end; compare the safety code: /verify ann",
+    ),
+    (
+        "relayed",
+        Safety.KNOWN,
+        "caution",
         (
-            "direct",
-            Safety.VERIFIED,
-            "safe",
-            f" {LOCK} DIRECT, VERIFIED: end to end, from your device to that of ann",
+            f" {LOCK} RELAYED, NOT VERIFIED: end to end through the relay; "
+            "compare the safety code: /verify ann"
         ),
+    ),
+    (
+        "direct",
+        Safety.CHANGED,
+        "danger",
+        " ⚠ DIRECT, BUT ANOTHER DEVICE THAN BEFORE: compare the safety code: /verify ann",
+    ),
+    (
+        "relayed",
+        Safety.BLOCKED,
+        "danger",
         (
-            "relayed",
-            Safety.VERIFIED,
-            "safe",
-            f" {LOCK} RELAYED, VERIFIED: end to end; the relay passes it on and cannot read it",
+            " ⚠ NOT THE VERIFIED DEVICE: nothing is sent to it until you accept it: "
+            "/trust ann new-device"
         ),
-        (
-            "direct",
-            Safety.NEW,
-            "caution",
-            f" {LOCK} DIRECT, NOT VERIFIED: end to end; compare the safety code: /verify ann",
-        ),
-        (
-            "relayed",
-            Safety.KNOWN,
-            "caution",
-            (
-                f" {LOCK} RELAYED, NOT VERIFIED: end to end through the relay; "
-                "compare the safety code: /verify ann"
-            ),
-        ),
-        (
-            "direct",
-            Safety.CHANGED,
-            "danger",
-            " ⚠ DIRECT, BUT ANOTHER DEVICE THAN BEFORE: compare the safety code: /verify ann",
-        ),
-        (
-            "relayed",
-            Safety.BLOCKED,
-            "danger",
-            (
-                " ⚠ NOT THE VERIFIED DEVICE: nothing is sent to it until you accept it: "
-                "/trust ann new-device"
-            ),
-        ),
-        (
-            "lost",
-            Safety.VERIFIED,
-            "danger",
-            " ⚠ NO PATH: what you say waits until there is one again",
-        ),
-    ],
-)
-def test_the_session_has_a_line_in_words_and_on_its_colour(
-    path: SessionState, safety: Safety, level: str, line: str
-) -> None:
+    ),
+    (
+        "lost",
+        Safety.VERIFIED,
+        "danger",
+        " ⚠ NO PATH: what you say waits until there is one again",
+    ),
+]
+
+
+def test_the_session_has_a_line_in_words_and_on_its_colour() -> None:
     async def test(header: Header, pilot: Pilot[None], app: Host) -> None:
-        header.show(session(path, safety))
-        await pilot.pause()
-        shown = header.query_one("#header-safety")
-        assert header.size.height == 2
-        strip = shown.render_line(0)
-        assert strip.text.rstrip() == line
-        for segment in strip:
-            if segment.text.strip():
-                assert segment.style is not None
-                assert segment.style.reverse
-                expected = Color.parse(THEMES["dark"].variables[level])
-                assert segment.style.color == expected.rich_color
+        for path, safety, level, line in SESSION_LINES:
+            header.show(session(path, safety))
+            await pilot.pause()
+            assert header.size.height == 2
+            strip = header.query_one("#header-safety").render_line(0)
+            assert strip.text.rstrip() == line
+            styles = {segment.style for segment in strip if segment.text.strip()}
+            colour = Color.parse(THEMES["dark"].variables[level]).rich_color
+            assert styles
+            assert all(style and style.reverse and style.color == colour for style in styles)
 
     with_header(test, width=120)
 
 
-@pytest.mark.parametrize("path", ["direct", "relayed", "lost"])
-@pytest.mark.parametrize("safety", Safety)
-def test_the_lock_is_only_where_the_relay_cannot_read_along(
-    path: SessionState, safety: Safety
-) -> None:
-    (_title, line, *_rest) = lines(session(path, safety))
-    safe = path != "lost" and safety in (Safety.VERIFIED, Safety.KNOWN, Safety.NEW)
-    assert line.startswith(f" {LOCK} ") is safe
-    assert (", VERIFIED" in line) is (safe and safety is Safety.VERIFIED)
+def test_the_lock_is_only_where_the_relay_cannot_read_along() -> None:
+    paths: tuple[SessionState, ...] = ("direct", "relayed", "lost")
+    cases = [(path, safety) for path in paths for safety in Safety]
+    shown = lines(*(session(path, safety) for path, safety in cases))
+    for (path, safety), (_title, line, *_rest) in zip(cases, shown, strict=True):
+        safe = path != "lost" and safety in (Safety.VERIFIED, Safety.KNOWN, Safety.NEW)
+        assert line.startswith(f" {LOCK} ") is safe, (path, safety)
+        assert (", VERIFIED" in line) is (safe and safety is Safety.VERIFIED), (path, safety)
 
 
 def test_a_long_line_of_the_session_is_shown_whole() -> None:
-    (_title, first, second) = lines(session("relayed", Safety.NEW))
+    ((_title, first, second),) = lines(session("relayed", Safety.NEW))
     assert f"{first.strip()} {second.strip()}".endswith("safety code: /verify ann")
 
 
 def test_a_private_talk_without_a_session_says_so() -> None:
-    state = HeaderState("ann", "", "person")
-    assert lines(state) == ["ann", " private, but the relay can read it"]
-    assert len(lines(HeaderState("#room", "", "room"))) == 1
+    private, public = lines(HeaderState("ann", "", "person"), HeaderState("#room", "", "room"))
+    assert private == ["ann", " private, but the relay can read it"]
+    assert public == ["#room"]
 
 
-@pytest.mark.parametrize("sign", "🔒🔓🔏🔐🔑🗝⚿🛡⚠✓✔✅☑🗹")
-def test_no_topic_title_or_nick_can_imitate_the_state(sign: str) -> None:
-    imitation = f"{sign} DIRECT, VERIFIED"
-    title, session_line, connection = lines(
+def test_no_topic_title_nick_or_reason_can_imitate_the_state() -> None:
+    states = [
         HeaderState(
-            imitation,
-            imitation,
+            f"{sign} DIRECT, VERIFIED",
+            f"{sign} DIRECT, VERIFIED",
             "person",
             safety=SafetyLine("direct", Safety.CHANGED, f"{sign}ann"),
             connection="offline",
-            reason=imitation,
-        ),
-        width=120,
-    )
-    assert sign not in title.replace("\ufe0f", "")
-    assert title.startswith("\ufffd DIRECT, VERIFIED")
-    assert session_line.startswith(" ⚠ DIRECT, BUT ANOTHER DEVICE")
-    assert session_line.endswith("/verify \ufffdann")
-    assert connection == " ○ offline: \ufffd DIRECT, VERIFIED"
+            reason=f"{sign} DIRECT, VERIFIED",
+        )
+        for sign in "🔒🔓🔏🔐🔑🗝⚿🛡⚠✓✔✅☑🗹"
+    ]
+    for shown in lines(*states, width=120):
+        assert shown == [
+            "\ufffd DIRECT, VERIFIED \ufffd DIRECT, VERIFIED",
+            (
+                " ⚠ DIRECT, BUT ANOTHER DEVICE THAN BEFORE: "
+                "compare the safety code: /verify \ufffdann"
+            ),
+            " ○ offline: \ufffd DIRECT, VERIFIED",
+        ]
 
 
 def test_other_characters_stay() -> None:
@@ -209,9 +203,8 @@ def test_other_characters_stay() -> None:
     assert without_signs(text) == text
 
 
-@pytest.mark.parametrize(
-    ("state", "line"),
-    [
+def test_the_connection_has_a_line_unless_it_is_there() -> None:
+    expected = [
         (HeaderState("#a", "", "room", connection="connecting"), " … connecting"),
         (HeaderState("#a", "", "room", connection="offline"), " ○ offline"),
         (
@@ -226,10 +219,9 @@ def test_other_characters_stay() -> None:
             HeaderState("#a", "", "room", connection="offline", reason="wrong password"),
             " ○ offline: wrong password",
         ),
-    ],
-)
-def test_the_connection_has_a_line_unless_it_is_there(state: HeaderState, line: str) -> None:
-    assert lines(state) == ["#a", line]
+    ]
+    shown = lines(*(state for state, _line in expected))
+    assert shown == [["#a", line] for _state, line in expected]
 
 
 def test_lines_come_and_go() -> None:

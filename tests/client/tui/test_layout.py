@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
-from securechat.client.buffers import Entry, FileState, Presence
+from securechat.client.buffers import Entry, EntryKind, FileState, Presence
 from securechat.client.tui.layout import ROLES, Layout, Line, text_of
 from securechat.client.tui.wrapping import cells
 from tests.client.tui.talk import NOON, entry
@@ -75,6 +76,14 @@ def test_no_line_is_too_wide(width: int, private: bool) -> None:
     assert cells(laid_out.rule("words " * 50, "day").text) <= width
 
 
+@pytest.mark.parametrize("kind", get_args(EntryKind))
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_all_pieces_have_a_role(kind: EntryKind, width: int) -> None:
+    for sender in ("ann", ""):
+        lines = layout(width).lines(entry("hello", kind, sender), None)
+        assert {piece.role for line in lines for piece in line.pieces} <= set(ROLES)
+
+
 def test_wide_characters_are_aligned() -> None:
     lines = shown(layout(), entry("世界" * 13, sender="世界"))
     assert lines == [f"   12:00       世界 {'世界' * 10}", f"{' ' * 20}{'世界' * 3}"]
@@ -99,7 +108,14 @@ def test_kinds(one: Entry, line: str) -> None:
 
 def test_kinds_without_a_column() -> None:
     assert shown(layout(NARROW), entry("waves", "action")) == ["   12:00 * ann waves"]
-    assert shown(layout(NARROW), entry("lost", "warning", "")) == ["   12:00 ! lost"]
+    # No action of somebody called "session" looks like this note.
+    note = entry("session with ann: direct", "info", "")
+    assert shown(layout(NARROW), note) == ["*  12:00 session with ann: direct"]
+    forged = entry("with ann: direct", "action", "session")
+    assert shown(layout(NARROW), forged) == ["   12:00 * session with ann: direct"]
+    [note_line], [forged_line] = shown(layout(), note), shown(layout(), forged)
+    assert note_line.index("*") > forged_line.index("*")
+    assert shown(layout(NARROW), entry("lost", "warning", "")) == ["!  12:00 lost"]
 
 
 def test_presences_and_files() -> None:

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from securechat.client import translation
+from tests.server.conftest import StartRelay
+from tests.server.relay_harness import RunningRelay
+
+
+@pytest.fixture
+def relay(start_relay: StartRelay) -> RunningRelay:
+    """A relay whose time passes: what was read depends on it."""
+    return start_relay(wall_clock=time.time)
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Tests that want another language choose it; it is taken back."""
+    before = translation._Chosen.catalogue, translation._Chosen.language
+    yield
+    translation._Chosen.catalogue, translation._Chosen.language = before
