@@ -243,7 +243,7 @@ def chat(venv: _venv.Venv, port: int, nick: str | None) -> int:
 def run(args: argparse.Namespace) -> int:
     check_port(args.port)
     venv = _venv.Venv()
-    venv.ensure()
+    venv.ensure("tui")
     make_certificates(venv)
     try:
         DATA.mkdir(mode=0o700, exist_ok=True)

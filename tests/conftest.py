@@ -24,9 +24,18 @@ THREAD_END_TIMEOUT_S = 10
 
 @pytest.fixture(autouse=True, scope="session")
 def _the_home_stays_as_it_is(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A client keeps its device's key in the home of its user: not in that of who runs this."""
+    """A client keeps its key and its profiles in the home of its user: not of who runs this."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _english_is_spoken() -> Iterator[None]:
+    """What programs say is looked at in English, whatever whoever runs this speaks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANGUAGE", "en")
         yield
 
 

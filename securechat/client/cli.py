@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import securechat
-from securechat.client.client import DEFAULT_PORT, Client
+from securechat.client.client import Client
 from securechat.client.downloads import default_downloads
 from securechat.client.file_console import FileConsole
-from securechat.client.file_mode import FileMode, ReceiveFiles, ReceiveJob, SendFiles, SendJob
+from securechat.client.file_mode import FileMode, ReceiveFiles, SendFiles, SendJob
 from securechat.client.line_mode import LineMode
-from securechat.client.peer_desk import why_not_sent
+from securechat.client.opening import Opening
+from securechat.client.options import Options, build_parser, read_options
+from securechat.client.passwords import read_password
 from securechat.client.pipe_mode import PipeMode
+from securechat.client.profile_file import ProfileFile
+from securechat.client.profiles import Network, Profiles, default_profiles
 from securechat.client.safe_text import make_safe
-from securechat.client.terminal import open_terminal
+from securechat.client.terminal import is_ansi, open_terminal
 from securechat.client.translation import _, choose_language, explain, gettext_noop, languages
 from securechat.client.wording import Wording
 from securechat.errors import (
@@ -32,227 +36,23 @@ from securechat.errors import (
     SecureChatError,
     StoreError,
 )
+from securechat.net.listener import format_address
 from securechat.peer.hub import Settings as PeerSettings
 from securechat.peer.identity import default_folder
 
-__all__ = ["Options", "build_parser", "main", "read_options"]
+__all__ = ["main"]
 
 OK: Final = 0
 FAILED: Final = 1
 REFUSED: Final = 2
 
-_EPILOG: Final = gettext_noop("""\
-With a terminal it is a chat: type, or /help. With input from a pipe each line is said to the room
-of --join (or to whom --to names), acknowledged, and then the program ends; so does the word exit
-on a line. With --send or --receive files go from peer to peer; a device of the other person that is
-not the known one is refused.
-
-The server's certificate and name are always verified.
-
-exit codes:
-  0  left in good order; all lines of a pipe were acknowledged; all files have arrived whole, and
-     both sides agree on their SHA-256
-  1  no connection, no login, lines that were not acknowledged, or files that did not arrive
-  2  the certificate of the server was rejected, or the arguments are wrong
-""")
-
+_LOG: Final = "client.log"
+"""In the folder of the device's key: what the full-screen client must keep off the screen."""
 
 _NO_DEVICE_ADVICE: Final = gettext_noop("""\
 The key and the known peers are in a folder of yours; --data names another one. A chat needs neither
 with --no-peers.
 """)
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says. Immutable."""
-
-    host: str
-    port: int
-    ca: Path | None
-    nick: str
-    account: str | None
-    password_file: Path | None
-    certificate: Path | None
-    key: Path | None
-    realname: str
-    channels: tuple[str, ...]
-    to: str
-    reconnect: bool
-    peers: bool
-    data: Path | None
-    downloads: Path | None
-    upnp: bool
-    job: SendJob | ReceiveJob | None
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="securechat-client",
-        description=_("A chat client: IRC over TLS that always verifies."),
-        epilog=_(_EPILOG),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--ca", type=Path, metavar=_("FILE"), help=_("trust this CA, and no other (PEM)"))
-    add("--host", default="localhost", help=_("the server (default: %(default)s)"))
-    add("--port", type=int, default=DEFAULT_PORT, help=_("its port (default: %(default)s)"))
-    add("--nick", default="", help=_("your name in the chat; asked for when missing"))
-    add("--account", help=_("log in to this account (default: the nick)"))
-    add("--password-file", type=Path, metavar=_("FILE"), help=_("log in with its first line"))
-    add("--cert", type=Path, metavar=_("FILE"), help=_("log in with this certificate (PEM)"))
-    add("--key", type=Path, metavar=_("FILE"), help=_("its key, if it is not in the same file"))
-    add("--realname", default="", help=_("more about you, for all to see"))
-    add(
-        "--join",
-        action="append",
-        default=[],
-        metavar=_("#ROOM"),
-        help=_("enter this room; repeatable"),
-    )
-    add(
-        "--to",
-        default="",
-        metavar=_("TARGET"),
-        help=_("say the lines of a pipe to this room or nick"),
-    )
-    add("--no-reconnect", action="store_true", help=_("end when the connection is lost"))
-    add(
-        "--lang", choices=languages(), metavar=_("LANG"), help=_("speak this language: %(choices)s")
-    )
-    _add_peer_options(parser)
-    add(
-        "--version",
-        action="version",
-        version=f"%(prog)s {securechat.__version__}",
-        help=_("show program's version number and exit"),
-    )
-    return parser
-
-
-def _add_peer_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(_("peers"))
-    add = group.add_argument
-    add("--no-peers", action="store_true", help=_("neither be found as a peer nor find others"))
-    add(
-        "--data",
-        type=Path,
-        metavar=_("DIR"),
-        help=_("this device's key and known peers (default on Linux: ~/.local/share/securechat)"),
-    )
-    add(
-        "--downloads",
-        type=Path,
-        metavar=_("DIR"),
-        help=_("for received files (default: ~/Downloads, or as the desktop says)"),
-    )
-    add("--upnp", action="store_true", help=_("have the router let peers in"))
-    add(
-        "--send",
-        nargs="+",
-        default=[],
-        metavar=(_("NICK"), _("FILE")),
-        help=_("send files, and end"),
-    )
-    add("--receive", type=Path, metavar=_("DIR"), help=_("receive files into this folder, and end"))
-    add(
-        "--from",
-        dest="people",
-        action="append",
-        default=[],
-        metavar=_("NICK"),
-        help=_("whose files --receive takes; repeatable (default: as /trust NICK files on says)"),
-    )
-    add("--count", type=int, metavar="N", help=_("how many files --receive waits for (default: 1)"))
-    add("--direct", action="store_true", help=_("let that person know our addresses, from now on"))
-
-
-def read_options(arguments: argparse.Namespace, *, terminal: bool) -> Options:
-    """Return the options in ``arguments``. Changes nothing; looks whether the files are there.
-
-    :param terminal: whether there is somebody to ask.
-    :raises ConfigError: they do not fit together.
-    """
-    problems = []
-    if not 1 <= arguments.port <= 65535:
-        problems.append(_("--port must be from 1 to 65535"))
-    if not arguments.host:
-        problems.append(_("--host must not be empty"))
-    if arguments.key and not arguments.cert:
-        problems.append(_("--key needs --cert"))
-    if arguments.account and not arguments.password_file and not arguments.cert and not terminal:
-        problems.append(_("--account needs --password-file or --cert when input is a pipe"))
-    problems += [
-        _("--{option} {path}: cannot be read", option=option, path=path)
-        for option, path in (("ca", arguments.ca), ("cert", arguments.cert), ("key", arguments.key))
-        if path is not None and not os.access(path, os.R_OK)
-    ]
-    if not terminal and not (arguments.nick or arguments.account):
-        problems.append(_("--nick is needed when input is a pipe"))
-    files = bool(arguments.send or arguments.receive)
-    if not terminal and not files and not (arguments.to or arguments.join):
-        problems.append(_("--join or --to is needed when input is a pipe: where do its lines go?"))
-    if not terminal and files and not (arguments.password_file or arguments.cert):
-        problems.append(_("files need a login: --password-file or --cert when input is a pipe"))
-    problems += _file_problems(arguments)
-    if problems:
-        raise ConfigError(problems)
-    return Options(
-        host=arguments.host,
-        port=arguments.port,
-        ca=arguments.ca,
-        nick=arguments.nick or arguments.account or "",
-        account=arguments.account,
-        password_file=arguments.password_file,
-        certificate=arguments.cert,
-        key=arguments.key,
-        realname=arguments.realname,
-        channels=tuple(arguments.join),
-        to=arguments.to,
-        reconnect=not arguments.no_reconnect,
-        peers=not arguments.no_peers and (terminal or files),
-        data=arguments.data,
-        downloads=arguments.receive or arguments.downloads,
-        upnp=arguments.upnp,
-        job=_read_job(arguments),
-    )
-
-
-def _file_problems(arguments: argparse.Namespace) -> list[str]:
-    """Return what is wrong with ``--send``, ``--receive`` and what belongs to them."""
-    send, receive, people = arguments.send, arguments.receive, arguments.people
-    names = [*send[:1], *people]
-    checks = (
-        (send and receive, _("--send and --receive are two programs")),
-        (len(send) == 1, _("--send needs a nick and a file")),
-        (any(not name or " " in name for name in names), _("a nick is one word")),
-        (
-            receive and not os.path.isdir(receive),
-            _("--receive {folder}: there is no such folder", folder=receive),
-        ),
-        (receive and arguments.downloads, _("--receive names the folder, and so does --downloads")),
-        (people and not receive, _("--from needs --receive")),
-        (arguments.count is not None and not receive, _("--count needs --receive")),
-        (arguments.count is not None and arguments.count < 1, _("--count must be 1 or more")),
-        (arguments.direct and not send and not people, _("--direct needs --send or --from")),
-        (arguments.no_peers and (send or receive), _("files go to peers: not with --no-peers")),
-        (arguments.no_peers and arguments.upnp, _("--upnp is for peers: not with --no-peers")),
-    )
-    problems = [problem for wrong, problem in checks if wrong]
-    return problems + [
-        f"--send {name}: {problem}" for name in send[1:] if (problem := why_not_sent(Path(name)))
-    ]
-
-
-def _read_job(arguments: argparse.Namespace) -> SendJob | ReceiveJob | None:
-    if arguments.send:
-        name, *files = arguments.send
-        return SendJob(name, tuple(map(Path, files)), arguments.direct)
-    if arguments.receive:
-        people, count = tuple(arguments.people), arguments.count or 1
-        return ReceiveJob(arguments.receive, people, count, arguments.direct)
-    return None
 
 
 def _wanted_language(argv: Sequence[str] | None) -> str:
@@ -268,7 +68,8 @@ def _wanted_language(argv: Sequence[str] | None) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return the exit code."""
-    choose_language(_wanted_language(argv))
+    file = ProfileFile(default_profiles())
+    choose_language(_wanted_language(argv) or _chosen_language(file))
     parser = build_parser()
     arguments = parser.parse_args(argv)
     if sys.stdin is None:  # closed by whoever started us; the annotation does not know of that
@@ -279,10 +80,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # others write what this locale cannot
     try:
         options = read_options(arguments, terminal=terminal)
-        password = _read_password(options.password_file)
+        if terminal and options.job is None and _has_screen(options):
+            return _screen(options, file)
+        opening = _open(options, file, terminal=terminal)
         if options.job is not None:
-            return _files(options, options.job, password, terminal=terminal)
-        return (_chat if terminal else _pipe)(options, password)
+            return _files(opening, options, terminal=terminal)
+        return (_chat if terminal else _pipe)(opening, options)
     except (ConfigError, LocalProtocolError) as error:
         parser.error(explain(error))
     except (PkiError, StoreError) as error:
@@ -296,14 +99,96 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def _chat(options: Options, password: str | None) -> int:
-    nick = options.nick or _ask_nick()
-    if options.account and password is None and options.certificate is None:
-        password = getpass.getpass(_("Password for {account}: ", account=options.account))
+def _chosen_language(file: ProfileFile) -> str:
+    try:
+        return file.load().language
+    except ConfigError:  # told when the profiles are needed
+        return ""
+
+
+# ---- which network ----
+
+
+def _open(options: Options, file: ProfileFile, *, terminal: bool) -> Opening:
+    """Return the network to connect to, with its password if that is known or was asked for."""
+    name, network = options.network.host, options.network
+    if options.profile or (terminal and not options.named):
+        found = _profile(options, file.load())
+        if found is not None:
+            name, network = found
+    if options.password_file is not None:
+        return Opening(name, network, _read_password_file(options.password_file))
+    source = network.password
+    if source is None:
+        return Opening(name, network)
+    password = read_password(
+        source,
+        network=format_address(network.host, network.port),
+        account=network.account or network.nick,
+        ask=lambda text: getpass.getpass(f"{text}: ") if terminal else None,
+    )
+    return Opening(name, network, password)
+
+
+def _profile(options: Options, profiles: Profiles) -> tuple[str, Network] | None:
+    """Return the profile that is meant; ``None`` if there is none and none was named.
+
+    :raises ConfigError: there is none of that name.
+    """
+    name = options.profile or profiles.last
+    if not name:
+        return None
+    network = profiles.networks.get(name)
+    if network is None:
+        problem = _("there is no network {name} in {path}", name=name, path=default_profiles())
+        raise ConfigError([problem])
+    rooms = dict.fromkeys((*network.rooms, *options.network.rooms))
+    return name, replace(network, rooms=tuple(rooms))
+
+
+# ---- the interfaces ----
+
+
+def _has_screen(options: Options) -> bool:
+    """Whether the full-screen client can run here, and is wanted."""
+    if options.plain or not sys.stdout.isatty():
+        return False
+    if os.name == "posix" and not is_ansi(os.environ.get("TERM")):
+        return False
+    return importlib.util.find_spec("textual") is not None
+
+
+def _screen(options: Options, file: ProfileFile) -> int:
+    # Only here: line mode, pipes and bots do without Textual, which takes its time to load.
+    from securechat.client.tui.start import run_screen
+
+    profiles = file.load()
+    if options.named:
+        password = _read_password_file(options.password_file)
+        openings = [Opening(options.network.host, options.network, password)]
+    else:
+        first = _profile(options, profiles)
+        others = profiles.networks.items() if first is not None and not options.profile else ()
+        openings = [Opening(*first)] if first is not None else []
+        openings += [
+            Opening(name, network)
+            for name, network in others
+            if network.autoconnect and name != openings[0].name
+        ]
+
+    def make_client(opening: Opening, wake: Callable[[], None]) -> Client:
+        return _client(opening, options, on_event=wake, interactive=True, screen=True)
+
+    log = (options.data or default_folder()) / _LOG
+    return _report(run_screen(openings, make_client, file, profiles, log))
+
+
+def _chat(opening: Opening, options: Options) -> int:
+    opening = _with_nick(opening)
     terminal = open_terminal()
     try:
-        client = _client(options, nick, password, on_event=terminal.wake, interactive=True)
-        ui = LineMode(client, channels=options.channels, clock=datetime.now)
+        client = _client(opening, options, on_event=terminal.wake, interactive=True)
+        ui = LineMode(client, channels=opening.profile.rooms, clock=datetime.now)
         with client:
             client.start()
             try:
@@ -315,30 +200,35 @@ def _chat(options: Options, password: str | None) -> int:
     return _report(ui.error)
 
 
-def _pipe(options: Options, password: str | None) -> int:
-    target = options.to or options.channels[0]
+def _pipe(opening: Opening, options: Options) -> int:
+    rooms = opening.profile.rooms
+    target = options.to or next(iter(options.network.rooms or rooms), "")
+    if not target:
+        raise ConfigError(
+            [_("--join or --to is needed when input is a pipe: where do its lines go?")]
+        )
     mode = PipeMode(
         sys.stdin.fileno(),
         target,
-        joining=target in options.channels,
+        joining=target in rooms,
         screen=sys.stdout,
         problems=sys.stderr,
         clock=datetime.now,
     )
-    with _client(options, options.nick, password, on_event=mode.wake, interactive=False) as client:
+    with _client(opening, options, on_event=mode.wake, interactive=False) as client:
         client.start()
         complete = mode.run(client)
     return _report(mode.error) or (OK if complete else FAILED)
 
 
-def _files(
-    options: Options, job: SendJob | ReceiveJob, password: str | None, *, terminal: bool
-) -> int:
-    nick = options.nick or _ask_nick()
-    account = options.account or nick
-    if terminal and password is None and options.certificate is None:
+def _files(opening: Opening, options: Options, *, terminal: bool) -> int:
+    opening = _with_nick(opening)
+    profile = opening.profile
+    account = profile.account or profile.nick
+    if terminal and opening.password is None and profile.certificate is None:
         password = getpass.getpass(_("Password for {account}: ", account=account))
-    with _client(options, nick, password, on_event=None, interactive=False) as client:
+        opening = replace(opening, password=password)
+    with _client(opening, options, on_event=None, interactive=False) as client:
         console = FileConsole(
             Wording(client, datetime.now),
             screen=sys.stdout,
@@ -346,41 +236,45 @@ def _files(
             watched=sys.stderr.isatty(),
         )
         client.start()
-        if isinstance(job, SendJob):
-            mode: FileMode = SendFiles(client, console, job)
+        if isinstance(options.job, SendJob):
+            mode: FileMode = SendFiles(client, console, options.job)
         else:
-            mode = ReceiveFiles(client, console, job)
+            assert options.job is not None
+            mode = ReceiveFiles(client, console, options.job)
         complete = mode.run()
     return _report(mode.error) or (OK if complete else FAILED)
 
 
 def _client(
+    opening: Opening,
     options: Options,
-    nick: str,
-    password: str | None,
     *,
     on_event: Callable[[], None] | None,
     interactive: bool,
+    screen: bool = False,
 ) -> Client:
     files = options.job is not None
+    profile = opening.profile
     peers = None
-    if options.peers:
+    if options.peers and profile.peers:
         folder = options.data or default_folder()
         downloads = options.downloads or default_downloads()
         peers = PeerSettings(folder, downloads, upnp=options.upnp, refuse_changed=files)
     return Client(
-        options.host,
-        options.port,
-        nick=nick,
-        ca=options.ca,
-        account=options.account,
-        password=password,
-        certificate=options.certificate,
-        key=options.key,
-        realname=options.realname,
-        channels=options.channels,
+        profile.host,
+        profile.port,
+        nick=profile.nick,
+        ca=profile.ca,
+        account=profile.account or None,
+        password=opening.password,
+        certificate=profile.certificate,
+        key=profile.key,
+        realname=profile.realname,
+        channels=profile.rooms,
         reconnect=options.reconnect and (interactive or files),
+        patient=screen,
         interactive=interactive,
+        history=screen,
         peers=peers,
         on_event=on_event,
     )
@@ -396,17 +290,20 @@ def _report(error: SecureChatError | None) -> int:
     return FAILED
 
 
-def _ask_nick() -> str:
+def _with_nick(opening: Opening) -> Opening:
+    """Ask for the nick if there is none."""
+    if opening.profile.nick:
+        return opening
     try:
         while True:
             nick = input(_("Your nick: ")).strip()
             if nick and " " not in nick:
-                return nick
+                return replace(opening, profile=replace(opening.profile, nick=nick))
     except EOFError:
         raise KeyboardInterrupt from None
 
 
-def _read_password(path: Path | None) -> str | None:
+def _read_password_file(path: Path | None) -> str | None:
     if path is None:
         return None
     try:

@@ -81,6 +81,7 @@ class Client:
     :param channels: joined after each welcome.
     :param other_nick: try ``nick_`` when somebody else uses the nick.
     :param reconnect: whether to come back after a lost connection.
+    :param patient: whether to go on trying also before the first welcome, where waiting may help.
     :param interactive: a refused nick or login is an event, and a person can answer it with
         ``set_nick`` or ``login``; otherwise it ends the connection with ``LoginFailed``.
     :param peers: be found as a peer, and find others, where the server knows of that; ``None``: no.
@@ -110,6 +111,7 @@ class Client:
         channels: Sequence[str] = (),
         other_nick: bool = False,
         reconnect: bool = True,
+        patient: bool = False,
         interactive: bool = False,
         peers: PeerSettings | None = None,
         history: bool = False,
@@ -136,7 +138,7 @@ class Client:
         self._connector = Connector(
             Endpoint(host, port, ca, certificate, key),
             Identity(nick, username, realname, credentials, peers is not None, other_nick, history),
-            Policy(reconnect, interactive, timing or Timing(), chance),
+            Policy(reconnect, patient, interactive, timing or Timing(), chance),
             self._events,
             (load_device(peers.folder), peers) if peers is not None else None,
         )

@@ -84,6 +84,7 @@ class Policy:
     """What to do when things go wrong. Immutable."""
 
     reconnect: bool
+    patient: bool
     interactive: bool
     timing: Timing
     chance: Callable[[], float]
@@ -381,7 +382,7 @@ class Connector:
         final = isinstance(error, CertificateRejected | LoginFailed) or self._over
         if self._closing:
             self._finish(None, gettext_noop("closed"))
-        elif final or not policy.reconnect or not self.welcomed:
+        elif final or not policy.reconnect or not (self.welcomed or policy.patient):
             if self._peers is not None:
                 self._peers.end_all(reason)
             self._finish(error, reason)

@@ -34,9 +34,13 @@ from securechat.client.events import (
     Invited,
     Joined,
     Kicked,
+    LoggedIn,
+    LoggedOut,
+    LoginRejected,
     ModeChanged,
     NamesReceived,
     NickChanged,
+    NickRejected,
     NotDelivered,
     Parted,
     PresenceReceived,
@@ -45,10 +49,12 @@ from securechat.client.events import (
     ReadMarked,
     RealnameChanged,
     Redacted,
+    Registered,
     Reply,
     TextReceived,
     TopicChanged,
     Typing,
+    VerificationRequired,
     Welcome,
 )
 from securechat.client.outgoing import OutgoingText
@@ -257,6 +263,8 @@ class Conversations:
             case Invited(own=True):
                 entry = self._say(self.server, event)
                 return [News(self.server, entry, True)] if entry else []
+            case NotDelivered(code="NOT_CONFIRMED"):  # of a session: no entry shows it
+                self._say(self.open(event.target), event)
             case NotDelivered():
                 pass  # the text itself shows it
             case _:
@@ -282,6 +290,10 @@ class Conversations:
                 return self.current
             case Invited():
                 return self.get(event.channel) or self.current
+            case LoggedIn() | LoggedOut() | LoginRejected() | Registered() | VerificationRequired():
+                return self.current
+            case NickRejected():
+                return self.current
             case _:
                 return self.server
 

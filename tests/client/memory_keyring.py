@@ -11,7 +11,7 @@ from keyring.backend import KeyringBackend
 
 
 class MemoryKeyring(KeyringBackend):
-    priority = 1.0  # type: ignore[assignment]
+    priority = -1.0  # type: ignore[assignment]  # it is found by its base class: not to be chosen
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,6 +30,7 @@ class MemoryKeyring(KeyringBackend):
 @contextlib.contextmanager
 def memory_keyring() -> Iterator[MemoryKeyring]:
     before, memory = keyring.get_keyring(), MemoryKeyring()
+    memory.priority = 1.0  # type: ignore[assignment]
     keyring.set_keyring(memory)
     try:
         yield memory

@@ -24,7 +24,7 @@ class Child:
     def __init__(self, arguments: Sequence[str], term: str, stdout: int | None) -> None:
         self._master, slave = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", ON_A_TERMINAL, *arguments],
+            [sys.executable, "-c", ON_A_TERMINAL, "--plain", *arguments],
             stdin=slave,
             stdout=slave if stdout is None else stdout,
             stderr=slave,

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from securechat.client.cli import Options, build_parser, main, read_options
+from securechat.client.cli import main
 from securechat.client.file_mode import ReceiveJob, SendJob
+from securechat.client.options import Options, build_parser, read_options
 from securechat.errors import ConfigError
 
 NICK = ["--nick", "alice"]

@@ -152,6 +152,11 @@ def test_the_files_are_what_the_script_writes(path: Path) -> None:
     assert path.with_suffix(".mo").read_bytes() == translations.as_mo(catalog)
 
 
+def test_the_script_finds_all_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    assert translations.main(["--check"]) == 0
+    assert capsys.readouterr().out == "all is up to date\n"
+
+
 def test_the_script_keeps_translations_and_forgets_what_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "ru" / "LC_MESSAGES" / "securechat.po"
     path.parent.mkdir(parents=True)

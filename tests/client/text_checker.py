@@ -17,7 +17,7 @@ MARKS: Final = frozenset({"_", "gettext_noop", "ngettext"})
 WORDS: Final = re.compile(r"[A-Za-z]{2,} [a-z]{2,}")
 """What only a text for people has: two words."""
 
-LETTERS: Final = re.compile(r"[A-Za-z]{2,}")
+LETTERS: Final = re.compile(r"[A-Za-z]{2,}(?<!^securechat)")
 
 STYLE: Final = re.compile(r"(?: ?(?:not|bold|dim|italic|reverse|strike|underline|on [\w$-]+))+")
 """How Rich and Textual write a style."""

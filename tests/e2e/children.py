@@ -104,7 +104,7 @@ class TerminalClient:
         self.process = subprocess.Popen(
             [
                 script("securechat-client"),
-                *("--ca", str(relay.ca), "--port", str(relay.port), *flags),
+                *("--plain", "--ca", str(relay.ca), "--port", str(relay.port), *flags),
             ],
             stdin=self._slave,
             stdout=self._slave,

@@ -127,7 +127,7 @@ def checkout(tmp_path: Path) -> Path:
         (bin_folder / f"{name}.py").write_text(text)
         run_it = f"exec {shlex.quote(sys.executable)} {shlex.quote(str(bin_folder / name))}.py"
         write_program(bin_folder / name, f'#!/bin/sh\n{run_it} "$@"\n')
-    write_stamp(root, ["test"])
+    write_stamp(root, ["test", "tui"])
     return root
 
 

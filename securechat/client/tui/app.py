@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -18,9 +18,9 @@ from securechat.client.buffers import Buffer, Notify
 from securechat.client.chat import Chat, Question
 from securechat.client.client import Client
 from securechat.client.conversations import News
+from securechat.client.opening import MakeClient, Opening
 from securechat.client.passwords import read_password
 from securechat.client.profile_file import ProfileFile
-from securechat.client.profiles import Network as Profile
 from securechat.client.profiles import Notifications
 from securechat.client.safe_text import make_safe
 from securechat.client.setup import explain_failure
@@ -36,23 +36,7 @@ from securechat.client.tui.search_desk import SearchDesk
 from securechat.client.tui.setup_screen import SetupResult, SetupScreen
 from securechat.errors import LocalProtocolError, SecureChatError
 
-__all__ = ["ChatApp", "MakeClient", "Opening"]
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A network to be opened. Immutable. ``password``: known already, else as the profile says."""
-
-    name: str
-    profile: Profile
-    password: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Opening({self.name!r})"  # passwords do not go into tracebacks
-
-
-MakeClient = Callable[[Opening, Callable[[], None]], Client]
-"""Makes the client of a network, which calls back when it has news."""
+__all__ = ["ChatApp"]
 
 
 class ChatApp(App[int]):
@@ -63,6 +47,8 @@ class ChatApp(App[int]):
     :param clock: the local time.
     :param monotonic: seconds that only go forward.
     """
+
+    TITLE = "securechat"
 
     def __init__(
         self,
@@ -266,6 +252,10 @@ class ChatApp(App[int]):
         network = self.chat_screen.network
         if network is None or buffer.kind == "server":
             raise LocalProtocolError("this conversation stays")
+        if buffer.session is not None:  # it would go on out of sight
+            raise LocalProtocolError(
+                "a session is open here; /close {nick} ends it", nick=buffer.name
+            )
         if buffer.joined:
             network.client.part(buffer.name)
         network.chat.conversations.close(buffer)

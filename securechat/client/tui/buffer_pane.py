@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal
 
 from rich.cells import cell_len
@@ -111,7 +111,7 @@ class BufferRow:
     peer: PeerState = ""
     verified: bool = False
     draft: bool = False
-    last_activity: float = 0.0
+    last_activity: float = field(default=0.0, compare=False)  # it is not shown
 
 
 def order(

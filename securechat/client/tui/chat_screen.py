@@ -109,6 +109,7 @@ class ChatScreen(Screen[None]):
         self._typing = TypingNotifier(self._send_typing, monotonic)
         self._menu = EntryMenu(desk)
         self._reply_to: Entry | None = None
+        self._prompt = ""
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -154,7 +155,6 @@ class ChatScreen(Screen[None]):
         self._cancel_reply()
         self.messages.show(buffer)
         self.composer.set_text(buffer.draft)
-        self.composer.set_prompt(buffer.title or network.name)
         self.follow()
         self.update_panes()
         self._desk.ask_question(network)
@@ -193,6 +193,12 @@ class ChatScreen(Screen[None]):
         typing = views.typing_words(buffer.typing_now(self._monotonic()))
         self.query_one("#typing", Static).update(typing)
         self.messages.own_nick = make_safe(network.client.nick)
+        self._show_prompt(buffer.title or network.name)
+
+    def _show_prompt(self, prompt: str) -> None:
+        if prompt != self._prompt:
+            self._prompt = prompt
+            self.composer.set_prompt(prompt)
 
     def tick(self) -> None:
         """Look at what passes by itself."""

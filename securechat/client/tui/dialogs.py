@@ -65,6 +65,24 @@ class ResultScreen(ModalScreen[Result]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", show=False)]
 
+    # The option that Enter takes must be seen while the line to be typed into has the focus, and
+    # where there are only the terminal's colours: Textual loses the "reverse" of options.
+    DEFAULT_CSS = """
+    ResultScreen OptionList {
+        & > .option-list--option-highlighted {
+            color: $block-cursor-foreground;
+            background: $block-cursor-background;
+            text-style: $block-cursor-text-style;
+        }
+        &:ansi > .option-list--option-highlighted {
+            text-style: bold underline;
+        }
+        & > .option-list--option-disabled {
+            color: $foreground;
+        }
+    }
+    """
+
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_NARROW, "-wide")]  # noqa: RUF012
 
     def close(self, result: Result | None) -> None:
@@ -114,6 +132,7 @@ class Dialog(ResultScreen[Result]):
             height: auto;
             max-height: 100%;
             scrollbar-size-vertical: 1;
+            scrollbar-gutter: stable;  /* else its coming makes lines longer, and itself needed */
         }
         .body > Static {
             width: 100%;
@@ -602,8 +621,20 @@ class SafetyCodeDialog(Dialog[tuple[str, bool]]):
     AUTO_FOCUS = "#later"  # Enter alone must not verify anybody
 
     DEFAULT_CSS = """
-    SafetyCodeDialog OptionList {
-        max-height: 5;
+    SafetyCodeDialog {
+        OptionList {
+            max-height: 5;
+        }
+        #shown {
+            margin-top: 1;
+            text-style: bold;
+        }
+        &.-narrow #shown {
+            margin: 0;
+        }
+        &.-narrow SafetyCode {
+            margin: 0;
+        }
     }
     """
 
@@ -627,8 +658,7 @@ class SafetyCodeDialog(Dialog[tuple[str, bool]]):
         if len(self._devices) > 1:
             states = (_code_state(device) for device in self._devices)
             yield OptionList(*states, markup=False, compact=True)
-        else:
-            yield Static(_code_state(self._shown))
+        yield Static(_code_state(self._shown), id="shown")
         yield SafetyCode(self._shown.digits)
 
     def buttons(self) -> Sequence[tuple[str, str]]:
@@ -648,6 +678,7 @@ class SafetyCodeDialog(Dialog[tuple[str, bool]]):
     def _highlighted(self, event: OptionList.OptionMessage) -> None:
         event.stop()
         self._shown = self._devices[event.option_index]
+        self.query_one("#shown", Static).update(_code_state(self._shown))
         self.query_one(SafetyCode).show(self._shown.digits)
 
 

@@ -41,8 +41,9 @@ _LEFT: Final = 1
 """The number of the mouse button that most things are done with."""
 
 _SELECTED: Final = "▌"
-_THUMB: Final = "█"
-_TRACK: Final = "│"
+
+_BAR: Final = {"thumb": "█", "track": "│", "text": " "}
+"""What the scrollbar is made of, by role; the last one is for where there is none."""
 
 _COMPONENT: Final = "message-list--"
 
@@ -191,7 +192,7 @@ class MessageList(Widget, can_focus=True):
         self._rows: list[Row] = []
         self._thumb = range(0)
         self._rows_size: Size | None = None  # what the rows were made for; None: they are old
-        self._strips: LRUCache[tuple[Line, bool], Strip] = LRUCache(_STRIPS)
+        self._strips: LRUCache[tuple[Line, bool, str], Strip] = LRUCache(_STRIPS)
         self._seen = (0, 0, 0)  # version, base and end of the buffer
         self._bar_held = False  # the mouse was pressed on the scrollbar
 
@@ -462,11 +463,12 @@ class MessageList(Widget, can_focus=True):
         self._draw_rows()
         row = self._rows[y]
         selected = row.entry is not None and row.entry is self._view.selected
-        strip = self._strips.get((row.line, selected))
+        key = row.line, selected, self._bar(y)
+        strip = self._strips.get(key)
         if strip is None:
-            strip = self._strip(row.line, selected)
-            self._strips.set((row.line, selected), strip)
-        return Strip.join([strip, self._bar(y)])
+            strip = self._strip(*key)
+            self._strips.set(key, strip)
+        return strip
 
     def _redraw(self) -> None:
         self._rows_size = None
@@ -482,27 +484,33 @@ class MessageList(Widget, can_focus=True):
         self._rows, self._thumb = view.rows(), view.thumb()
         self._rows_size = self.size
 
-    def _strip(self, line: Line, selected: bool) -> Strip:
+    def _strip(self, line: Line, selected: bool, bar: str) -> Strip:
         first = Piece(_SELECTED if selected else " ", "text")
         strip = Strip(
             Segment(piece.text, self._style(piece, selected)) for piece in (first, *line.pieces)
         )
-        return strip.adjust_cell_length(self.size.width - 1, self._style(first, selected))
+        strip = strip.adjust_cell_length(self.size.width - 1, self._style(first, selected))
+        return Strip.join(
+            [strip, Strip([Segment(_BAR[bar], self._base + self._component(bar))], 1)]
+        )
 
     def _style(self, piece: Piece, selected: bool) -> Style:
-        style = self.rich_style + self._component(piece.role)
+        style = self._base + self._component(piece.role)
         if selected:
             style += self._component("selected")
         return style + Style(link=address(piece.link)) if piece.link else style
 
+    @property
+    def _base(self) -> Style:
+        return self.visual_style.rich_style  # as ``self.rich_style``, but not made anew each time
+
     def _component(self, name: str) -> Style:
         return self.get_component_rich_style(f"{_COMPONENT}{name}", partial=True)
 
-    def _bar(self, y: int) -> Strip:
+    def _bar(self, y: int) -> str:
         if not self._thumb:
-            return Strip([Segment(" ", self.rich_style)], 1)
-        text, name = (_THUMB, "thumb") if y in self._thumb else (_TRACK, "track")
-        return Strip([Segment(text, self.rich_style + self._component(name))], 1)
+            return "text"
+        return "thumb" if y in self._thumb else "track"
 
 
 def _piece_at(line: Line, x: int) -> Piece | None:

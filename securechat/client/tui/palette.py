@@ -73,6 +73,13 @@ class ChatProvider(Provider):
 class ChatPalette(CommandPalette):
     """Textual's palette with what ``ChatProvider`` offers, in the user's language."""
 
+    # With the terminal's own colours the highlighted entry is "reverse", which Textual loses.
+    DEFAULT_CSS = """
+    ChatPalette CommandList:ansi > .option-list--option-highlighted {
+        text-style: bold underline;
+    }
+    """
+
     def __init__(self) -> None:
         super().__init__([ChatProvider], placeholder=_("Go to a conversation, or do something"))
 

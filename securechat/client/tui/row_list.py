@@ -105,7 +105,12 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         return self._rows
 
     def set_rows(self, rows: Sequence[Row]) -> None:
-        """Show ``rows`` from now on. The place in them stays, and so does the cursor."""
+        """Show ``rows`` from now on. The place in them stays, and so does the cursor.
+
+        It costs little if they are equal to those before.
+        """
+        if rows == self._rows:
+            return
         under_cursor = self._key_at(self._cursor)
         self._rows = rows
         self._cursor = self._index_of(under_cursor)
@@ -154,13 +159,13 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         width = self.scrollable_content_region.width
         index = self.scroll_offset.y + y
         if index >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self.visual_style.rich_style)
         strip = Strip(self.draw(self._rows[index], width)).adjust_cell_length(width)
         if index == self._cursor and self.has_focus:
             strip = strip.apply_style(self.part("row-list--cursor"))
         elif index == self._hover:
             strip = strip.apply_style(self.part("row-list--hover"))
-        return strip.apply_style(self.rich_style)
+        return strip.apply_style(self.visual_style.rich_style)
 
     def part(self, *names: str) -> Style:
         """Return the style of a component, without what is behind it; of several, all together."""

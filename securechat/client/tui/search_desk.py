@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Final
 from securechat.client.buffers import Buffer, Entry
 from securechat.client.events import Found, RequestFailed
 from securechat.client.safe_text import make_safe
-from securechat.client.translation import explain
+from securechat.client.translation import _, explain
 from securechat.client.tui.network import Network
-from securechat.client.tui.search_screen import Hit, Query, SearchScreen
+from securechat.client.tui.search_screen import (
+    NO_SEARCH,
+    OFFLINE,
+    Hit,
+    Query,
+    SearchScreen,
+)
 from securechat.errors import SecureChatError
 
 if TYPE_CHECKING:
@@ -27,6 +33,7 @@ class SearchDesk:
 
     def __init__(self, app: ChatApp) -> None:
         self._app = app
+        self._here: dict[object, Entry] = {}  # what was found in the buffers
 
     def open(self, network: Network, buffer: Buffer, words: str) -> None:
         """Show the search, in a conversation or in all of its network."""
@@ -36,10 +43,13 @@ class SearchDesk:
             self._run(screen, network, buffer, query)
 
         def take(hit: Hit | None) -> None:
-            if hit is not None:
-                network.chat.set_target(hit.conversation)
-                if hit.msgid is not None:
-                    self._app.chat_screen.go_to(hit.msgid)
+            if hit is None:
+                return
+            network.chat.set_target(hit.conversation)
+            if hit.msgid is not None:
+                self._app.chat_screen.go_to(hit.msgid)
+            else:  # of a session between peers: it is here, or nowhere
+                self._app.chat_screen.messages.reveal(self._here[hit.key])
 
         screen = SearchScreen(scope, run, words)
         self._app.push_screen(screen, take)
@@ -48,7 +58,7 @@ class SearchDesk:
         query = asked
         if not query.conversation and not query.everywhere:
             query = replace(query, conversation=buffer.name)
-        screen.show_local(asked, _local_hits(network, query))
+        screen.show_local(asked, self._search_here(network, query))
         if not query.ask_relay:
             return
 
@@ -63,6 +73,12 @@ class SearchDesk:
             ]
             screen.show_relay(asked, hits)
 
+        if not network.client.online:
+            screen.show_failure(asked, _(OFFLINE))
+            return
+        if not network.client.offers("soju.im/search"):
+            screen.show_failure(asked, _(NO_SEARCH))
+            return
         try:
             request = network.client.search(
                 query.text, conversation=query.conversation, sender=query.sender
@@ -72,20 +88,21 @@ class SearchDesk:
         else:
             network.answers[request] = answered
 
-
-def _local_hits(network: Network, query: Query) -> list[Hit]:
-    found: list[tuple[Buffer, Entry]] = []
-    for buffer in network.chat.conversations:
-        if query.conversation and not network.client.same_name(buffer.name, query.conversation):
-            continue
-        found += [
-            (buffer, entry)
-            for entry in buffer.search(query.words)
-            if not query.sender or network.client.same_name(entry.sender, query.sender)
+    def _search_here(self, network: Network, query: Query) -> list[Hit]:
+        same = network.client.same_name
+        found: list[tuple[Buffer, Entry]] = []
+        for buffer in network.chat.conversations:
+            if query.conversation and not same(buffer.name, query.conversation):
+                continue
+            found += [
+                (buffer, entry)
+                for entry in buffer.search(query.words)
+                if not query.sender or same(entry.sender, query.sender)
+            ]
+        found.sort(key=lambda pair: pair[1].time)
+        hits = [
+            (Hit(buffer.name, entry.msgid, entry.sender, entry.text, entry.time, True), entry)
+            for buffer, entry in found[-LOCAL_LIMIT:]
         ]
-    found.sort(key=lambda pair: pair[1].time)
-    return [
-        Hit(buffer.name, entry.msgid, entry.sender, entry.text, entry.time, True)
-        for buffer, entry in found[-LOCAL_LIMIT:]
-        if entry.msgid is not None
-    ]
+        self._here = {hit.key: entry for hit, entry in hits}
+        return [hit for hit, _entry in hits]

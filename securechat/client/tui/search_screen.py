@@ -320,7 +320,7 @@ class SearchScreen(ResultScreen[Hit]):
 
     def _show_hits(self) -> None:
         results = self.query_one(HitList)
-        at = results.highlighted
+        at = results.highlighted if results.has_focus else None  # else nobody has chosen it
         marked = self._shown[at].key if at is not None else None
         newest = sorted(self._hits.values(), key=lambda hit: hit.time, reverse=True)
         self._shown = newest[:RESULTS_LIMIT]

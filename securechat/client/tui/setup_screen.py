@@ -353,13 +353,23 @@ class SetupScreen(Screen[SetupResult | None]):
     def _busy(self) -> bool:
         return self._trial is not None or self._keeping
 
+    @property
+    def _pane(self) -> Widget:
+        """What is shown of the current step."""
+        assert self._shown is not None
+        return self.query_one(f"#{_step_id(self._shown)}")
+
     def _show(self) -> None:
         """Show where the setup is now."""
         setup = self._setup
         step = Step.ROOMS if setup.step is Step.DONE else setup.step
         moved, self._shown = step is not self._shown, step
         for one in _STEPS:
-            self.query_one(f"#{_step_id(one)}").display = one is step
+            pane = self.query_one(f"#{_step_id(one)}")
+            pane.display = one is step
+            pane.disabled = (
+                self._busy and one is step
+            )  # what is being tried out must not be changed meanwhile
         title = _(
             "Step {number} of {count}: {title}",
             number=step.value,
@@ -367,6 +377,7 @@ class SetupScreen(Screen[SetupResult | None]):
             title=_(_STEPS[step][0]),
         )
         self.query_one("#title", Static).update(Content(title))
+        self._offer()
         self._fill()
         self._show_questions()
         self._show_news()
@@ -376,15 +387,20 @@ class SetupScreen(Screen[SetupResult | None]):
             self.query_one("#body").scroll_home(animate=False)
         self._focus()
 
-    def _fill(self) -> None:
-        """Show the answers that there are, and what is wrong with them."""
-        setup = self._setup
-        self.query_one("#account", ChoiceQuestion).offer(
-            setup.account_choices or ("login", "register", "later")
-        )
+    def _offer(self) -> None:
+        """Let be chosen what there is."""
+        choices = self._setup.account_choices or ("login", "register", "later")
+        self.query_one("#account", ChoiceQuestion).offer(choices)
         keeps = ("prompt", *(["keyring"] if self._has_keyring else []), "command")
         self.query_one("#keep", ChoiceQuestion).offer(keeps)
-        for question in self._questions():
+
+    def _fill(self) -> None:
+        """Show the answers that there are, and what is wrong with them.
+
+        Only when a step begins or could not be ended: what is just being typed would be lost.
+        """
+        setup = self._setup
+        for question in self._pane.query(Question):  # also those that may be shown later
             question.value = getattr(setup.answers, question.key)
             question.show_problem(setup.problems.get(question.key, ""))
 
@@ -460,8 +476,6 @@ class SetupScreen(Screen[SetupResult | None]):
         self.query_one("#failure").scroll_visible(animate=False)
 
     def _show_buttons(self) -> None:
-        # What is being tried out or kept must not be changed meanwhile.
-        self.query_one("#body").disabled = self._busy
         back, go_on = self.query_one("#back", Button), self.query_one("#next", Button)
         back.disabled = self._shown is Step.ADDRESS or self._keeping
         go_on.disabled = self._busy
@@ -485,8 +499,7 @@ class SetupScreen(Screen[SetupResult | None]):
 
     def _questions(self) -> Iterator[Question]:
         """Yield the questions of this step that are shown."""
-        assert self._shown is not None
-        for question in self.query_one(f"#{_step_id(self._shown)}").query(Question):
+        for question in self._pane.query(Question):
             if question.display:
                 yield question
 
@@ -628,7 +641,7 @@ class SetupScreen(Screen[SetupResult | None]):
     @on(KeyringFound)
     def _keyring_found(self) -> None:
         self._has_keyring = True
-        self._fill()
+        self._offer()
 
 
 def _step_id(step: Step) -> str:

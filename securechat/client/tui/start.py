@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
+from securechat.client.chat import FAREWELL
 from securechat.client.client import Client
+from securechat.client.opening import MakeClient, Opening
 from securechat.client.profile_file import ProfileFile
 from securechat.client.profiles import Profiles
-from securechat.client.tui.app import ChatApp, MakeClient, Opening
+from securechat.client.tui.app import ChatApp
 from securechat.errors import SecureChatError
 from securechat.net.threads import start_thread
 
@@ -27,7 +29,8 @@ def run_screen(
     profiles: Profiles,
     log: Path,
 ) -> SecureChatError | None:
-    """Run the full-screen client on this terminal; return why it ended, if not by the user.
+    """Run the full-screen client on this terminal; return why no network is there at its end, if
+    not by the user's wish.
 
     Blocks. All clients are closed when it returns.
 
@@ -44,11 +47,11 @@ def run_screen(
     try:
         with _standard_error_apart(log), _signals(app):
             app.run()
+        return None if any(client.online for client in clients) else app.error
     finally:
         farewells = {network.client: network.chat.farewell for network in app.networks}
         for client in clients:
-            client.close(farewells.get(client, "leaving"))
-    return app.error
+            client.close(farewells.get(client, FAREWELL))
 
 
 @contextlib.contextmanager

@@ -46,7 +46,7 @@ def _buffer_row(network: Network, buffer: Buffer, *, active: bool) -> BufferRow:
         active=active,
         joined=buffer.kind != "room" or buffer.joined,
         muted=buffer.notify == "none",
-        peer=buffer.session or "",
+        peer=buffer.session or ("asked" if network.chat.desk.is_asked_by(buffer.name) else ""),
         verified=buffer.safety is Safety.VERIFIED,
         draft=bool(buffer.draft),
         last_activity=activity.timestamp() if activity is not None else 0.0,

@@ -15,10 +15,11 @@ from textual.pilot import Pilot
 
 from securechat.client import Client, PeerSettings, Timing
 from securechat.client.buffers import Buffer
+from securechat.client.opening import Opening
 from securechat.client.profile_file import ProfileFile
 from securechat.client.profiles import Network as Profile
 from securechat.client.profiles import PasswordSource
-from securechat.client.tui.app import ChatApp, Opening
+from securechat.client.tui.app import ChatApp
 from securechat.client.tui.network import Network
 from securechat.irc.message import Message
 from tests.server.relay_harness import LONG_TIMEOUT_S, PASSWORD, RunningRelay

@@ -10,7 +10,7 @@ from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from securechat.client.tui.themes import variable_defaults
+from securechat.client.tui.themes import THEMES, variable_defaults
 
 _HOPS = 8
 """Most widgets that a message passes on its way, one after the other: to its screen, and back."""
@@ -20,6 +20,8 @@ class Host(App[None]):
     def __init__(self) -> None:
         super().__init__()
         self.animation_level = "none"
+        for theme in THEMES.values():
+            self.register_theme(theme)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return variable_defaults(self)

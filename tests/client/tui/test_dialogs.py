@@ -21,6 +21,7 @@ from securechat.client.tui.dialogs import (
     SafetyCodeDialog,
     TextDialog,
 )
+from securechat.client.tui.themes import THEMES
 from tests.client.tui.stage import Host, press, settle, show, shown
 
 Click = tuple[str | None, tuple[int, int]]
@@ -64,10 +65,20 @@ def answers(
     return found
 
 
+def looks(options: OptionList, line: int) -> tuple[object, object]:
+    """Return the background of a line, and whether it is underlined."""
+    style = next(iter(options.render_line(line))).style
+    assert style is not None
+    return style.bgcolor, style.underline
+
+
 def shows(
-    make: Callable[[], ResultScreen[Any]], *keys: str, size: tuple[int, int] = (80, 24)
+    make: Callable[[], ResultScreen[Any]],
+    *keys: str,
+    size: tuple[int, int] = (80, 24),
+    scrolls: bool = False,
 ) -> str:
-    """Press keys in a dialog; return what is on the screen then."""
+    """Press keys in a dialog; return what is on the screen then, and when it has scrolled."""
     texts: list[str] = []
 
     async def run() -> None:
@@ -75,7 +86,8 @@ def shows(
         async with app.run_test(size=size) as pilot:
             await show(pilot, make(), [])
             await press(pilot, *keys)
-            await pilot.wait_for_scheduled_animations()
+            if scrolls:
+                await pilot.wait_for_scheduled_animations()
             texts.append(shown(app))
 
     asyncio.run(run())
@@ -216,7 +228,7 @@ def test_a_button_can_be_clicked() -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("keys", [["end"], ["pagedown"] * 5])
 def test_a_text_scrolls_to_its_last_line(size: tuple[int, int], keys: list[str]) -> None:
-    before, after = shows(text, size=size), shows(text, *keys, size=size)
+    before, after = shows(text, size=size), shows(text, *keys, size=size, scrolls=True)
     assert "line 0 " in before
     assert "line 59" not in before
     assert "line 0 " not in after
@@ -227,7 +239,7 @@ def test_what_is_asked_scrolls_while_a_button_has_the_focus() -> None:
     def make() -> ConfirmDialog:
         return ConfirmDialog("Sure?", LINES, yes="Yes", no="No")
 
-    assert "line 59" in shows(make, *["pagedown"] * 5)
+    assert "line 59" in shows(make, *["pagedown"] * 5, scrolls=True)
 
 
 def test_enter_closes_a_text() -> None:
@@ -320,6 +332,20 @@ def test_a_click_between_the_reactions_is_none() -> None:
     assert answers(reaction, [], click=("ReactionGrid", (70, 1))) == [OPEN]
 
 
+@pytest.mark.parametrize("theme", THEMES)
+def test_what_enter_takes_is_seen_while_the_line_has_the_focus(theme: str) -> None:
+    async def run() -> None:
+        app = Host()
+        async with app.run_test() as pilot:
+            app.theme = theme
+            await show(pilot, reaction(), [])
+            await press(pilot, *"smile")
+            options = app.screen.query_one(OptionList)
+            assert looks(options, 0) != looks(options, 1)
+
+    asyncio.run(run())
+
+
 def test_the_cursor_is_in_brackets() -> None:
     assert "[ok]" not in shows(reaction)
     assert "[ok]" in shows(reaction, "down")
@@ -335,12 +361,15 @@ def test_enter_alone_verifies_nobody() -> None:
 
 
 @pytest.mark.parametrize(("size", "groups"), [((80, 24), 4), ((40, 24), 2)])
-def test_all_sixty_digits_are_shown_in_groups_of_five(size: tuple[int, int], groups: int) -> None:
-    rows = [row.strip(" │") for row in shows(code, size=size).split("\n")]
+@pytest.mark.parametrize(("make", "digits"), [(code, ONE), (two_codes, OTHER)])
+def test_all_sixty_digits_are_shown_in_groups_of_five(
+    make: Callable[[], SafetyCodeDialog], digits: str, size: tuple[int, int], groups: int
+) -> None:
+    rows = [row.strip(" │") for row in shows(make, size=size).split("\n")]
     rows = [row for row in rows if row[:1].isdigit()]
     assert [len(row.split("   ")) for row in rows] == [groups] * (12 // groups)
     assert all(len(group.split()) == 5 for row in rows for group in row.split("   "))
-    assert "".join(rows).replace(" ", "") == ONE
+    assert "".join(rows).replace(" ", "") == digits
 
 
 @pytest.mark.parametrize(
@@ -353,7 +382,6 @@ def test_all_sixty_digits_are_shown_in_groups_of_five(size: tuple[int, int], gro
 def test_the_device_of_the_session_comes_first(
     keys: list[str], fingerprint: str, digits: str, words: str
 ) -> None:
-    text = shows(two_codes, *keys)
-    assert " ".join(digits[:5]) in text
-    assert words in text
+    above, _code, _below = shows(two_codes, *keys).partition(" ".join(digits[:5]))
+    assert words in above[above.rindex("device") :]  # the line that stands at the digits
     assert answers(two_codes, keys, click=("#same", (2, 1))) == [(fingerprint, True)]
