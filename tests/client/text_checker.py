@@ -17,7 +17,10 @@ MARKS: Final = frozenset({"_", "gettext_noop", "ngettext"})
 WORDS: Final = re.compile(r"[A-Za-z]{2,} [a-z]{2,}")
 """What only a text for people has: two words."""
 
-LETTERS: Final = re.compile(r"[A-Za-z]{2,}(?<!^securechat)")
+LETTERS: Final = re.compile(r"[A-Za-z]{2,}")
+
+PROGRAM: Final = "securechat"
+"""It is called so in every language."""
 
 STYLE: Final = re.compile(r"(?: ?(?:not|bold|dim|italic|reverse|strike|underline|on [\w$-]+))+")
 """How Rich and Textual write a style."""
@@ -111,16 +114,10 @@ def shown_in(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Yield the line and the text of each string that is shown as it is: single words too."""
     for node in ast.walk(tree):
         for shown in _shown(node):
-            marked = {
-                id(part)
-                for call in _calls(shown)
-                if _name(call) in MARKS
-                for part in ast.walk(call)
-            }
             yield from (
                 (text.lineno, text.value)
-                for text in _strings(shown, marked)
-                if LETTERS.search(text.value) is not None
+                for text in _parts(shown)
+                if LETTERS.search(text.value) and text.value != PROGRAM
             )
 
 

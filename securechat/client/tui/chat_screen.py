@@ -236,6 +236,7 @@ class ChatScreen(Screen[None]):
         if not buffer.live:
             network.chat.scrollback.latest(buffer)
         network.chat.enter(message.text, reply_to=reply_to)
+        self.messages.clear_selection()
         self.messages.to_end()
         self.messages.buffer_changed()
         self._desk.ask_question(network)
