@@ -183,6 +183,8 @@ class SetupScreen(Screen[SetupResult | None]):
         #buttons > Static {
             width: 1fr;
             height: 3;
+            text-wrap: nowrap;
+            text-overflow: ellipsis;
             content-align: right middle;
             color: $muted;
             text-style: $muted-style;
@@ -367,9 +369,8 @@ class SetupScreen(Screen[SetupResult | None]):
         for one in _STEPS:
             pane = self.query_one(f"#{_step_id(one)}")
             pane.display = one is step
-            pane.disabled = (
-                self._busy and one is step
-            )  # what is being tried out must not be changed meanwhile
+            # What is being tried out must not be changed meanwhile.
+            pane.disabled = self._busy and one is step
         title = _(
             "Step {number} of {count}: {title}",
             number=step.value,
