@@ -34,7 +34,7 @@ from securechat.client.tui.network import Network, ScreenChat, Wake
 from securechat.client.tui.notifications import Notifier, NotifyMode, wants
 from securechat.client.tui.search_desk import SearchDesk
 from securechat.client.tui.setup_screen import SetupResult, SetupScreen
-from securechat.errors import LocalProtocolError, SecureChatError
+from securechat.errors import ConfigError, LocalProtocolError, SecureChatError
 
 __all__ = ["ChatApp"]
 
@@ -177,7 +177,8 @@ class ChatApp(App[int]):
         """Say why a network cannot be opened, or has ended, and what can be done."""
         self.error = error
         found = explain_failure(error)
-        text = "\n\n".join(part for part in (found.meaning, found.advice) if part)
+        parts = (found.meaning, found.advice, make_safe(found.words))
+        text = "\n\n".join(part for part in parts if part)
         self.push_screen(TextDialog(f"{name}: {found.title}", text))
 
     def on_wake(self, message: Wake) -> None:
@@ -291,7 +292,12 @@ class ChatApp(App[int]):
             opening = Opening(result.network_name, result.network, result.password)
             self.open_opening(opening)
 
-        self.push_screen(SetupScreen(self._profiles.path.parent), take)
+        try:
+            taken = self._profiles.load().networks
+        except ConfigError as error:
+            self.show_failure(_("Profiles"), error)
+            return
+        self.push_screen(SetupScreen(self._profiles.path.parent, taken=tuple(taken)), take)
 
     def open_verification(self, name: str) -> None:
         """Show the safety code to be compared with somebody."""

@@ -126,7 +126,7 @@ class ChatScreen(Screen[None]):
         """Begin to look at what passes by itself."""
         self.set_interval(TICK_S, self.tick)
         self.composer.focus()
-        self._desk.begin()
+        self.call_after_refresh(self._desk.begin)  # the parts have their own parts by then
 
     @property
     def messages(self) -> MessageList:

@@ -68,6 +68,11 @@ class Screen:
             lambda: not any(self.shows(word) for word in words), f"still there: {words}"
         )
 
+    async def begun(self) -> None:
+        """Wait until a network is shown, or something is asked before."""
+        app = self.app
+        await self.until(lambda: app.chat_screen.network or app.screen is not app.chat_screen)
+
     # ---- what is done ----
 
     async def press(self, *keys: str) -> None:
@@ -160,7 +165,9 @@ async def at_screen(
     app = ChatApp(openings, make_client, ProfileFile(folder / "profiles.toml"), **more)
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
-            yield Screen(app, pilot)
+            screen = Screen(app, pilot)
+            await screen.begun()
+            yield screen
     finally:
         for client in clients:
             client.close()
