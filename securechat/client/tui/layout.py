@@ -66,7 +66,7 @@ _TIMES_WIDTH: Final = 32
 _QUOTE_WIDTH: Final = 120
 """Most cells of a line on the text that is answered: enough to recognise it by."""
 
-_CACHE_SIZE: Final = 2_000
+_CACHE_SIZE: Final = 250
 """Entries whose lines are kept: some screens in both directions."""
 
 ROLES: Final = (

@@ -16,6 +16,7 @@ from textual.cache import LRUCache
 from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
+from textual.timer import Timer
 from textual.widget import Widget
 
 from securechat.client.buffers import Buffer, Entry
@@ -34,8 +35,12 @@ WHEEL_LINES: Final = 3
 _KEPT_LINES: Final = 2
 """Lines that are in view before and after a page is turned, so that the eye finds its place."""
 
-_STRIPS: Final = 1_000
+_STRIPS: Final = 250
 """Lines whose strips are kept: some screens."""
+
+_REDRAW_S: Final = 0.05
+"""Shortest time between two drawings of what comes by itself: 1,000 messages/s are not read one by
+one, and a key that is pressed meanwhile has to wait for a drawing that has begun."""
 
 _LEFT: Final = 1
 """The number of the mouse button that most things are done with."""
@@ -193,7 +198,9 @@ class MessageList(Widget, can_focus=True):
         self._thumb = range(0)
         self._rows_size: Size | None = None  # what the rows were made for; None: they are old
         self._strips: LRUCache[tuple[Line, bool, str], Strip] = LRUCache(_STRIPS)
+        self._styles: dict[tuple[str, bool], Style] = {}  # by role, and whether it is selected
         self._seen = (0, 0, 0)  # version, base and end of the buffer
+        self._pause: Timer | None = None  # since the last drawing
         self._bar_held = False  # the mouse was pressed on the scrollbar
 
     # ---- what is shown ----
@@ -238,19 +245,24 @@ class MessageList(Widget, can_focus=True):
         self._redraw()
 
     def buffer_changed(self) -> None:
-        """Draw the buffer again if it has changed.
+        """Draw the buffer again if it has changed: soon, if that has just been done.
 
         At the end it stays there. Otherwise the lines in view stay where they are, whatever came
         before or behind them.
         """
         buffer = self.buffer
-        if buffer is None or buffer.version == self._seen[0]:
+        if buffer is None or buffer.version == self._seen[0] or self._pause is not None:
             return
         _version, base, end = self._seen
         self._seen = (buffer.version, buffer.base, buffer.end)
         self._redraw()
+        self._pause = self.set_timer(_REDRAW_S, self._pause_over)
         if buffer.base < base or (not buffer.live and buffer.end != end):
             self._ask_for_more()  # a page has come, which may not have been enough
+
+    def _pause_over(self) -> None:
+        self._pause = None
+        self.buffer_changed()
 
     # ---- moving ----
 
@@ -457,6 +469,7 @@ class MessageList(Widget, can_focus=True):
         """Draw all anew: the colours may be others. Called by Textual."""
         super().notify_style_update()
         self._strips.clear()
+        self._styles.clear()
 
     def render_line(self, y: int) -> Strip:
         """Return a line of what is in view. Called by Textual."""
@@ -485,24 +498,30 @@ class MessageList(Widget, can_focus=True):
         self._rows_size = self.size
 
     def _strip(self, line: Line, selected: bool, bar: str) -> Strip:
+        width = self.size.width
         first = Piece(_SELECTED if selected else " ", "text")
-        strip = Strip(
-            Segment(piece.text, self._style(piece, selected)) for piece in (first, *line.pieces)
-        )
-        strip = strip.adjust_cell_length(self.size.width - 1, self._style(first, selected))
-        return Strip.join(
-            [strip, Strip([Segment(_BAR[bar], self._base + self._component(bar))], 1)]
-        )
+        segments = [
+            Segment(piece.text, self._piece_style(piece, selected))
+            for piece in (first, *line.pieces)
+        ]
+        blanks = width - 1 - sum(segment.cell_length for segment in segments)
+        if blanks > 0:
+            segments.append(Segment(" " * blanks, self._style("text", selected)))
+        segments.append(Segment(_BAR[bar], self._style(bar, False)))
+        return Strip(segments).adjust_cell_length(width)
 
-    def _style(self, piece: Piece, selected: bool) -> Style:
-        style = self._base + self._component(piece.role)
-        if selected:
-            style += self._component("selected")
+    def _piece_style(self, piece: Piece, selected: bool) -> Style:
+        style = self._style(piece.role, selected)
         return style + Style(link=address(piece.link)) if piece.link else style
 
-    @property
-    def _base(self) -> Style:
-        return self.visual_style.rich_style  # as ``self.rich_style``, but not made anew each time
+    def _style(self, role: str, selected: bool) -> Style:
+        style = self._styles.get((role, selected))
+        if style is None:
+            style = self.rich_style + self._component(role)
+            if selected:
+                style += self._component("selected")
+            self._styles[role, selected] = style
+        return style
 
     def _component(self, name: str) -> Style:
         return self.get_component_rich_style(f"{_COMPONENT}{name}", partial=True)

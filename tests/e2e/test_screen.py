@@ -1,0 +1,121 @@
+"""The program on a terminal, as a person runs it: the full-screen client in tmux."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.e2e.children import RelayProcess, script
+from tests.e2e.tmux import Tmux
+from tests.server.relay_harness import Client as Talker
+
+
+@pytest.fixture
+def terminal() -> Iterator[Tmux]:
+    with contextlib.closing(Tmux()) as tmux:
+        yield tmux
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """The environment of somebody who has never used the program."""
+    return {
+        "HOME": str(tmp_path),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "XDG_DATA_HOME": str(tmp_path / "share"),
+        "LC_ALL": "C.UTF-8",
+        "LANGUAGE": "en",
+        "TZ": "UTC",
+    }
+
+
+def client(relay: RelayProcess, *flags: str) -> list[str]:
+    where = ("--ca", str(relay.ca), "--port", str(relay.port))
+    return [script("securechat-client"), *where, *flags]
+
+
+def test_a_chat(relay: RelayProcess, terminal: Tmux, home: dict[str, str], bob: Talker) -> None:
+    terminal.start(client(relay), home)
+    terminal.see("Your nick:")
+    terminal.type("ann")
+    terminal.press("Enter")
+    terminal.see("welcome to")
+    terminal.type("/join #room")
+    terminal.press("Enter")
+    terminal.see("#room", "2 people")
+    terminal.type("hello from a terminal")
+    terminal.press("Enter")
+    bob.expect("PRIVMSG", "#room", "hello from a terminal")
+    terminal.see("ann hello from a terminal")
+    bob.send("PRIVMSG #room :\x1b[2Jhello ann, this is a text that is longer than a narrow screen")
+    terminal.see("» ", "hello ann, this is a text")
+    terminal.resize(40, 20)
+    narrow = terminal.see("narrow screen")
+    assert "hello from a terminal" in narrow
+    assert "localhost" not in narrow  # the panes are folded away
+    terminal.press("F7")
+    terminal.see("localhost")
+    terminal.press("F7")
+    terminal.resize(100, 30)
+    terminal.press("F1")
+    terminal.see("/join #ROOM [KEY]")
+    terminal.press("Escape")
+    terminal.see_no("/join #ROOM [KEY]")
+    terminal.type("exit")
+    terminal.press("Enter")
+    screen = terminal.see("ended with 0")
+    assert "#room" not in screen  # the screen is as it was before
+    assert bob.expect("QUIT").params == ("Quit: leaving",)
+
+
+def test_the_first_run_asks_in_russian(terminal: Tmux, home: dict[str, str]) -> None:
+    terminal.start([script("securechat-client"), "--lang", "ru"], home)
+    terminal.see("Шаг 1 из 7")
+    terminal.press("Escape")
+    terminal.see("ended with 0")
+
+
+def test_a_rejected_certificate_is_explained(
+    relay: RelayProcess, terminal: Tmux, home: dict[str, str], tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.pem"
+    trustme.CA().cert_pem.write_to_path(wrong)
+    flags = ("--ca", str(wrong), "--nick", "ann")
+    terminal.start(client(relay, *flags), home)
+    terminal.see("Close")
+    terminal.press("Escape")
+    terminal.see_no("Close")
+    terminal.type("exit")
+    terminal.press("Enter")
+    terminal.see("ended with 2", "certificate")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_asked_to_end_it_leaves_the_terminal_in_order(
+    relay: RelayProcess,
+    terminal: Tmux,
+    home: dict[str, str],
+    bob: Talker,
+    number: signal.Signals,
+) -> None:
+    terminal.start(client(relay, "--nick", "ann", "--join", "#room"), home)
+    terminal.see("2 people")
+    os.kill(terminal.child(), number)
+    terminal.see("ended with 0")
+    assert bob.expect("QUIT").params == ("Quit: leaving",)
+
+
+def test_lines_where_they_are_wanted(
+    relay: RelayProcess, terminal: Tmux, home: dict[str, str], bob: Talker
+) -> None:
+    terminal.start(client(relay, "--plain", "--nick", "ann", "--join", "#room"), home)
+    terminal.see("--> you joined #room", "[#room]")
+    terminal.type("exit")
+    terminal.press("Enter")
+    terminal.see("ended with 0")
