@@ -186,12 +186,12 @@ class ChatApp(App[int]):
         network = message.network
         if network not in self.networks:
             return
+        self.chat_screen.follow()  # whoever has scrolled up meanwhile has not read what comes
         for news in network.pump():
             self._announce(network, news)
         chat = network.chat
         if network is self.chat_screen.network:
             self.chat_screen.messages.buffer_changed()
-            self.chat_screen.follow()
         self.chat_screen.update_soon()
         self.ask_question(network)
         if chat.finished and chat.error is not None:

@@ -110,7 +110,8 @@ class HeaderState:
     ``members`` counts those of a room. ``safety``: ``None`` where there is no session.
     ``retry_in_s``: until the next attempt to connect; ``None``: nothing is known of one.
     ``reason``: why it is offline. ``network`` is empty where there is only one. ``in_past``: what
-    is shown is not the newest.
+    is shown is not the newest. ``silent_s``: for how long the relay owes us an answer, if that is
+    too long.
     """
 
     title: str
@@ -123,6 +124,7 @@ class HeaderState:
     reason: str = ""
     network: str = ""
     in_past: bool = False
+    silent_s: int | None = None
 
 
 class Header(Widget):
@@ -250,7 +252,13 @@ def _session_text(session: SafetyLine) -> tuple[_Level, str]:
 
 def _connection_text(state: HeaderState) -> str:
     if state.connection == "online":
-        return ""
+        if state.silent_s is None:
+            return ""
+        return " … " + ngettext(
+            "slow: no answer for {count} second",
+            "slow: no answer for {count} seconds",
+            state.silent_s,
+        )
     if state.connection == "connecting":
         return " … " + _("connecting")
     reason = without_signs(state.reason)

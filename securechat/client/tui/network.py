@@ -28,6 +28,7 @@ from securechat.client.events import (
     RequestFailed,
     Welcome,
 )
+from securechat.client.outgoing import OutgoingText
 from securechat.client.tui import screen_commands
 from securechat.client.tui.header import Connection
 from securechat.client.wording import why_disconnected
@@ -70,6 +71,8 @@ class ScreenChat(Chat):
     ) -> None:
         super().__init__(client, channels=channels, clock=clock, monotonic=monotonic)
         self.face = face
+        self._monotonic = monotonic
+        self._unanswered: dict[int, float] = {}  # texts that are sent, by number
 
     def handle(self, event: Event) -> list[News]:
         """Take what has happened; ask who is away in a room that we have entered."""
@@ -81,6 +84,20 @@ class ScreenChat(Chat):
             case _:
                 pass
         return news
+
+    def show_outgoing(self, texts: Sequence[OutgoingText]) -> None:
+        """Show how far texts of our own are, and remember since when they wait for an answer."""
+        super().show_outgoing(texts)
+        for text in texts:
+            if text.state == "sent":
+                self._unanswered.setdefault(text.number, self._monotonic())
+            else:
+                self._unanswered.pop(text.number, None)
+
+    @property
+    def unanswered_since(self) -> float | None:
+        """Since when, in monotonic seconds, a text of ours waits for the relay's answer."""
+        return min(self._unanswered.values(), default=None)
 
     def show_help(self, command: str = "") -> None:
         """Open the help, or show what there is to know about a command."""

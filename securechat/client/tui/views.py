@@ -17,6 +17,9 @@ from securechat.peer.known_peers import Safety
 
 __all__ = ["buffer_rows", "header_state", "member_rows", "nicks_by_activity", "typing_words"]
 
+SILENT_S: Final = 3.0
+"""How long an answer of the relay may take before the user is told: more than any round trip."""
+
 _TYPING_NAMES: Final = 3
 """How many are named that are typing; more are counted."""
 
@@ -92,7 +95,8 @@ def header_state(network: Network, buffer: Buffer, now: float, *, several: bool)
     safety = None
     if buffer.session is not None:
         safety = SafetyLine(buffer.session, buffer.safety or Safety.NEW, buffer.title)
-    retry = network.retry_at
+    retry, unanswered = network.retry_at, network.chat.unanswered_since
+    silent = unanswered is not None and now - unanswered >= SILENT_S
     return HeaderState(
         title=buffer.title or _("relay"),
         topic=buffer.topic or buffer.away,
@@ -104,6 +108,7 @@ def header_state(network: Network, buffer: Buffer, now: float, *, several: bool)
         reason=network.reason,
         network=network.name if several else "",
         in_past=not buffer.live,
+        silent_s=int(now - unanswered) if silent and unanswered is not None else None,
     )
 
 

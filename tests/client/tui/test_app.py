@@ -10,7 +10,7 @@ import pytest
 from securechat.client.opening import Opening
 from tests.client.tui.screens import Screen, account, at_screen, profile, run
 from tests.server.conftest import StartRelay
-from tests.server.relay_harness import RunningRelay
+from tests.server.relay_harness import FakeClock, RunningRelay
 
 CAPS = ("message-tags", "server-time", "batch", "echo-message")
 
@@ -277,6 +277,25 @@ def test_a_lost_connection_is_shown_and_what_is_said_meanwhile_arrives_once(
             await ann.hears(bob, "BATCH")
             said = [message.params[1] for message in bob.sync() if message.command == "PRIVMSG"]
             assert said.count("are you there?") == 1
+
+    run(scene())
+
+
+def test_a_relay_that_does_not_answer_is_shown(relay: RunningRelay, tmp_path: Path) -> None:
+    clock = FakeClock()
+
+    async def scene() -> None:
+        opening = Opening("home", profile(relay, "ann", "#den"))
+        async with at_screen(tmp_path, opening, monotonic=clock) as ann:
+            await ann.until(lambda: ann.shown.joined)
+            with relay.relay.services.lock:  # the relay can do nothing meanwhile
+                await ann.say("hello?")
+                clock.now += 4.0
+                ann.app.chat_screen.tick()
+                await ann.see("slow: no answer for 4 seconds")
+            await ann.until(lambda: not any(entry.state for entry in ann.shown.entries))
+            ann.app.chat_screen.tick()
+            await ann.see_no("slow:")
 
     run(scene())
 

@@ -39,7 +39,8 @@ async def click(ann: Screen, text: str, *, within: str = "", **how: Any) -> None
     for y, line in enumerate(ann.lines()):
         x = line.find(text, region.x)
         if region.contains(x, y):
-            await ann.pilot.click(offset=(x, y), **how)
+            widget, area = screen.get_widget_at(x, y)
+            await ann.pilot.click(widget, offset=(x - area.x, y - area.y), **how)
             await ann.pilot.pause()
             return
     raise AssertionError(f"not there: {text}\n{ann.text()}")

@@ -219,6 +219,8 @@ def test_the_connection_has_a_line_unless_it_is_there() -> None:
             HeaderState("#a", "", "room", connection="offline", reason="wrong password"),
             " ○ offline: wrong password",
         ),
+        (HeaderState("#a", "", "room", silent_s=1), " … slow: no answer for 1 second"),
+        (HeaderState("#a", "", "room", silent_s=5), " … slow: no answer for 5 seconds"),
     ]
     shown = lines(*(state for state, _line in expected))
     assert shown == [["#a", line] for _state, line in expected]
