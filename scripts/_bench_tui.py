@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import random
 import secrets
-import select
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any, Final
 
 from _bench_children import Child, Children
@@ -23,9 +23,6 @@ from _bench_terminal import COLUMNS, LINES, Terminal
 __all__ = ["KEYS_LIMIT", "measure_tui"]
 
 CHANNEL: Final = "#crowd"
-SPEAKERS: Final = 3
-"""Few: each of them is told what the others say, at the cost of the processors that all share."""
-
 PER_S: Final = 1000.0
 TEXT_BYTES: Final = 100
 WORD_LETTERS: Final = (2, 10)
@@ -76,11 +73,11 @@ def measure_tui(
         Children(timeout_s) as children,
         tempfile.TemporaryDirectory(prefix="securechat-bench-") as name,
     ):
-        crowd = children.start(partial(Speakers, target, f"b{tag}"))
-        crowd.do(Speakers.gather)
+        crowd = children.start(partial(Speaker, target, f"b{tag}"))
+        crowd.do(Speaker.join)
         with Terminal(target, Path(name), nick, CHANNEL, deadline) as terminal:
-            terminal.see(f"b{tag}{SPEAKERS - 1}")  # among those in the room
-            crowd.do(Speakers.tell, nick, "hello")
+            terminal.see(f"b{tag}0")  # among those in the room
+            crowd.do(Speaker.tell, nick, "hello")
             _look_away(terminal, "hello")
             filling = _fill(crowd, terminal, nick, messages)
             return {
@@ -100,23 +97,23 @@ def measure_tui(
 
 
 def _look_away(terminal: Terminal, text: str) -> None:
-    """Show the conversation with the first of the speakers."""
+    """Show the conversation with the speaker."""
     terminal.rest(REST_S)
     terminal.press(TO_THE_PERSON)
     terminal.see(text)
 
 
-def _fill(crowd: Child[Speakers], terminal: Terminal, nick: str, messages: int) -> dict[str, Any]:
+def _fill(crowd: Child[Speaker], terminal: Terminal, nick: str, messages: int) -> dict[str, Any]:
     """Have the room filled, while another conversation is shown."""
     before, cpu_before = settled_memory_bytes(terminal.pid), cpu_s(terminal.pid)
     began = time.monotonic()
     for first in range(0, messages, BATCH):
         count = min(BATCH, messages - first)
-        said = crowd.begin(Speakers.say, first, count)
+        said = crowd.begin(Speaker.say, first, count)
         while not crowd.answered:
             terminal.rest(0.05)
         said()
-        crowd.do(Speakers.tell, nick, f"filled{first}.")
+        crowd.do(Speaker.tell, nick, f"filled{first}.")
         terminal.see(f"filled{first}.")
     seconds = time.monotonic() - began
     used_s = cpu_s(terminal.pid) - cpu_before
@@ -146,25 +143,25 @@ def _open(terminal: Terminal, last: str, openings: int) -> dict[str, float]:
     }
 
 
-def _listen(crowd: Child[Speakers], terminal: Terminal, messages: int) -> float:
+def _listen(crowd: Child[Speaker], terminal: Terminal, messages: int) -> float:
     """Show the room while the crowd talks; return the processor time for each message."""
     terminal.rest(REST_S)
     terminal.press(TO_THE_ROOM)
     terminal.rest(REST_S)
     before = cpu_s(terminal.pid)
-    said = crowd.begin(Speakers.talk, messages, PER_S, "listened.")
+    said = crowd.begin(Speaker.talk, messages, PER_S, "listened.")
     terminal.press(b"")
     terminal.see("listened.")
     said()
     return round((cpu_s(terminal.pid) - before) / messages * 1e6, 1)
 
 
-def _type(crowd: Child[Speakers], terminal: Terminal, keys: int) -> dict[str, float]:
+def _type(crowd: Child[Speaker], terminal: Terminal, keys: int) -> dict[str, float]:
     """Press keys while the crowd talks."""
     chance = random.Random(SEED)
     pauses = [chance.uniform(*KEY_PAUSE_S) for _ in range(keys)]
     messages = round((sum(pauses) + 2 * MARGIN_S) * PER_S)
-    said = crowd.begin(Speakers.talk, messages, PER_S, "typed.")
+    said = crowd.begin(Speaker.talk, messages, PER_S, "typed.")
     terminal.rest(MARGIN_S)
     at, due = time.monotonic(), []
     for pause, letter in zip(pauses, LETTERS, strict=False):
@@ -184,8 +181,9 @@ def _ms(nanoseconds: float) -> float:
     return round(nanoseconds / 1e6, 2)
 
 
-class Speakers:
-    """Some people in one room. Owned by one thread.
+class Speaker:
+    """Somebody who says as much as a crowd. It is one: several would be told what the others say,
+    at the cost of the processors that all share. Owned by one thread.
 
     :param deadline: for all waiting, by the monotonic clock.
     """
@@ -195,58 +193,43 @@ class Speakers:
         self._crowd.deadline = deadline
         self._chance = random.Random(SEED)
 
-    def gather(self) -> None:
-        """Have them connect and join."""
-        self._crowd.connect(SPEAKERS, SPEAKERS)
+    def join(self) -> None:
+        """Connect, and enter the room."""
+        self._crowd.connect(1, 1)
         self._crowd.join(CHANNEL)
         self._crowd.settle()
 
     def tell(self, nick: str, text: str) -> None:
-        """Have the first of them say something to one person."""
-        self._send(0, f"PRIVMSG {nick} :{text}\r\n")
+        """Say something to one person."""
+        self._send(f"PRIVMSG {nick} :{text}\r\n")
         self._crowd.settle()
 
     def say(self, first: int, count: int) -> None:
-        """Have so many messages said, numbered from ``first``, as fast as the relay takes them."""
+        """Say so many messages, numbered from ``first``, as fast as the relay takes them."""
         for at in range(first, first + count, PORTION):
             numbers = range(at, min(at + PORTION, first + count))
-            self._send(at // PORTION, "".join(self._line(f"m{number}") for number in numbers))
+            self._send("".join(self._line(f"m{number}") for number in numbers))
             self._crowd.settle()
 
     def talk(self, messages: int, per_s: float, last: str) -> None:
-        """Have so many said, evenly spaced, the last of which begins with ``last``."""
-        began, sent = time.monotonic(), 0
-        while sent < messages:
-            while sent < messages and began + sent / per_s <= time.monotonic():
-                sent += 1
-                self._send(sent, self._line(last if sent == messages else f"t{sent}"))
-            self._take(began + sent / per_s)
+        """Say so many, evenly spaced, the last of which begins with ``last``."""
+        began = time.monotonic()
+        for number in range(messages):
+            time.sleep(max(0.0, began + number / per_s - time.monotonic()))
+            self._send(self._line(last if number == messages - 1 else f"t{number}"))
         self._crowd.settle()
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close the connection."""
         self._crowd.close()
 
     def _line(self, start: str) -> str:
-        text = start
-        while len(text) < TEXT_BYTES:
-            word = self._chance.choices("abcdefghijklmnopqrstuvwxyz", k=self._chance.randint(*WORD_LETTERS))
-            text += " " + "".join(word)
-        return f"PRIVMSG {CHANNEL} :{text[:TEXT_BYTES]}\r\n"
+        words = [start]
+        while sum(map(len, words)) + len(words) <= TEXT_BYTES:
+            letters = self._chance.randint(*WORD_LETTERS)
+            words.append("".join(self._chance.choices(ascii_lowercase, k=letters)))
+        return f"PRIVMSG {CHANNEL} :{' '.join(words)[:TEXT_BYTES]}\r\n"
 
-    def _send(self, turn: int, lines: str) -> None:
-        clients = list(self._crowd.clients.values())
-        self._crowd.send(clients[turn % len(clients)], lines.encode())
-
-    def _take(self, until_s: float) -> None:
-        """Read what the others have said."""
-        crowd = self._crowd
-        for descriptor, events in crowd.poll(until_s):
-            client = crowd.clients[descriptor]
-            if events & select.EPOLLOUT:
-                crowd.flush(client)
-            if events & ~select.EPOLLOUT and crowd.receive(client):
-                while size := crowd.decrypt(client):
-                    for line in crowd.plain[:size].split(b"\n"):
-                        if line.startswith(b"PING"):
-                            crowd.line(client, bytes(line))
+    def _send(self, lines: str) -> None:
+        (client,) = self._crowd.clients.values()
+        self._crowd.send(client, lines.encode())

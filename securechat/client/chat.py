@@ -120,6 +120,10 @@ class Chat:
     def moved(self) -> None:
         """The user is in another conversation now; for a face that shows it."""
 
+    def left_room(self) -> None:
+        """The user is no longer in the room that is talked to: talk in the last one."""
+        self.set_target("")
+
     def join(self, channel: str, key: str | None = None) -> None:
         """Enter a room, and talk there once we are in.
 
@@ -404,4 +408,4 @@ class Chat:
     def _left(self, channel: str) -> None:
         self._rooms = [room for room in self._rooms if not self.client.same_name(room, channel)]
         if self.client.same_name(self.target, channel):
-            self.set_target("")
+            self.left_room()

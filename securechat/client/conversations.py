@@ -242,6 +242,8 @@ class Conversations:
                 return self._text(event)
             case Reacted() | Redacted() | Typing() | PeerTyping() | ReadMarked():
                 self._about_texts(event)
+            case Kicked(own=True):
+                return self._kicked(event)
             case Joined() | Parted() | Kicked() | Quit() | NickChanged() | AwayChanged():
                 self._people(event)
             case NamesReceived() | PresenceReceived() | TopicChanged() | ModeChanged():
@@ -369,7 +371,7 @@ class Conversations:
             case Joined():
                 presence = Presence("joined", nick)
                 self._presence(event.channel, presence, event.people)
-            case Parted(own=True) | Kicked(own=True):
+            case Parted(own=True):
                 self._left(event)
             case Parted():
                 presence = Presence("left", nick, make_safe(event.reason))
@@ -396,13 +398,21 @@ class Conversations:
         if buffer.live:
             buffer.add_presence(presence, self._wall_clock(), people)
 
-    def _left(self, event: Parted | Kicked) -> None:
+    def _left(self, event: Parted | Kicked) -> Entry | None:
         buffer = self.get(event.channel)
         if buffer is None:
-            return
+            return None
         buffer.joined, buffer.members = False, ()
         buffer.typing.clear()
-        self._say(buffer, event)
+        return self._say(buffer, event)
+
+    def _kicked(self, event: Kicked) -> list[News]:
+        entry, buffer = self._left(event), self.get(event.channel)
+        if entry is None or buffer is None:
+            return []
+        if buffer is not self.attended:
+            self._count(buffer, entry, mention=True)
+        return [News(buffer, entry, True)]
 
     def _nick_changed(self, event: NickChanged) -> None:
         presence = Presence("renamed", make_safe(event.old), make_safe(event.new))

@@ -110,6 +110,9 @@ class ScreenChat(Chat):
         """Show where the user is now, if it is this network that is shown."""
         self.face.moved(self)
 
+    def left_room(self) -> None:
+        """Stay there: what is just being typed for a room must not be said in another one."""
+
     def leave(self, reason: str = "leaving") -> None:
         """End the whole program."""
         super().leave(reason)

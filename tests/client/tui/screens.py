@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from textual.pilot import Pilot
 
 from securechat.client import Client, PeerSettings, Timing
 from securechat.client.buffers import Buffer
-from securechat.client.opening import Opening
+from securechat.client.opening import MakeClient, Opening
 from securechat.client.profile_file import ProfileFile
 from securechat.client.profiles import Network as Profile
 from securechat.client.profiles import PasswordSource
@@ -132,16 +130,8 @@ def account(relay: RunningRelay, nick: str, *rooms: str, **more: Any) -> Opening
     return Opening("home", profile(relay, nick, *rooms, password=source, **more), PASSWORD)
 
 
-@contextlib.asynccontextmanager
-async def at_screen(
-    folder: Path,
-    *openings: Opening,
-    size: tuple[int, int] = (100, 30),
-    settings: PeerSettings | None = None,
-    **more: Any,
-) -> AsyncIterator[Screen]:
-    """Run the client on a screen that only the test sees."""
-    clients: list[Client] = []
+def client_maker(clients: list[Client], settings: PeerSettings | None = None) -> MakeClient:
+    """Return what makes the clients of the app: impatient ones, each noted in ``clients``."""
 
     def make_client(opening: Opening, wake: Callable[[], None]) -> Client:
         found = opening.profile
@@ -162,6 +152,20 @@ async def at_screen(
         clients.append(client)
         return client
 
+    return make_client
+
+
+@contextlib.asynccontextmanager
+async def at_screen(
+    folder: Path,
+    *openings: Opening,
+    size: tuple[int, int] = (100, 30),
+    settings: PeerSettings | None = None,
+    **more: Any,
+) -> AsyncIterator[Screen]:
+    """Run the client on a screen that only the test sees."""
+    clients: list[Client] = []
+    make_client = client_maker(clients, settings)
     app = ChatApp(openings, make_client, ProfileFile(folder / "profiles.toml"), **more)
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
@@ -180,11 +184,3 @@ def run(scene: Awaitable[None]) -> None:
         await scene
 
     asyncio.run(play())
-
-
-def squeezed(lines: Sequence[str]) -> str:
-    """Return lines as one, with single spaces."""
-    return re.sub(r"\s+", " ", " ".join(lines))
-
-
-__all__ = ["Screen", "account", "at_screen", "profile", "replace", "run", "squeezed"]

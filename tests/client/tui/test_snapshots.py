@@ -1,7 +1,7 @@
 """Pictures of the full-screen client, compared with those that somebody has looked at.
 
-``pytest tests/client/tui/test_snapshots.py --snapshot-update`` makes them again; look at each before
-it is committed.
+``pytest tests/client/tui/test_snapshots.py --snapshot-update`` makes them again; look at each
+before it is committed.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
 from securechat.client import Client
-from securechat.client.opening import Opening
 from securechat.client.profile_file import ProfileFile
 from securechat.client.translation import choose_language
 from securechat.client.tui.app import ChatApp
-from tests.client.tui.screens import IMPATIENT, Screen, account
+from tests.client.tui.screens import Screen, account, client_maker
 from tests.server.relay_harness import Client as Talker
 from tests.server.relay_harness import RunningRelay
 
@@ -70,27 +69,9 @@ class Stage:
     def shows(self, scene: Scene, size: str = "usual", **more: Any) -> bool:
         """Play a scene, and compare what is on the screen at its end."""
         clients: list[Client] = []
-
-        def make_client(opening: Opening, wake: Callable[[], None]) -> Client:
-            found = opening.profile
-            client = Client(
-                found.host,
-                found.port,
-                nick=found.nick,
-                ca=found.ca,
-                password=opening.password,
-                channels=found.rooms,
-                interactive=True,
-                history=True,
-                on_event=wake,
-                timing=IMPATIENT,
-            )
-            clients.append(client)
-            return client
-
         app = ChatApp(
             [account(self.relay, "ann", "#den", "#attic")],
-            make_client,
+            client_maker(clients),
             ProfileFile(self.folder / "profiles.toml"),
             clock=lambda: NOON,
             **more,
