@@ -8,6 +8,9 @@ grows at both ends as history comes, and never has a hole::
     history ··········[ entries                 ] present      live = True
     [ entries                                   ] present      live, reaches_start = True
 
+What the server cannot give again (texts of sessions with peers, files, what is not sent) stands
+aside while the window is in the past, and comes back with the present.
+
 An entry has a *position* that stays what it is while others come before it or are dropped there, so
 that whoever shows a part of a buffer need not move. Only what is inserted in the middle (texts that
 were missed while the connection was lost) moves what comes after it.
@@ -18,11 +21,11 @@ interface's thread.
 
 from __future__ import annotations
 
-import itertools
+import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
@@ -60,6 +63,13 @@ _TRIM: Final = 5_000
 
 REACTIONS_LIMIT: Final = 50
 """Most different reactions to one text; more would only be noise, or an attack on the memory."""
+
+NICKS_LIMIT: Final = 500
+"""Most nicks that react to one text in the same way: one person can change nicks without end."""
+
+ARRIVING_LIMIT: Final = 1_000
+"""Most of what is kept that comes while a page is on its way. Whoever gets more than that in one
+turn of question and answer has another page brought."""
 
 PRESENCES_LIMIT: Final = 200
 """Most comings and goings that are condensed into one entry; then another one begins."""
@@ -134,7 +144,7 @@ class Entry:
     msgid: str | None = None
     reply_to: str | None = None  # a msgid
     via: PathKind | None = None
-    mark: str | None = None  # of a text of our own
+    mark: str | None = None  # of a text of our own; that of another says nothing
     outgoing: int | None = None  # its number in Outgoing, while it is there
     state: EntryState = ""
     reason: str = ""  # why it was refused, or redacted
@@ -161,6 +171,9 @@ class Buffer:
 
     ``version`` goes up with each change of anything. ``read_until`` is the read marker; the line
     between old and new is drawn at ``line_at``, which stays while the buffer is shown.
+
+    ``arriving`` holds what has come since a page was asked for that may reach the present, if one
+    was. ``older_than`` and ``newer_than``: a page without any text has ended there.
     """
 
     name: str  # as the server calls it; not safe
@@ -177,9 +190,12 @@ class Buffer:
     unread: int = 0
     mentions: int = 0
     read_until: datetime | None = None
+    seen: int = 0  # the number of the newest entry when all was read; for what has no marker
+    last_number: int = 0
     line_at: datetime | None = None
     last_activity: datetime | None = None
     session: SessionState | None = None  # with a person
+    account: str | None = None  # of that person, as far as there is a session
     safety: Safety | None = None
     reachable: bool = False  # a person, as a peer
     members: tuple[MemberSnapshot, ...] = ()
@@ -189,7 +205,10 @@ class Buffer:
     version: int = 0
     _by_msgid: dict[str, Entry] = field(default_factory=dict)
     _by_mark: dict[str, Entry] = field(default_factory=dict)
-    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    arriving: list[HistoryItem] | None = None
+    older_than: str | None = None
+    newer_than: str | None = None
+    _aside: list[Entry] = field(default_factory=list)
 
     # ---- looking ----
 
@@ -231,11 +250,23 @@ class Buffer:
         return None
 
     def first_reference(self) -> str | None:
-        """Return that of the oldest one, for ``history(before=)``."""
+        """Return where the window begins on the server, for ``history(before=)``."""
+        if self.older_than is not None:
+            return self.older_than
         for entry in self.entries:
             if entry.msgid is not None:
                 return f"msgid={entry.msgid}"
         return None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether we have said something here."""
+        return bool(self._by_mark)
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether a text of ours is not delivered."""
+        return any(entry.state for entry in self._by_mark.values())
 
     def search(self, words: Sequence[str]) -> list[Entry]:
         """Return the texts of the window that have all the words, in any case, oldest first."""
@@ -261,7 +292,17 @@ class Buffer:
 
     def new_entry(self, kind: EntryKind, time: datetime, text: str) -> Entry:
         """Return an entry of this buffer, which is not in it yet."""
-        return Entry(next(self._numbers), kind, time, text)
+        self.last_number += 1
+        return Entry(self.last_number, kind, time, text)
+
+    def add(self, entry: Entry) -> None:
+        """Take in what was said now. Where the window is in the past, a page will bring it; what
+        the server cannot give again waits for that.
+        """
+        if self.live:
+            self.append(entry)
+        elif entry.msgid is None:
+            self._aside.append(entry)
 
     def append(self, entry: Entry) -> None:
         """Append what has happened now."""
@@ -273,11 +314,15 @@ class Buffer:
 
     def remove(self, entry: Entry) -> None:
         """Take an entry out that never was anywhere else: a text that was not sent."""
-        if entry in self.entries:
-            self.entries.remove(entry)
-            if entry.mark is not None:
-                self._by_mark.pop(entry.mark, None)
-            self.touch()
+        self._take_out(entry)
+        if entry.mark is not None:
+            self._by_mark.pop(entry.mark, None)
+        self.touch()
+
+    def _take_out(self, entry: Entry) -> None:
+        for entries in (self.entries, self._aside):
+            if entry in entries:
+                entries.remove(entry)
 
     def note(self, kind: Literal["info", "warning"], time: datetime, text: str) -> Entry:
         """Append a note of the client, which must be safe."""
@@ -312,11 +357,11 @@ class Buffer:
         entry.msgid = event.msgid
         entry.reply_to = event.reply_to
         entry.via = event.via
-        entry.mark = event.mark
+        entry.mark = event.mark if event.own else None
         return entry
 
     def knows(self, event: TextReceived) -> Entry | None:
-        """Return the entry that this text is already; it then has its msgid and time."""
+        """Return the entry that this text is already; ``None`` if it is new."""
         if event.msgid is not None and event.msgid in self._by_msgid:
             return self._by_msgid[event.msgid]
         if not event.own or event.mark is None or event.mark not in self._by_mark:
@@ -325,16 +370,20 @@ class Buffer:
 
     def settle(self, entry: Entry, event: TextReceived) -> None:
         """Our own text has come back from the server: it is there, with msgid and time."""
-        if entry.msgid is None and event.msgid is not None:
-            entry.msgid = event.msgid
-            self._by_msgid[event.msgid] = entry
-        entry.time = event.time
-        entry.state, entry.outgoing, entry.reason = "", None, ""
-        if self.entries and self.entries[-1] is not entry and not event.replayed:
-            self.entries.remove(entry)  # others came first; where the server has put it
+        if entry.msgid is not None:
+            return
+        self._confirm(entry, event)
+        if self.entries[-1:] != [entry] and not event.replayed:
+            self._take_out(entry)  # others came first; where the server has put it
             self.entries.append(entry)
-        entry.changed()
         self.touch()
+
+    def _confirm(self, entry: Entry, event: TextReceived) -> None:
+        entry.msgid, entry.time = event.msgid, event.time
+        entry.text = safe_lines(event.text)  # of several messages only the first is the one
+        entry.state, entry.outgoing, entry.reason = "", None, ""
+        self._index(entry)
+        entry.changed()
 
     def redact(self, event: Redacted) -> bool:
         """Take the words of a text away, and say who has; false if it is not in the window."""
@@ -358,6 +407,8 @@ class Buffer:
         nicks = [one for one in reactions.get(reaction, []) if one != nick]
         if not event.removed:
             if reaction not in reactions and len(reactions) >= REACTIONS_LIMIT:
+                return None
+            if len(nicks) >= NICKS_LIMIT:
                 return None
             nicks.append(nick)
         reactions[reaction] = nicks
@@ -386,12 +437,12 @@ class Buffer:
         """Insert a page behind the text that ``reference`` is of (where it is no more: at the end);
         return how many entries came in.
         """
+        found = self._new_entries(items, is_mention)
         index = len(self.entries)
         if reference is not None:
             entry = self._by_msgid.get(reference.removeprefix("msgid="))
             position = self.position_of(entry) if entry is not None else None
             index = position - self.base + 1 if position is not None else index
-        found = self._new_entries(items, is_mention)
         self.entries[index:index] = found
         self._apply(items)
         if len(self.entries) > ENTRIES_LIMIT:
@@ -400,29 +451,66 @@ class Buffer:
         return len(found)
 
     def replace(self, items: Sequence[HistoryItem], is_mention: IsMention, *, live: bool) -> None:
-        """Show another part of the conversation. Texts that are not sent yet stay, if ``live``."""
-        open_texts = [entry for entry in self.entries if entry.state] if live else []
+        """Show another part of the conversation, which reaches the present if it is ``live``."""
+        self._aside += [entry for entry in self.entries if _is_only_here(entry)]
         self.base = self.end
         self.entries = []
         self._by_msgid.clear()
         self._by_mark.clear()
-        self.live, self.reaches_start = live, False
+        for entry in self._aside:
+            self._index(entry)
+        self.live = self.reaches_start = False
+        self.older_than = self.newer_than = None
         self.prepend(items, is_mention)
-        for entry in open_texts:
-            self.append(entry)
+        if live:
+            self.reach_present(is_mention)
+
+    def reach_present(self, is_mention: IsMention) -> None:
+        """The window has come to its end: put in what came meanwhile, and what stood aside."""
+        arriving = self.arriving or []
+        if len(arriving) >= ARRIVING_LIMIT:
+            return  # maybe not all is here
+        self.live, self.arriving, self.newer_than = True, None, None
+        self.insert_after(None, arriving, is_mention)
+        aside, self._aside = self._aside, []
+        unsent = [entry for entry in (*self.entries, *aside) if entry.state]
+        others = (entry for entry in aside if not entry.state)
+        merged = heapq.merge(self.entries, others, key=lambda entry: entry.time)
+        self.entries = [*(entry for entry in merged if not entry.state), *unsent]
+        self.touch()
+
+    def see(self) -> None:
+        """All of the window was read."""
+        self.seen = self.last_number
+        if self.unread or self.mentions:
+            self.unread = self.mentions = 0
+            self.touch()
+
+    def note_unread(self, entry: Entry, *, mention: bool) -> None:
+        """Something unread has come; the line between old and new is in front of the first such."""
+        if self.line_at is None:
+            self.line_at = _just_before(entry)
+        self.unread += 1
+        self.mentions += mention
+        self.touch()
 
     def count_unread(self) -> None:
-        """Count again what was said since ``read_until``."""
+        """Count again what was said since ``read_until``; of what the server does not have, and
+        where there is no such marker, since all was ``seen``.
+        """
         self.unread = self.mentions = 0
-        if self.read_until is None:
-            return
+        self.line_at, until = None, self.read_until
         for entry in reversed(self.entries):
-            if entry.time <= self.read_until:
+            # Only what is of the server has its time: our clock may be another.
+            marked = until is not None and entry.msgid is not None
+            if until is not None and marked and entry.time <= until:
                 break
-            if entry.is_text and not entry.own:
+            offered = entry.kind == "file"
+            new = marked or entry.number > self.seen
+            if new and not entry.own and (entry.is_text or offered):
                 self.unread += 1
-                self.mentions += entry.mention
-        self.line_at = self.read_until if self.unread else None
+                self.mentions += entry.mention or offered
+                self.line_at = _just_before(entry)
         self.touch()
 
     def _new_entries(self, items: Iterable[HistoryItem], is_mention: IsMention) -> list[Entry]:
@@ -430,13 +518,15 @@ class Buffer:
         for item in items:
             if not isinstance(item, TextReceived):
                 continue
-            known = self.knows(item)
-            if known is not None:
-                if known.state:
-                    self.settle(known, item)
+            entry = self.knows(item)
+            if entry is None:
+                entry = self.text_entry(item, mention=not item.own and is_mention(item))
+                self._index(entry)
+            elif entry.msgid is None:  # as it was typed; now its place is known
+                self._take_out(entry)
+                self._confirm(entry, item)
+            else:
                 continue
-            entry = self.text_entry(item, mention=not item.own and is_mention(item))
-            self._index(entry)
             found.append(entry)
         return found
 
@@ -461,7 +551,16 @@ class Buffer:
                 self._by_mark.pop(entry.mark, None)
         del self.entries[:_TRIM]
         self.base += _TRIM
-        self.reaches_start = False
+        self.reaches_start, self.older_than = False, None
+
+
+def _is_only_here(entry: Entry) -> bool:
+    """Whether the server cannot give it again."""
+    return entry.msgid is None and (entry.is_text or entry.kind == "file")
+
+
+def _just_before(entry: Entry) -> datetime:
+    return entry.time - timedelta(microseconds=1)
 
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")

@@ -28,6 +28,7 @@ from securechat.client.events import (
     Joined,
     Kicked,
     LoginRejected,
+    NickChanged,
     NickRejected,
     Parted,
     Welcome,
@@ -129,8 +130,12 @@ class Chat:
 
         :raises SecureChatError: it cannot be asked for.
         """
-        self.client.join(channel, key)
-        self._asked_for.add(channel.lower())
+        room = self.conversations.get(channel)
+        if room is not None and room.joined:
+            self.set_target(channel)  # the relay would not answer
+        else:
+            self.client.join(channel, key)
+            self._asked_for.update(channel.lower().split(","))
 
     def need_target(self) -> str:
         """Return who is talked to.
@@ -173,18 +178,18 @@ class Chat:
 
         :raises SecureChatError: it was not sent.
         """
+        before = self.outgoing.waiting(target)
         note = self.routes.say(target, text, kind, reply_to=reply_to)
         if note:
             self.show_note(make_safe(note))
-        self.show_outgoing(self.outgoing.waiting(target)[-1:])
+        after = self.outgoing.waiting(target)
+        if len(after) > len(before):  # it does not go into a session
+            self.show_outgoing(after[-1:])
 
     def drop(self, text: OutgoingText) -> None:
         """Forget a text that is not delivered."""
         self.outgoing.drop(text.number)
-        buffer = self.conversations.open(text.target)
-        entry = buffer.of_mark(text.mark)
-        if entry is not None:
-            buffer.remove(entry)
+        self.conversations.forget_outgoing(text)
 
     def react(self, entry: Entry, reaction: str) -> None:
         """React to a text, or take the reaction back if we have reacted so already.
@@ -346,7 +351,8 @@ class Chat:
         if isinstance(event, Disconnected) and not event.will_retry:
             self.error = event.error
             self.finished = True
-            return []
+            self.questions.clear()
+            return self.conversations.note(event)
         news = self.conversations.note(event)
         self.routes.note(event)
         self.show_outgoing(self.outgoing.note(event))
@@ -365,6 +371,7 @@ class Chat:
                 self._welcome(event)
             case Disconnected():
                 self._welcomed = False
+                self._asked_for.clear()  # that was asked of the old connection
                 self.void_questions()
             case NickRejected() if not self._welcomed:
                 if event.reserved:
@@ -378,12 +385,10 @@ class Chat:
             case Failure(command="REGISTER") if self._registering and not self._welcomed:
                 self._registering = False
                 self._ask_for_account()
-            case Joined(own=True) if not self._is_in(event.channel):
-                self._rooms.append(event.channel)
-                # Another device of ours may have joined: the user must not be moved by that.
-                if event.channel.lower() in self._asked_for or not self.target:
-                    self.set_target(event.channel)
-                self._asked_for.discard(event.channel.lower())
+            case Joined(own=True):
+                self._joined(event.channel)
+            case NickChanged() if self.client.same_name(event.old, self.target):
+                self.set_target(event.new)  # there is a conversation of that name already
             case Parted(own=True) | Kicked(own=True):
                 self._left(event.channel)
             case ChannelRenamed():
@@ -400,10 +405,15 @@ class Chat:
         if first and not self._channels and not self.target:
             self.show_note(_("/join #ROOM enters a room; /help lists all commands"))
 
-    def _is_in(self, channel: str) -> bool:
-        # The client rejoins by itself. Whoever talks elsewhere meanwhile must not be moved: what is
-        # typed for one person would be said to a room.
-        return any(self.client.same_name(room, channel) for room in self._rooms)
+    def _joined(self, channel: str) -> None:
+        # The client rejoins by itself, and another device of ours may have joined: the user must
+        # not be moved by that. What is typed for one person would be said to a room.
+        asked = channel.lower() in self._asked_for
+        self._asked_for.discard(channel.lower())
+        if not any(self.client.same_name(room, channel) for room in self._rooms):
+            self._rooms.append(channel)
+        if asked or not self.target:
+            self.set_target(channel)
 
     def _left(self, channel: str) -> None:
         self._rooms = [room for room in self._rooms if not self.client.same_name(room, channel)]

@@ -10,10 +10,11 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from securechat.client.buffers import (
+    ARRIVING_LIMIT,
     Buffer,
     BufferKind,
     Entry,
@@ -30,6 +31,7 @@ from securechat.client.events import (
     Disconnected,
     Event,
     Failure,
+    HistoryItem,
     HostChanged,
     Invited,
     Joined,
@@ -82,6 +84,13 @@ __all__ = ["Conversations", "News"]
 TYPING_S: Final = {"active": 6.0, "paused": 30.0}
 """How long somebody is taken to be typing: "at least 6 seconds have passed since the last
 typing=active notification" (https://ircv3.net/specs/client-tags/typing)."""
+
+PEOPLE_LIMIT: Final = 500
+"""Most conversations with people that are open at once: strangers can begin any number. Beyond it
+the quietest is closed, first of those where we have said nothing."""
+
+_RANKS: Final = "~&@%+!"
+"""What stands before the name of a room where only a part of it is talked to (``@#room``)."""
 
 _OF_THE_SERVER: Final = re.compile(r"00[0-9]|25[0-9]|26[56]|37[256]|422|NOTE|WARN")
 """The replies that are small talk of the server; all others answer what the user has asked."""
@@ -154,8 +163,23 @@ class Conversations:
         kind: BufferKind = "room" if self._client.is_channel(name) else "person"
         buffer = Buffer(name, kind, self.notify_of(name, kind))
         buffer.reachable = name.lower() in self._reachable
+        if kind == "person":
+            self._make_room()
         self._all.append(buffer)
         return buffer
+
+    def _make_room(self) -> None:
+        people = [buffer for buffer in self._all if buffer.kind == "person"]
+        if len(people) < PEOPLE_LIMIT:
+            return
+        used = (self.current, self.attended)
+        quiet = [
+            buffer
+            for buffer in people
+            if not (buffer in used or buffer.session or buffer.draft or buffer.has_unsent)
+        ]
+        if quiet:
+            self.close(min(quiet, key=_by_use))
 
     def close(self, buffer: Buffer) -> None:
         """Forget a conversation; that of the server stays."""
@@ -186,16 +210,16 @@ class Conversations:
         """Whether a text of somebody else names us, or is for us alone."""
         nick = self._client.nick
         if self._mention[0] != nick:
-            pattern = rf"(?<![\w\-\[\]]){re.escape(nick)}(?![\w\-\[\]])"
+            pattern = rf"(?<![\w\-\[\]|]){re.escape(nick)}(?![\w\-\[\]|])"
             self._mention = (nick, re.compile(pattern, re.IGNORECASE))
         return event.direct or self._mention[1].search(event.text) is not None
 
     def attend(self, buffer: Buffer | None) -> None:
         """Say which buffer the user reads now, to its end: nothing there is unread."""
+        for read in (self.attended, buffer):
+            if read is not None:
+                read.see()
         self.attended = buffer
-        if buffer is not None and (buffer.unread or buffer.mentions):
-            buffer.unread = buffer.mentions = 0
-            buffer.touch()
 
     def mark_read(self, buffer: Buffer) -> datetime | None:
         """Take note that all of a buffer was read; return up to when, if that is news."""
@@ -215,14 +239,11 @@ class Conversations:
 
     def show_outgoing(self, text: OutgoingText) -> None:
         """Show how far a text is that goes, or went, through the relay."""
-        buffer = self.open(text.target)
-        entry = buffer.of_mark(text.mark)
         if text.state == "delivered":
-            if entry is not None and entry.state:
-                entry.state, entry.outgoing = "", None
-                entry.changed()
-                buffer.touch()
+            self._delivered(text)
             return
+        buffer = self.open(self._place_of(text.target))
+        entry = buffer.of_mark(text.mark)
         if entry is None:
             entry = buffer.new_entry(text.kind, self._wall_clock(), safe_lines(text.text))
             entry.sender, entry.own = make_safe(self._client.nick), True
@@ -232,6 +253,27 @@ class Conversations:
         entry.state, entry.outgoing, entry.reason = text.state, text.number, make_safe(text.reason)
         entry.changed()
         buffer.touch()
+
+    def _delivered(self, text: OutgoingText) -> None:
+        buffer = self.get(self._place_of(text.target))
+        entry = buffer.of_mark(text.mark) if buffer is not None else None
+        if buffer is not None and entry is not None and entry.state:
+            entry.state, entry.outgoing, entry.reason = "", None, ""
+            entry.changed()
+            buffer.touch()
+
+    def forget_outgoing(self, text: OutgoingText) -> None:
+        """Show a text no more that is dropped."""
+        buffer = self.get(self._place_of(text.target))
+        entry = buffer.of_mark(text.mark) if buffer is not None else None
+        if buffer is not None and entry is not None:
+            buffer.remove(entry)
+
+    def _place_of(self, target: str) -> str:
+        """Return the conversation of what is said to ``target``, which may be a part of a room."""
+        room = target.lstrip(_RANKS)
+        is_channel = self._client.is_channel
+        return room if not is_channel(target) and is_channel(room) else target
 
     # ---- events ----
 
@@ -300,59 +342,65 @@ class Conversations:
                 return self.server
 
     def _text(self, event: TextReceived) -> list[News]:
+        room = self._client.is_channel(event.conversation)
+        if room and not event.own and self.get(event.conversation) is None:
+            return []  # it was closed, and we are about to be out of it
         buffer = self.open(event.conversation)
+        _keep_arriving(buffer, event)
         sender = make_safe(event.sender)
         buffer.typing.pop(sender, None)
         known = buffer.knows(event)
         if known is not None:
-            buffer.settle(known, event)
+            if buffer.live:  # otherwise its place comes with a page
+                buffer.settle(known, event)
             return []
         mention = not event.own and self.mentions_us(event)
         entry = buffer.text_entry(event, mention=mention)
         buffer.last_activity = max(event.time, buffer.last_activity or event.time)
         if event.own:
             buffer.line_at = None
-        if buffer.live:
-            buffer.append(entry)
+        buffer.add(entry)
         if event.own or not entry.is_text:
             return []
         if buffer is not self.attended:
-            self._count(buffer, entry, mention=mention)
+            buffer.note_unread(entry, mention=mention)
         return [] if event.replayed else [News(buffer, entry, mention)]
-
-    def _count(self, buffer: Buffer, entry: Entry, *, mention: bool) -> None:
-        """Something unread has come; the line between old and new is in front of the first such."""
-        if buffer.line_at is None:
-            index = len(buffer.entries) - 2
-            before = buffer.entries[index].time if index >= 0 else entry.time - timedelta(seconds=1)
-            buffer.line_at = buffer.read_until or before
-        buffer.unread += 1
-        buffer.mentions += mention
-        buffer.touch()
 
     def _about_texts(self, event: Reacted | Redacted | Typing | PeerTyping | ReadMarked) -> None:
         match event:
             case Reacted():
                 buffer = self.get(event.conversation)
                 if buffer is not None:
+                    _keep_arriving(buffer, event)
                     buffer.react(event)
             case Redacted():
                 buffer = self.get(event.conversation)
-                if buffer is not None and not buffer.redact(event):
-                    self._say(buffer, event)
+                if buffer is not None:
+                    _keep_arriving(buffer, event)
+                    if not buffer.redact(event):
+                        self._say(buffer, event)
             case Typing() | PeerTyping():
                 name = event.conversation if isinstance(event, Typing) else event.nick
                 self._typing(self.get(name), make_safe(event.nick), event.state)
             case ReadMarked():
                 buffer = self.get(event.conversation)
                 if buffer is not None and event.time is not None:
-                    buffer.read_until = event.time
-                    if buffer is not self.attended:
-                        buffer.count_unread()
+                    self._read(buffer, event.time)
+
+    def _read(self, buffer: Buffer, until: datetime) -> None:
+        # The echo of an earlier mark of ours may come after a later one.
+        buffer.read_until = max(until, buffer.read_until or until)
+        if buffer is self.attended:
+            return
+        if buffer.live:
+            buffer.count_unread()
+        elif buffer.last_activity is not None and buffer.read_until >= buffer.last_activity:
+            buffer.see()
 
     def _typing(self, buffer: Buffer | None, nick: str, state: str) -> None:
         if buffer is None:
             return
+        buffer.typing_now(self._monotonic())  # nobody else looks, in a room that is not shown
         if state in TYPING_S:
             buffer.typing[nick] = self._monotonic() + TYPING_S[state]
         else:
@@ -411,7 +459,7 @@ class Conversations:
         if entry is None or buffer is None:
             return []
         if buffer is not self.attended:
-            self._count(buffer, entry, mention=True)
+            buffer.note_unread(entry, mention=True)
         return [News(buffer, entry, True)]
 
     def _nick_changed(self, event: NickChanged) -> None:
@@ -425,8 +473,21 @@ class Conversations:
             if taken is None or taken is buffer:
                 buffer.name = event.new
                 buffer.touch()
+            else:
+                self._move_on(buffer, taken, presence)
         if event.own:
             self._say(self.server, event)
+
+    def _move_on(self, old: Buffer, new: Buffer, presence: Presence) -> None:
+        """Somebody goes on in another conversation: what is said there is said to them now."""
+        self._presence(new.name, presence, None)
+        if old.session is not None and new.session is None:
+            new.session, new.safety, new.account = old.session, old.safety, old.account
+            old.session = old.safety = old.account = None
+        for entry in [entry for entry in old.entries if entry.state]:
+            old.remove(entry)
+            new.append(entry)
+        old.touch()
 
     def _away(self, event: AwayChanged) -> None:
         for room in self.rooms():
@@ -491,14 +552,15 @@ class Conversations:
         return nick.lower() in self._reachable
 
     def _peer(self, event: _PeerNews) -> list[News]:
-        buffer = self.open(event.nick)
+        buffer = self._of_session(event)
         match event:
             case PeerOpened():
                 buffer.session, buffer.safety = event.path, event.safety
+                buffer.account = event.account
             case PeerLost():
                 buffer.session = "lost"
             case PeerClosed():
-                buffer.session = buffer.safety = None
+                buffer.session = buffer.safety = buffer.account = None
             case PeerAsked() | PeerIdentityChanged():
                 pass
         entry = self._say(buffer, event)
@@ -507,8 +569,18 @@ class Conversations:
         buffer.last_activity = entry.time
         asks = isinstance(event, PeerAsked | PeerIdentityChanged)
         if asks and buffer is not self.attended:
-            self._count(buffer, entry, mention=True)
+            buffer.note_unread(entry, mention=True)
         return [News(buffer, entry, True)] if asks else []
+
+    def _of_session(self, event: _PeerNews) -> Buffer:
+        """Return the conversation where a session is shown, however that person is called now."""
+        same = self._client.same_name
+        shown = (one for one in self._all if one.account and same(one.account, event.account))
+        buffer = next(shown, None)
+        if buffer is None or not isinstance(event, PeerOpened):
+            return buffer or self.open(event.nick)
+        buffer.session = buffer.safety = buffer.account = None
+        return self.open(event.nick)
 
     def _file(self, event: _FileNews) -> list[News]:
         buffer, entry = self._file_entry(event)
@@ -533,7 +605,7 @@ class Conversations:
         if not isinstance(event, FileOffered):
             return []
         if buffer is not self.attended:
-            self._count(buffer, entry, mention=True)
+            buffer.note_unread(entry, mention=True)
         return [News(buffer, entry, True)]
 
     def _file_entry(self, event: _FileNews) -> tuple[Buffer, Entry]:
@@ -550,3 +622,15 @@ class Conversations:
         buffer.append(entry)
         self._files[event.transfer] = (buffer, entry)
         return self._files[event.transfer]
+
+
+def _by_use(buffer: Buffer) -> tuple[bool, float]:
+    """Return how much a conversation is missed when it is closed."""
+    activity = buffer.last_activity
+    return buffer.is_ours, activity.timestamp() if activity is not None else 0.0
+
+
+def _keep_arriving(buffer: Buffer, event: HistoryItem) -> None:
+    """Keep what a page on its way may not have: the server may have made it before this."""
+    if buffer.arriving is not None and len(buffer.arriving) < ARRIVING_LIMIT:
+        buffer.arriving.append(event)

@@ -3,11 +3,15 @@
 Who asks for history himself (``Client(history=True)``) is told nothing by the server unasked. So
 with each welcome and each join the buffers are brought up to date: by what is newer than the newest
 text that they have, else by the latest page.
+
+A page shows how it was when the server looked. What comes while it is on its way may be in it or
+not; the buffers keep it (``Buffer.arriving``) until a page reaches the present.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -16,6 +20,7 @@ from securechat.client.buffers import Buffer
 from securechat.client.client import Client
 from securechat.client.conversations import Conversations
 from securechat.client.events import (
+    Disconnected,
     Event,
     HistoryReceived,
     Joined,
@@ -41,8 +46,16 @@ TARGETS_LIMIT: Final = 20
 TARGETS_DAYS: Final = 30
 """How long ago they may have been spoken in last."""
 
+_TARGETS_ASKED: Final = 100
+"""Most conversations that are asked for at once: the rooms are among them."""
+
 _CAPABILITY: Final = "draft/chathistory"
-_Way = Literal["latest", "newer", "older", "around", "catch up"]
+
+_Way = Literal["latest", "present", "again", "newer", "older", "around", "catch up"]
+"""``latest`` fills a buffer that reaches the present, ``present`` brings one back there; so does
+``again``, of one that was there and about which the server cannot say what was missed."""
+
+_TO_THE_PRESENT: Final = frozenset({"present", "again", "newer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,7 @@ class _Request:
     buffer: Buffer
     way: _Way
     reference: str | None
+    anchor: str | None = None  # behind which a page of what was missed belongs
     pages: int = 1
     found: Callable[[], None] | None = None
 
@@ -69,6 +83,9 @@ class Scrollback:
         self._wall_clock = wall_clock
         self._requests: dict[int, _Request] = {}
         self._targets: int | None = None
+        self._newest: datetime | None = None  # by the server's clock, of all that was said
+        self._told: datetime | None = None  # up to when all was known as a connection ended
+        self._knows_all = False  # with this connection
 
     # ---- what a user interface asks for: nothing happens where the server has no history ----
 
@@ -87,13 +104,13 @@ class Scrollback:
     def newer(self, buffer: Buffer) -> None:
         """Have a page behind a buffer that does not reach the present."""
         if not buffer.live and not buffer.loading:
-            if self._ask(buffer, "newer", buffer.last_reference()):
+            if self._ask(buffer, "newer", buffer.newer_than or buffer.last_reference()):
                 buffer.loading = "newer"
             buffer.touch()
 
     def latest(self, buffer: Buffer) -> None:
         """Come back to the present."""
-        if not buffer.live and self._ask(buffer, "latest", None):
+        if not buffer.live and self._ask(buffer, "present", None):
             buffer.loading = "around"
             buffer.touch()
 
@@ -112,9 +129,11 @@ class Scrollback:
 
     def catch_up(self, buffer: Buffer) -> None:
         """Have what was said since the newest text of the buffer, or the latest page."""
-        reference = buffer.last_reference() if buffer.live else None
-        if reference is not None:
-            self._ask(buffer, "catch up", reference)
+        reference = buffer.last_reference()
+        if not buffer.live:
+            self.latest(buffer)
+        elif reference is not None:
+            self._ask(buffer, "catch up", reference, reference)
         elif self._ask(buffer, "latest", None):
             buffer.loading = "older"
 
@@ -125,6 +144,11 @@ class Scrollback:
         match event:
             case Welcome():
                 self._welcome()
+            case Disconnected():
+                self._told = self._newest if self._knows_all else self._told
+                self._knows_all = False
+            case TextReceived() if event.msgid is not None:
+                self._newest = max(event.time, self._newest or event.time)
             case Joined(own=True):
                 self.catch_up(self._conversations.open(event.channel))
             case TargetsReceived() if event.request == self._targets:
@@ -137,73 +161,116 @@ class Scrollback:
                 pass
 
     def _welcome(self) -> None:
+        for buffer in self._conversations:
+            buffer.reaches_start = False  # without a connection nobody could say
         if not self._client.offers(_CAPABILITY) or self._client.account is None:
             return
         now = self._wall_clock()
-        try:
-            self._targets = self._client.history_targets(
-                now - timedelta(days=TARGETS_DAYS), now + timedelta(days=1), TARGETS_LIMIT
-            )
+        latest, oldest = now + timedelta(days=1), now - timedelta(days=TARGETS_DAYS)
+        try:  # in this order, so that the limit leaves out the oldest
+            self._targets = self._client.history_targets(latest, oldest, _TARGETS_ASKED)
         except SecureChatError:  # the connection has gone since; the next welcome asks again
             self._targets = None
 
     def _open_targets(self, event: TargetsReceived) -> None:
-        self._targets = None
-        for name, spoken in event.targets:
-            if self._client.is_channel(name):
-                continue  # comes with its own join
+        self._targets, self._knows_all = None, True
+        people = [
+            (spoken, name)
+            for name, spoken in event.targets
+            if name and not self._client.is_channel(name)  # a room comes with its own join
+        ]
+        for spoken, name in sorted(people)[-TARGETS_LIMIT:]:
+            self._newest = max(spoken, self._newest or spoken)
+            if self._was_closed(name, spoken):
+                continue
             buffer = self._conversations.open(name)
             buffer.last_activity = max(spoken, buffer.last_activity or spoken)
             if self._client.offers("draft/read-marker"):
-                self._client.command("MARKREAD", name)
+                with suppress(SecureChatError):  # as above
+                    self._client.command("MARKREAD", name)
             self.catch_up(buffer)
+
+    def _was_closed(self, name: str, spoken: datetime) -> bool:
+        """Whether the user has closed a conversation, and nothing was said there since."""
+        known = self._told is not None and spoken <= self._told
+        return known and self._conversations.get(name) is None
 
     def _received(self, request: _Request, event: HistoryReceived) -> None:
         buffer, mentions_us = request.buffer, self._conversations.mentions_us
+        if buffer not in self._conversations:
+            return  # it was closed
         buffer.loading = ""
         match request.way:
-            case "latest" if buffer.live:
+            case "latest":
                 buffer.prepend(event.items, mentions_us)
                 buffer.reaches_start = event.complete
-                self._count(buffer)
-            case "latest":
+                self._count_page(buffer)
+            case "present" | "again" if not buffer.live:
                 buffer.replace(event.items, mentions_us, live=True)
                 buffer.reaches_start = event.complete
+                self._count_page(buffer)
             case "older":
-                buffer.prepend(event.items, mentions_us)
-                buffer.reaches_start = event.complete
+                found = buffer.prepend(event.items, mentions_us)
+                stuck = event.oldest in (None, request.reference)
+                buffer.reaches_start = event.complete or (not found and stuck)
+                buffer.older_than = None if found else event.oldest
             case "newer":
-                buffer.insert_after(request.reference, event.items, mentions_us)
-                buffer.live = event.complete
+                self._newer(request, event)
             case "around":
                 buffer.replace(event.items, mentions_us, live=False)
             case "catch up":
                 self._caught_up(request, event)
+            case _:
+                pass  # it has come to the present by another way
         self._note_activity(buffer, event)
-        buffer.touch()
+        self._answered(request)
         if request.found is not None:
             request.found()
 
-    def _caught_up(self, request: _Request, event: HistoryReceived) -> None:
-        buffer = request.buffer
-        before = len(buffer.entries)
-        buffer.insert_after(request.reference, event.items, self._conversations.mentions_us)
-        if event.complete:
-            self._count(buffer, len(buffer.entries) - before)
-        elif request.pages < PAGES_LIMIT:
-            self._ask(buffer, "catch up", event.newest, request.pages + 1)
+    def _newer(self, request: _Request, event: HistoryReceived) -> None:
+        buffer, mentions_us = request.buffer, self._conversations.mentions_us
+        found = buffer.insert_after(buffer.last_reference(), event.items, mentions_us)
+        stuck = event.newest in (None, request.reference)
+        if event.complete or (not found and stuck):
+            buffer.reach_present(mentions_us)
         else:
-            buffer.live = False
-            self._ask(buffer, "latest", None)
+            buffer.newer_than = None if found else event.newest
 
-    def _count(self, buffer: Buffer, missed: int = 0) -> None:
-        """Count what is unread now; without a read marker of the server, what was missed."""
-        if buffer is self._conversations.attended:
+    def _caught_up(self, request: _Request, event: HistoryReceived) -> None:
+        buffer, mentions_us = request.buffer, self._conversations.mentions_us
+        buffer.insert_after(request.anchor, event.items, mentions_us)
+        self._count(buffer)
+        texts = [item.msgid for item in event.items if isinstance(item, TextReceived)]
+        anchor = f"msgid={texts[-1]}" if texts else request.anchor
+        if event.complete or event.newest is None:
             return
-        if buffer.read_until is not None:
-            buffer.count_unread()
+        if request.pages < PAGES_LIMIT:
+            self._ask(buffer, "catch up", event.newest, anchor, request.pages + 1)
         else:
-            buffer.unread += missed
+            self._again(buffer)
+
+    def _again(self, buffer: Buffer) -> None:
+        if self._ask(buffer, "again", None):
+            buffer.live = False
+
+    def _answered(self, request: _Request) -> None:
+        buffer = request.buffer
+        if not any(
+            one.buffer is buffer and one.way in _TO_THE_PRESENT for one in self._requests.values()
+        ):
+            buffer.arriving = None
+        buffer.touch()
+
+    def _count_page(self, buffer: Buffer) -> None:
+        """Count what is unread now; without a marker, what a page brings is taken for read."""
+        if buffer.read_until is None:
+            buffer.seen = buffer.last_number
+        else:
+            self._count(buffer)
+
+    def _count(self, buffer: Buffer) -> None:
+        if buffer is not self._conversations.attended:
+            buffer.count_unread()
 
     def _note_activity(self, buffer: Buffer, event: HistoryReceived) -> None:
         times = [item.time for item in event.items if isinstance(item, TextReceived)]
@@ -213,16 +280,19 @@ class Scrollback:
     def _failed(self, request: _Request, event: RequestFailed) -> None:
         buffer = request.buffer
         buffer.loading = ""
-        if request.way == "catch up" and event.code != "CONNECTION_LOST":
-            buffer.live = False  # what we know is too old for the server
-            self._ask(buffer, "latest", None)
-        buffer.touch()
+        if event.code != "CONNECTION_LOST" and buffer in self._conversations:
+            if request.way == "catch up":
+                self._again(buffer)  # what we know is too old for the server
+            elif request.way == "again":
+                buffer.reach_present(self._conversations.mentions_us)  # it has nothing to give
+        self._answered(request)
 
     def _ask(
         self,
         buffer: Buffer,
         way: _Way,
         reference: str | None,
+        anchor: str | None = None,
         pages: int = 1,
         found: Callable[[], None] | None = None,
     ) -> bool:
@@ -235,5 +305,7 @@ class Scrollback:
             number = self._client.history(buffer.name, limit=PAGE, **wanted)
         except SecureChatError:  # not connected any more
             return False
-        self._requests[number] = _Request(buffer, way, reference, pages, found)
+        self._requests[number] = _Request(buffer, way, reference, anchor, pages, found)
+        if way in _TO_THE_PRESENT and buffer.arriving is None:
+            buffer.arriving = []
         return True

@@ -198,6 +198,12 @@ class ChatApp(App[int]):
             error, chat.error = chat.error, None
             self.show_failure(network.name, error)
 
+    def watch_app_focus(self) -> None:
+        """What is shown is read while the terminal has the focus."""
+        if self.chat_screen.is_running:
+            self.chat_screen.follow()
+            self.chat_screen.update_soon()
+
     def _announce(self, network: Network, news: News) -> None:
         buffer = news.buffer
         wanted = wants(

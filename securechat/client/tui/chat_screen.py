@@ -354,15 +354,6 @@ class ChatScreen(Screen[None]):
         """Show all of the topic."""
         self.action_topic()
 
-    def on_app_focus(self) -> None:
-        """The terminal has the focus: what is shown is read."""
-        self.follow()
-        self.update_soon()
-
-    def on_app_blur(self) -> None:
-        """It has not."""
-        self.follow()
-
     # ---- keys ----
 
     def key_help(self) -> list[tuple[str, str, str]]:

@@ -128,7 +128,7 @@ def _choices_for(network: Network, buffer: Buffer, entry: Entry) -> list[Choice]
     client = network.client
     choices = []
     if entry.state in ("unsure", "refused"):
-        choices.append(Choice("again", _("send again"), "s"))
+        choices.append(Choice("again", _("send again"), "r"))
     if entry.state in ("unsure", "refused", "waiting"):
         choices.append(Choice("drop", _("forget it"), "f"))
     if entry.is_text and entry.msgid is not None and not entry.redacted_by:
