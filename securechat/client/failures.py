@@ -14,10 +14,13 @@ from securechat.client.refusals import reason
 from securechat.client.translation import _, explain, gettext_noop
 from securechat.errors import (
     CertificateRejected,
+    ConfigError,
     ConnectionLost,
     LoginFailed,
+    PkiError,
     RemoteProtocolError,
     SecureChatError,
+    StoreError,
     TlsError,
 )
 
@@ -240,6 +243,12 @@ _LOGIN: Final[_Texts] = (
     ),
     gettext_noop("Look at what is written below, and try again with other answers."),
 )
+_SETTINGS: Final[_Texts] = (
+    "address",
+    gettext_noop("The settings cannot be used"),
+    gettext_noop("No connection was tried: something that belongs to it is not in order."),
+    gettext_noop("Mend what is written below, and try again."),
+)
 _OTHER: Final[_Texts] = (
     "address",
     gettext_noop("The connection could not be made"),
@@ -287,6 +296,8 @@ def _texts_of(error: SecureChatError, *, own_ca: bool) -> _Texts:
     if isinstance(error, CertificateRejected):
         texts = _BY_CHECK.get(error.check, _INVALID)
         return _UNKNOWN_CA if texts is _OTHER_CA and not own_ca else texts
+    if isinstance(error, ConfigError | PkiError | StoreError):
+        return _SETTINGS
     if error.message in _BY_MESSAGE:
         return _BY_MESSAGE[error.message]
     if isinstance(error, TlsError):

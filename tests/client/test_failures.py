@@ -199,8 +199,14 @@ def test_what_else_can_fail(error: SecureChatError, title: str | None) -> None:
 
 
 def test_what_is_not_foreseen_is_told_as_it_is() -> None:
-    found = explain_failure(ConfigError(["one thing", "another \x07thing"]))
+    found = explain_failure(NetworkError("some \x07thing"))
     assert found.title == "The connection could not be made"
+    assert found.words == "some \N{REPLACEMENT CHARACTER}thing"
+
+
+def test_settings_that_cannot_be_used_are_no_failed_connection() -> None:
+    found = explain_failure(ConfigError(["one thing", "another \x07thing"]))
+    assert found.title == "The settings cannot be used"
     assert found.words == "one thing\nanother \N{REPLACEMENT CHARACTER}thing"
 
 

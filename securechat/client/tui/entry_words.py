@@ -33,7 +33,7 @@ def state_words(entry: Entry) -> str:
         case "waiting":
             return _("⏳ waiting for the connection")
         case "unsure":
-            return _("⚠ not known whether it arrived: press r to send again")
+            return _("⚠ not known whether it arrived: choose it to send it again")
         case "refused" if entry.reason:
             return _("✗ not sent: {reason}", reason=entry.reason)
         case "refused":

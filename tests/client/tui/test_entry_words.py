@@ -21,7 +21,7 @@ from tests.client.tui.talk import entry
         ("", "", ""),
         ("sent", "", "…"),
         ("waiting", "", "⏳ waiting for the connection"),
-        ("unsure", "", "⚠ not known whether it arrived: press r to send again"),
+        ("unsure", "", "⚠ not known whether it arrived: choose it to send it again"),
         ("refused", "", "✗ not sent"),
         ("refused", "you are {banned}", "✗ not sent: you are {banned}"),
     ],
