@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pty
+import select
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trustme
 
-from tests.e2e.children import RelayProcess, script
+from tests.e2e.children import TIMEOUT_S, RelayProcess, script
 from tests.e2e.tmux import Tmux
 from tests.server.relay_harness import Client as Talker
 
@@ -119,3 +122,29 @@ def test_lines_where_they_are_wanted(
     terminal.type("exit")
     terminal.press("Enter")
     terminal.see("ended with 0")
+
+
+def test_it_ends_with_its_terminal_also_without_a_signal(
+    relay: RelayProcess, home: dict[str, str]
+) -> None:
+    far, near = pty.openpty()
+    process = subprocess.Popen(
+        client(relay, "--nick", "ann", "--join", "#room"),
+        stdin=near,
+        stdout=near,
+        stderr=near,
+        env=os.environ | home | {"TERM": "xterm-256color"},
+        start_new_session=True,  # and no terminal that would tell of its end
+    )
+    try:
+        os.close(near)
+        shown = b""
+        while b"1 person" not in shown:
+            ready, _, _ = select.select([far], [], [], TIMEOUT_S)
+            assert ready, shown
+            shown += os.read(far, 65_536)
+        os.close(far)
+        process.wait(TIMEOUT_S)
+    finally:
+        process.kill()
+        process.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +46,7 @@ def run_screen(
 
     app = ChatApp(openings, make, file, theme=profiles.theme, notifications=profiles.notifications)
     try:
-        with _standard_error_apart(log), _signals(app):
+        with _standard_error_apart(log), _signals(app), _hang_up(app):
             app.run()
         return None if any(client.online for client in clients) else app.error
     finally:
@@ -78,6 +79,34 @@ def _standard_error_apart(log: Path) -> Iterator[None]:
         sys.__stderr__ = before  # type: ignore[misc]
         os.dup2(screen, 2)
         os.close(screen)
+
+
+@contextlib.contextmanager
+def _hang_up(app: ChatApp) -> Iterator[None]:
+    """Leave when the terminal is gone. Nobody need have told that by a signal, and Textual would go
+    on to read from it, without end.
+    """
+    if not hasattr(select, "poll"):  # Windows
+        yield
+        return
+    ending, end = os.pipe()
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(sys.stdin.fileno(), 0)  # for nothing but its end
+        poll.register(ending, select.POLLIN)
+        if all(descriptor != ending for descriptor, _events in poll.poll()):
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                app.call_from_thread(app.leave)
+
+    thread = start_thread("terminal", watch)
+    try:
+        yield
+    finally:
+        os.write(end, b"\0")
+        thread.join()
+        os.close(ending)
+        os.close(end)
 
 
 @contextlib.contextmanager
