@@ -68,11 +68,13 @@ class ChatApp(App[int]):
         self.networks: list[Network] = []
         self.error: SecureChatError | None = None  # why the last network ended, if not by the user
         self._openings = openings
+        self._wanted = ""  # the network to be shown as soon as it is open
         self._make_client = make_client
         self._profiles = profiles
         self._clock = clock
         self._monotonic = monotonic
-        self._asked: Question | None = None  # that has a dialog
+        self._asked: tuple[Question, QuestionDialog] | None = None
+        self._known: dict[str, Opening] = {}  # all networks that were opened, by name
         wanted = notifications or Notifications()
         ways: list[NotifyMode] = ["bell"] if wanted.bell else []
         self._notifiers = [
@@ -100,6 +102,7 @@ class ChatApp(App[int]):
 
     def open_opening(self, opening: Opening) -> None:
         """Ask for nick and password where that is needed, then connect."""
+        self._known[opening.name] = opening
         source = opening.profile.password
         if not opening.profile.nick:
             self._ask_nick(opening)
@@ -168,7 +171,8 @@ class ChatApp(App[int]):
             self.show_failure(opening.name, error)
             return
         self.networks.append(network)
-        if self.chat_screen.network is None:
+        if self.chat_screen.network is None or opening.name == self._wanted:
+            self._wanted = ""
             self.chat_screen.show_buffer(network, network.chat.conversations.server)
         network.client.start()
         self.chat_screen.update_soon()
@@ -227,25 +231,33 @@ class ChatApp(App[int]):
 
     def ask_question(self, network: Network) -> None:
         """Show the question that must be answered before the network can go on."""
+        if self._asked is not None:
+            self._void_question(*self._asked)
+            return
         question = network.chat.question
-        if network is not self.chat_screen.network or question is self._asked:
+        if question is None or network is not self.chat_screen.network:
             return
-        if self._asked is not None and isinstance(self.screen, QuestionDialog):
-            self.screen.dismiss(None)  # it is void
-        self._asked = question
-        if question is None:
-            return
+        dialog = QuestionDialog(question.prompt, secret=question.secret)
+        self._asked = question, dialog
 
         def take(answer: str | None) -> None:
-            if self._asked is not question:
-                return
             self._asked = None
             if network.chat.question is question:
                 network.chat.answer(answer or "")
                 self.chat_screen.messages.buffer_changed()
-                self.ask_question(network)
+            if self.chat_screen.network is not None:
+                self.ask_question(self.chat_screen.network)
 
-        self.push_screen(QuestionDialog(question.prompt, secret=question.secret), take)
+        self.push_screen(dialog, take)
+
+    def _void_question(self, question: Question, dialog: QuestionDialog) -> None:
+        """Say that a question is void, if it is: its connection is lost.
+
+        Its dialog stays. Whoever is in the middle of a password goes on typing, and what comes up
+        to Enter must not be said to a room.
+        """
+        if all(network.chat.question is not question for network in self.networks):
+            dialog.say(_("The question is void; Enter goes on."))
 
     # ---- what chats and commands ask for: ``Face`` ----
 
@@ -295,8 +307,8 @@ class ChatApp(App[int]):
                 return
             self.safely(lambda: self._profiles.save_network(result.network_name, result.network))
             self.safely(lambda: self._profiles.set_last(result.network_name))
-            opening = Opening(result.network_name, result.network, result.password)
-            self.open_opening(opening)
+            self._wanted = result.network_name
+            self.open_opening(Opening(result.network_name, result.network, result.password))
 
         try:
             taken = self._profiles.load().networks
@@ -364,26 +376,24 @@ class ChatApp(App[int]):
                 self.chat_screen.show_buffer(network, network.chat.conversations.current)
                 return
         profile = self._profiles.load().networks.get(name)
-        if profile is None:
+        if profile is not None:
+            self._profiles.set_last(name)
+            opening = Opening(name, profile)
+        elif name in self._known:
+            opening = self._known[name]
+        else:
             raise LocalProtocolError("there is no network {name} in the profiles", name=name)
-        self._forget_network(name)
-        self._profiles.set_last(name)
-        self.open_opening(Opening(name, profile))
-
-    def close_network(self) -> None:
-        """Leave the network that is shown."""
-        if self.chat_screen.network is not None:
-            self._forget_network(self.chat_screen.network.name)
-
-    def _forget_network(self, name: str) -> None:
         for network in [one for one in self.networks if one.name == name]:
-            self.networks.remove(network)
-            self._close_client(network.client)
+            self.networks.remove(network)  # it has ended
             if network is self.chat_screen.network:
                 self.chat_screen.network = self.chat_screen.shown = None
-        if self.chat_screen.network is None and self.networks:
-            first = self.networks[0]
-            self.chat_screen.show_buffer(first, first.chat.conversations.current)
+        self._wanted = name
+        self.open_opening(opening)
+
+    def close_network(self) -> None:
+        """Leave the network that is shown; what was said stays on the screen."""
+        if self.chat_screen.network is not None:
+            self._close_client(self.chat_screen.network.client)
 
     @work(thread=True)
     def _close_client(self, client: Client) -> None:

@@ -245,6 +245,11 @@ class QuestionDialog(Dialog[str]):
         """Answer, or not."""
         self.close(self.query_one(Input).value if button == "ok" else None)
 
+    def say(self, prompt: str) -> None:
+        """Have the question read otherwise; what was typed stays. Nothing if it is closed."""
+        if self.is_current:
+            self.query_one(".title", Static).update(Content(prompt))
+
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()

@@ -320,9 +320,36 @@ def test_two_networks_at_once(relay: RunningRelay, tmp_path: Path) -> None:
                 await ann.press("alt+up")
             await ann.until(lambda: ann.shown.name == "#den")
             await ann.say("/disconnect")
-            await ann.until(lambda: [network.name for network in ann.app.networks] == ["work"])
-            assert ann.network.name == "work"
             await ann.hears(bob, "QUIT")
+            await ann.see("offline", "ann from home")  # what was said stays
+            await ann.say("anybody?")
+            await ann.see("not connected")
+            await ann.say("/network home")
+            await ann.see_no("offline")
+            await ann.until(lambda: ann.network.name == "home" and ann.shown.joined)
+            assert len(ann.app.networks) == 2
+
+    run(scene())
+
+
+def test_a_password_for_a_lost_connection_is_said_to_nobody(
+    start_relay: StartRelay, tmp_path: Path
+) -> None:
+    relay = start_relay()
+
+    async def scene() -> None:
+        async with at_screen(tmp_path, Opening("home", profile(relay, "ann", "#den"))) as ann:
+            await ann.until(lambda: ann.shown.joined)
+            await ann.say("/register")
+            await ann.see("New password for ann:")
+            await ann.type("corr")
+            relay.stop()
+            await ann.see("The question is void")
+            await ann.type("ect")
+            await ann.press("enter")
+            await ann.see_no("The question is void")
+            assert ann.texts() == []
+            assert ann.app.chat_screen.composer.get_text() == ""
 
     run(scene())
 
