@@ -32,6 +32,8 @@ def table(results: dict[str, Any]) -> Iterator[str]:
         yield from _history(results["history"])
     if "peers" in results:
         yield from _peers(results["peers"])
+    if "tui" in results:
+        yield from _tui(results["tui"])
 
 
 def _fanout(it: dict[str, Any]) -> Iterator[str]:
@@ -91,6 +93,35 @@ def _peers(it: dict[str, Any]) -> Iterator[str]:
     )
     for name, times in chat["latency"].items():
         yield _row(f"latency {name}", f"{times['p50_ms']:.2f} ms, {times['p99_ms']:.2f} ms")
+
+
+def _tui(it: dict[str, Any]) -> Iterator[str]:
+    if "skipped" in it:
+        yield f"\ntui: skipped: {it['skipped']}"
+        return
+    yield (
+        f"\ntui: the full-screen client, {it['columns']}x{it['lines']}, a room with "
+        f"{it['messages']:,} messages of {it['bytes']} bytes"
+    )
+    opening = it["opening"]
+    yield _row(
+        "opening, to the last message drawn",
+        f"{opening['median_ms']:.0f} ms, first {opening['first_ms']:.0f} ms, "
+        f"worst {opening['worst_ms']:.0f} ms",
+    )
+    for name, times in it["key_to_drawn"].items():
+        yield _row(
+            f"key to character drawn, {name}",
+            f"{times['median_ms']:.1f} ms, p99 {times['p99_ms']:.1f} ms, "
+            f"worst {times['worst_ms']:.1f} ms",
+        )
+    talking = f"{it['messages_per_s']:,.0f}/s, shown"
+    yield _row(f"processor time each, {talking}", f"{it['client_cpu_us_per_message']:,.0f} µs")
+    unseen = f"{it['filled_per_s']:,}/s, not shown"
+    yield _row(
+        f"processor time each, {unseen}", f"{it['client_cpu_us_per_message_unseen']:,.0f} µs"
+    )
+    yield _row("memory each", f"{it['client_bytes_per_message']:,} bytes")
 
 
 def _row(name: str, figure: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -14,14 +16,13 @@ import termios
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from _bench_crowd import LoadError, Target
 
 import securechat
 
-__all__ = ["Terminal"]
+__all__ = ["COLUMNS", "LINES", "Terminal", "running_screen"]
 
 COLUMNS: Final = 120
 LINES: Final = 40
@@ -30,53 +31,77 @@ READ_BYTES: Final = 65_536
 END_TIMEOUT_S: Final = 10.0
 """How long the client may take to leave before it is killed: it says goodbye to the relay."""
 
+TAIL_BYTES: Final = 4
+"""A character may be drawn in two pieces."""
+
 LEAVE: Final = b"\x11"  # Ctrl-Q
 
-_START: Final = "import sys; from securechat.client.cli import main; sys.exit(main())"
+ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+# The terminal is made the one that the client hangs on: it ends, too, if we are killed.
+_START: Final = """
+import fcntl, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.pthread_sigmask(signal.SIG_SETMASK, ())
+from securechat.client.cli import main
+sys.exit(main())
+"""
 _ESCAPES: Final = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
 
 
-class Terminal:
-    """Somebody at the full-screen client. Owned by one thread; what goes wrong is a ``LoadError``.
+@contextlib.contextmanager
+def running_screen(
+    target: Target, folder: Path, nick: str, room: str, deadline: float
+) -> Iterator[Terminal]:
+    """The full-screen client of this checkout, which enters ``room``.
 
-    The client ends when the block is left.
+    It ends when the block is left. What goes wrong is a ``LoadError``.
 
     :param folder: all that it keeps is in there.
     :param deadline: for all waiting, by the monotonic clock.
     """
+    options = {
+        "--host": target.hostname,
+        "--port": str(target.address[1]),
+        "--ca": str(target.ca),
+        "--nick": nick,
+        "--join": room,
+        "--data": str(folder / "data"),
+    }
+    words = [word for option in options.items() for word in option]
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+    # Answered by an exception, a signal must not come before there is something to end.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", _START, *words, "--no-peers"],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        cwd=folder,
+        env=_environment(folder),
+        start_new_session=True,
+    )
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(slave)
+        terminal = Terminal(process, master, deadline)
+        yield terminal
+        terminal.leave()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
 
-    def __init__(
-        self, target: Target, folder: Path, nick: str, room: str, deadline: float
-    ) -> None:
+
+class Terminal:
+    """Somebody at the client. Owned by one thread; made by ``running_screen``."""
+
+    def __init__(self, process: subprocess.Popen[bytes], master: int, deadline: float) -> None:
+        self._process = process
+        self._master = master
         self._deadline = deadline
         self._seen = b""  # since the last ``press``
-        options = {
-            "--host": target.hostname,
-            "--port": str(target.address[1]),
-            "--ca": str(target.ca),
-            "--nick": nick,
-            "--join": room,
-            "--data": str(folder / "data"),
-        }
-        words = [word for option in options.items() for word in option]
-        self._master, slave = pty.openpty()
-        try:
-            size = struct.pack("HHHH", LINES, COLUMNS, 0, 0)
-            fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _START, *words, "--no-peers"],
-                stdin=slave,
-                stdout=slave,
-                stderr=slave,
-                cwd=folder,
-                env=_environment(folder),
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(self._master)
-            raise
-        finally:
-            os.close(slave)
 
     @property
     def pid(self) -> int:
@@ -103,13 +128,14 @@ class Terminal:
         while time.monotonic() < until:
             self._read(until)
 
-    def type(self, keys: Sequence[tuple[float, str]]) -> Iterator[int]:
-        """Press each key at its time, by the monotonic clock, whatever has been answered by then;
+    def type_keys(self, keys: Sequence[tuple[float, str]]) -> Iterator[int]:
+        """Press each key at its time, in seconds from now, whatever has been answered by then;
         yield how long it took until its character was drawn, in nanoseconds.
 
         No character may come twice, or stand on the screen already.
         """
-        due = list(reversed(keys))
+        began = time.monotonic()
+        due = [(began + at, key) for at, key in reversed(keys)]
         pressed: dict[bytes, int] = {}
         while due or pressed:
             now = time.monotonic()
@@ -117,30 +143,14 @@ class Terminal:
                 character = due.pop()[1].encode()
                 pressed[character] = time.monotonic_ns()
                 os.write(self._master, character)
-            self._seen = self._seen[-8:]  # a character may come in two pieces
+            self._seen = self._seen[-TAIL_BYTES:]
             self._read(due[-1][0] if due else self._deadline, "what was typed")
             drawn = time.monotonic_ns()
             for character in [one for one in pressed if one in self._seen]:
                 yield drawn - pressed.pop(character)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            if kind is None:
-                self._leave()
-        finally:
-            self._process.kill()
-            self._process.wait()
-            os.close(self._master)
-
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """End the client."""
         os.write(self._master, LEAVE)
         until = time.monotonic() + END_TIMEOUT_S
         while self._process.poll() is None and time.monotonic() < until:

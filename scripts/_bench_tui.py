@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any, Final
@@ -18,7 +19,7 @@ from typing import Any, Final
 from _bench_children import Child, Children
 from _bench_crowd import Crowd, Target
 from _bench_relay import cpu_s, settled_memory_bytes
-from _bench_terminal import COLUMNS, LINES, Terminal
+from _bench_terminal import COLUMNS, LINES, Terminal, running_screen
 
 __all__ = ["KEYS_LIMIT", "measure_tui"]
 
@@ -33,7 +34,10 @@ BATCH: Final = 5_000
 20,000 ahead."""
 
 PORTION: Final = 100
-"""Messages that a speaker says in one piece."""
+"""Messages said in one piece."""
+
+TURN_S: Final = 0.05
+"""How often is looked whether they are said. What is drawn meanwhile is taken at once."""
 
 TO_THE_ROOM: Final = b"\x1b[50;3u"  # Alt-2, as kitty says it: Alt-1 is the relay itself
 TO_THE_PERSON: Final = b"\x1b[51;3u"
@@ -47,15 +51,18 @@ KEY_PAUSE_S: Final = (0.02, 0.08)
 MARGIN_S: Final = 1.0
 """How long the crowd talks before the first key and after the last one."""
 
-TALK_S: Final = 3.0
+LISTEN_S: Final = 3.0
 """How long it talks while no key is pressed, for the processor time."""
+
+ALONE_KEYS: Final = 50
+"""Keys pressed while nobody talks."""
 
 LETTERS: Final = [
     letter for letter in map(chr, range(0x100, 0x530)) if letter.isalpha() and letter.islower()
 ]
 """What is typed: each letter once, none that is in a message, so that it is drawn only as typed."""
 
-KEYS_LIMIT: Final = len(LETTERS)
+KEYS_LIMIT: Final = len(LETTERS) - ALONE_KEYS
 
 
 def measure_tui(
@@ -68,113 +75,127 @@ def measure_tui(
     :param keys: pressed while the crowd talks; at most ``KEYS_LIMIT``.
     """
     tag = secrets.token_hex(2)[:3]
-    nick, deadline = f"s{tag}", time.monotonic() + timeout_s
     with (
         Children(timeout_s) as children,
         tempfile.TemporaryDirectory(prefix="securechat-bench-") as name,
     ):
-        crowd = children.start(partial(Speaker, target, f"b{tag}"))
-        crowd.do(Speaker.join)
-        with Terminal(target, Path(name), nick, CHANNEL, deadline) as terminal:
+        speaker = children.start(partial(Speaker, target, f"b{tag}"))
+        speaker.do(Speaker.join)
+        with running_screen(target, Path(name), f"s{tag}", CHANNEL, children.deadline) as terminal:
             terminal.see(f"b{tag}0")  # among those in the room
-            crowd.do(Speaker.tell, nick, "hello")
-            _look_away(terminal, "hello")
-            filling = _fill(crowd, terminal, nick, messages)
+            screen = _Screen(terminal, speaker, f"s{tag}")
             return {
                 "messages": messages,
                 "columns": COLUMNS,
                 "lines": LINES,
                 "bytes": TEXT_BYTES,
-                **filling,
-                "opening": _open(terminal, f"m{messages - 1}", openings),
-                "talking": {
-                    "messages_per_s": PER_S,
-                    "client_cpu_us_per_message": _listen(crowd, terminal, round(PER_S * TALK_S)),
-                    "keys": keys,
-                    "key_to_drawn": _type(crowd, terminal, keys),
+                **screen.fill(messages),
+                "opening": screen.open(messages, openings),
+                "messages_per_s": PER_S,
+                "client_cpu_us_per_message": screen.listen(),
+                "key_to_drawn": {
+                    "alone": screen.type_keys(LETTERS[:ALONE_KEYS]),
+                    "crowd talking": screen.type_beside(LETTERS[ALONE_KEYS:][:keys]),
                 },
             }
 
 
-def _look_away(terminal: Terminal, text: str) -> None:
-    """Show the conversation with the speaker."""
-    terminal.rest(REST_S)
-    terminal.press(TO_THE_PERSON)
-    terminal.see(text)
+class _Screen:
+    """The client at work: what is done with it, and what that takes."""
 
+    def __init__(self, terminal: Terminal, speaker: Child[Speaker], nick: str) -> None:
+        self._terminal = terminal
+        self._speaker = speaker
+        self._nick = nick
 
-def _fill(crowd: Child[Speaker], terminal: Terminal, nick: str, messages: int) -> dict[str, Any]:
-    """Have the room filled, while another conversation is shown."""
-    before, cpu_before = settled_memory_bytes(terminal.pid), cpu_s(terminal.pid)
-    began = time.monotonic()
-    for first in range(0, messages, BATCH):
-        count = min(BATCH, messages - first)
-        said = crowd.begin(Speaker.say, first, count)
-        while not crowd.answered:
-            terminal.rest(0.05)
-        said()
-        crowd.do(Speaker.tell, nick, f"filled{first}.")
-        terminal.see(f"filled{first}.")
-    seconds = time.monotonic() - began
-    used_s = cpu_s(terminal.pid) - cpu_before
-    grown = settled_memory_bytes(terminal.pid) - before
-    return {
-        "filled_per_s": round(messages / seconds),
-        "client_cpu_us_per_message_unseen": round(used_s / messages * 1e6, 1),
-        "client_bytes_per_message": round(grown / messages),
-    }
-
-
-def _open(terminal: Terminal, last: str, openings: int) -> dict[str, float]:
-    """Open the room again and again; the time is until the last message is drawn."""
-    times = []
-    for _ in range(openings):
-        terminal.rest(REST_S)
-        began = time.monotonic_ns()
-        terminal.press(TO_THE_ROOM)
-        times.append(terminal.see(last) - began)
-        terminal.rest(REST_S)
-        terminal.press(TO_THE_PERSON)
+    def fill(self, messages: int) -> dict[str, Any]:
+        """Have the room filled, while the conversation with the speaker is shown."""
+        terminal, speaker = self._terminal, self._speaker
+        speaker.do(Speaker.tell, self._nick, "hello")
+        self._press(TO_THE_PERSON)
         terminal.see("hello")
-    return {
-        "first_ms": _ms(times[0]),
-        "median_ms": _ms(statistics.median(times)),
-        "worst_ms": _ms(max(times)),
-    }
+        before, cpu_before = settled_memory_bytes(terminal.pid), cpu_s(terminal.pid)
+        began = time.monotonic()
+        for first in range(0, messages, BATCH):
+            end = min(first + BATCH, messages)
+            said = speaker.begin(Speaker.say, range(first, end))
+            while not speaker.answered:
+                terminal.rest(TURN_S)
+            said()
+            speaker.do(Speaker.tell, self._nick, _told(end))
+            terminal.see(_told(end))
+        seconds, used_s = time.monotonic() - began, cpu_s(terminal.pid) - cpu_before
+        grown = settled_memory_bytes(terminal.pid) - before
+        return {
+            "filled_per_s": round(messages / seconds),
+            "client_cpu_us_per_message_unseen": round(used_s / messages * 1e6, 1),
+            "client_bytes_per_message": round(grown / messages),
+        }
+
+    def open(self, messages: int, openings: int) -> dict[str, float]:
+        """Open the room again and again; the time is until its last message is drawn. It stays
+        open.
+        """
+        times = []
+        for opening in range(openings):
+            if opening:
+                self._press(TO_THE_PERSON)
+                self._terminal.see(_told(messages))
+            began = self._press(TO_THE_ROOM)
+            times.append(self._terminal.see(f"m{messages - 1} ") - began)
+        return {
+            "first_ms": _ms(times[0]),
+            "median_ms": _ms(statistics.median(times)),
+            "worst_ms": _ms(max(times)),
+        }
+
+    def listen(self) -> float:
+        """Have the crowd talk; return the client's processor time for each message."""
+        self._terminal.rest(REST_S)
+        messages = round(PER_S * LISTEN_S)
+        before = cpu_s(self._terminal.pid)
+        said = self._speaker.begin(Speaker.talk, messages, PER_S, "listened")
+        self._terminal.see("listened ")
+        said()
+        return round((cpu_s(self._terminal.pid) - before) / messages * 1e6, 1)
+
+    def type_keys(self, letters: Sequence[str]) -> dict[str, float]:
+        """Press keys at irregular intervals."""
+        pauses = _pauses(len(letters))
+        times = sorted(
+            self._terminal.type_keys(list(zip(accumulate(pauses), letters, strict=True)))
+        )
+        return {
+            "median_ms": _ms(statistics.median(times)),
+            "p99_ms": _ms(times[len(times) * 99 // 100]),
+            "worst_ms": _ms(times[-1]),
+        }
+
+    def type_beside(self, letters: Sequence[str]) -> dict[str, float]:
+        """Do so while the crowd talks."""
+        seconds = sum(_pauses(len(letters))) + 2 * MARGIN_S
+        said = self._speaker.begin(Speaker.talk, round(seconds * PER_S), PER_S, "typed")
+        self._terminal.rest(MARGIN_S)
+        times = self.type_keys(letters)
+        self._terminal.see("typed ")  # all that was said has arrived
+        said()
+        return times
+
+    def _press(self, key: bytes) -> int:
+        """Press a key, once all that was done before is over; return when, in nanoseconds."""
+        self._terminal.rest(REST_S)
+        began = time.monotonic_ns()
+        self._terminal.press(key)
+        return began
 
 
-def _listen(crowd: Child[Speaker], terminal: Terminal, messages: int) -> float:
-    """Show the room while the crowd talks; return the processor time for each message."""
-    terminal.rest(REST_S)
-    terminal.press(TO_THE_ROOM)
-    terminal.rest(REST_S)
-    before = cpu_s(terminal.pid)
-    said = crowd.begin(Speaker.talk, messages, PER_S, "listened.")
-    terminal.press(b"")
-    terminal.see("listened.")
-    said()
-    return round((cpu_s(terminal.pid) - before) / messages * 1e6, 1)
+def _told(end: int) -> str:
+    return f"that was {end}."
 
 
-def _type(crowd: Child[Speaker], terminal: Terminal, keys: int) -> dict[str, float]:
-    """Press keys while the crowd talks."""
+def _pauses(count: int) -> list[float]:
     chance = random.Random(SEED)
-    pauses = [chance.uniform(*KEY_PAUSE_S) for _ in range(keys)]
-    messages = round((sum(pauses) + 2 * MARGIN_S) * PER_S)
-    said = crowd.begin(Speaker.talk, messages, PER_S, "typed.")
-    terminal.rest(MARGIN_S)
-    at, due = time.monotonic(), []
-    for pause, letter in zip(pauses, LETTERS, strict=False):
-        at += pause
-        due.append((at, letter))
-    times = sorted(terminal.type(due))
-    terminal.see("typed.")
-    said()
-    return {
-        "median_ms": _ms(statistics.median(times)),
-        "p99_ms": _ms(times[min(len(times) - 1, len(times) * 99 // 100)]),
-        "worst_ms": _ms(times[-1]),
-    }
+    return [chance.uniform(*KEY_PAUSE_S) for _ in range(count)]
 
 
 def _ms(nanoseconds: float) -> float:
@@ -204,11 +225,11 @@ class Speaker:
         self._send(f"PRIVMSG {nick} :{text}\r\n")
         self._crowd.settle()
 
-    def say(self, first: int, count: int) -> None:
-        """Say so many messages, numbered from ``first``, as fast as the relay takes them."""
-        for at in range(first, first + count, PORTION):
-            numbers = range(at, min(at + PORTION, first + count))
-            self._send("".join(self._line(f"m{number}") for number in numbers))
+    def say(self, numbers: range) -> None:
+        """Say a message of each number, as fast as the relay takes them."""
+        for at in range(0, len(numbers), PORTION):
+            portion = numbers[at : at + PORTION]
+            self._send("".join(self._line(f"m{number}") for number in portion))
             self._crowd.settle()
 
     def talk(self, messages: int, per_s: float, last: str) -> None:

@@ -1,13 +1,14 @@
 """Measure a relay over loopback TLS: fan-out, handshakes, memory of idle connections; its history;
-and files between peers.
+files between peers; and the full-screen client.
 
 ::
 
-    python3 scripts/bench.py                              all of it, some eight minutes
+    python3 scripts/bench.py                              all of it, some nine minutes
     python3 scripts/bench.py fanout --members 1000 --senders 1 --bytes 100
     python3 scripts/bench.py idle --connections 1000 --json
     python3 scripts/bench.py history --stored 2000000
     python3 scripts/bench.py peers --file-bytes 1000000000 --rounds 5
+    python3 scripts/bench.py tui                          or --tui: the full-screen client
     python3 scripts/bench.py fanout --connect 127.0.0.1:6697 --pid 4711 --ca certs/ca.pem
 
 Starts a relay of this checkout, with flood limits off, and processes with clients; ends them when
@@ -35,6 +36,14 @@ a ratio is the median of those of the rounds. Then a room hears a speaker at a s
 nothing else, and beside files that go through the same relay as fast as they can; latency is from
 when a message was to be sent. It makes accounts: the server must let anybody register, and not
 limit tunnels (``tunnel_bytes_per_s = 0``).
+
+``tui`` runs the full-screen client, as its users do, at a terminal (120x40) whose far end is this
+program. A room is filled through the relay while another conversation is shown. It is open when
+its last message is drawn; a key is answered when its character is: both as read from the terminal,
+so all of the client's work counts, and that of no real terminal. Keys are pressed at irregular
+intervals, by a plan that waits for no answer, while somebody says 1,000 messages/s there. The
+client shares the processors with the relay, that speaker and this program: where there are few, or
+others have them, these figures suffer first.
 """
 
 import argparse
@@ -75,6 +84,7 @@ try:
     from _bench_peers import measure_peers
     from _bench_relay import cpu_s, running_relay, settled_memory_bytes
     from _bench_table import table
+    from _bench_tui import KEYS_LIMIT, measure_tui
 
     from securechat.errors import SecureChatError
     from securechat.net.listener import parse_address
@@ -84,7 +94,7 @@ except ModuleNotFoundError as error:
         raise
     sys.exit(f"bench.py: needs the package {package} (or use .venv/bin/python, which run.py makes)")
 
-SCENARIOS = ("fanout", "handshakes", "idle", "history", "peers")
+SCENARIOS = ("fanout", "handshakes", "idle", "history", "peers", "tui")
 AT_ONCE = 64
 """Handshakes under way at a time: enough to keep the relay busy, fewer than any backlog."""
 
@@ -112,6 +122,9 @@ class Sizes:
     file_bytes: int = 1 << 30
     rounds: int = 5
     chat_messages: int = 1000
+    room_messages: int = 50_000
+    openings: int = 10
+    keys: int = 200
 
 
 QUICK = Sizes(
@@ -123,6 +136,9 @@ QUICK = Sizes(
     file_bytes=4_000_000,
     rounds=2,
     chat_messages=50,
+    room_messages=2000,
+    openings=2,
+    keys=20,
 )
 
 
@@ -157,6 +173,7 @@ def build_parser() -> argparse.ArgumentParser:
         choices=("all", *SCENARIOS),
         help="what to measure (default: all)",
     )
+    add("--tui", action="store_true", help="the same as the scenario tui")
     usual = Sizes()
     sizes = parser.add_argument_group("sizes")
     add_size = sizes.add_argument
@@ -171,6 +188,9 @@ def build_parser() -> argparse.ArgumentParser:
         ("file-bytes", "peers: size of the file"),
         ("rounds", "peers: how often each is measured, in turns"),
         ("chat-messages", "peers: messages to a room, alone and beside a file"),
+        ("room-messages", "tui: messages in the room that is opened"),
+        ("openings", "tui: how often it is opened"),
+        ("keys", "tui: how many are pressed while somebody talks"),
     ):
         value = getattr(usual, name.replace("-", "_"))
         add_size(f"--{name}", type=int, metavar="N", help=f"{text} (default: {value:,})")
@@ -228,6 +248,9 @@ def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan
         "file_bytes": 1 << 40,
         "rounds": 1000,
         "chat_messages": 100_000,
+        "room_messages": 1_000_000,
+        "openings": 1000,
+        "keys": KEYS_LIMIT,
     }
     for name, value in asdict(sizes).items():
         low, high = least.get(name, 1), most.get(name, MAX_CONNECTIONS)
@@ -242,6 +265,9 @@ def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan
         parser.error("more --senders than --members that one of the --processes holds")
     if not 1 <= args.timeout <= 3600:
         parser.error("--timeout is from 1 to 3600 seconds")
+    if args.tui and args.scenario not in ("all", "tui"):
+        parser.error("--tui is a scenario of its own")
+    scenario = "tui" if args.tui else args.scenario
     target = None
     if args.connect is not None:
         if args.pid is None or args.ca is None:
@@ -252,7 +278,7 @@ def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan
     elif args.pid is not None or args.ca is not None:
         parser.error("--pid and --ca belong to --connect")
     return Plan(
-        scenarios=SCENARIOS if args.scenario == "all" else (args.scenario,),
+        scenarios=SCENARIOS if scenario == "all" else (scenario,),
         sizes=sizes,
         tls=args.tls,
         processes=args.processes,
@@ -390,6 +416,20 @@ def peers(plan: Plan) -> dict[str, Any]:
         )
 
 
+def tui(plan: Plan) -> dict[str, Any]:
+    if importlib.util.find_spec("textual") is None:
+        return {"skipped": "the full-screen client needs the package textual"}
+    sizes = plan.sizes
+    with relay(plan) as (target, _):
+        return measure_tui(
+            target,
+            messages=sizes.room_messages,
+            openings=sizes.openings,
+            keys=sizes.keys,
+            timeout_s=plan.timeout_s,
+        )
+
+
 def percentile_ms(values: Sequence[int], percent: int) -> float:
     """The percentile of sorted nanoseconds, in milliseconds."""
     return round(values[min(len(values) - 1, len(values) * percent // 100)] / 1e6, 3)
@@ -401,6 +441,7 @@ RUN: dict[str, Callable[[Plan], Any]] = {
     "idle": idle,
     "history": history,
     "peers": peers,
+    "tui": tui,
 }
 
 

@@ -488,7 +488,7 @@ class Buffer:
 
     def note_unread(self, entry: Entry, *, mention: bool) -> None:
         """Something unread has come; the line between old and new is in front of the first such."""
-        if self.line_at is None:
+        if self.line_at is None or not self.unread:
             self.line_at = _just_before(entry)
         self.unread += 1
         self.mentions += mention

@@ -40,7 +40,7 @@ from securechat.client.safe_text import make_safe
 from securechat.client.scrollback import Scrollback
 from securechat.client.translation import _, explain
 from securechat.client.wording import Wording
-from securechat.errors import LocalProtocolError, SecureChatError
+from securechat.errors import LocalProtocolError, NetworkError, SecureChatError
 from securechat.irc.sasl import prepare_password
 from securechat.peer.records import TextKind
 
@@ -153,13 +153,22 @@ class Chat:
         try:
             if line.strip() == "exit":
                 self.leave()
-            elif line.startswith("/") and not line.startswith("//") and "\n" not in line.strip():
+            elif self._is_command(line):
                 commands.run(self, line[1:].rstrip("\n"))
             elif line.strip():
                 text = line.removeprefix("/") if line.startswith("//") else line
                 self.say(self.need_target(), text, reply_to=reply_to)
         except SecureChatError as error:
             self.show_problem(error)
+
+    def _is_command(self, line: str) -> bool:
+        if not line.startswith("/") or line.startswith("//"):
+            return False
+        # Several lines may be a text that begins with a slash; but what is meant for one person
+        # (/msg) must not be said to a room.
+        name = (line[1:].lower().split() or [""])[0]
+        names = (known for each in self.table.values() for known in (each.name, *each.aliases))
+        return "\n" not in line.strip() or name in names
 
     def answer(self, line: str) -> None:
         """Take the answer to the first question."""
@@ -178,6 +187,8 @@ class Chat:
 
         :raises SecureChatError: it was not sent.
         """
+        if self.finished:  # it would wait for ever
+            raise NetworkError("not connected")
         before = self.outgoing.waiting(target)
         note = self.routes.say(target, text, kind, reply_to=reply_to)
         if note:
@@ -227,7 +238,7 @@ class Chat:
 
     def leave(self, reason: str = FAREWELL) -> None:
         """End."""
-        self.farewell = reason
+        self.farewell = reason.replace("\n", " ")
         self.finished = True
 
     # ---- what is shown ----

@@ -68,8 +68,7 @@ def _wanted_language(argv: Sequence[str] | None) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return the exit code."""
-    file = ProfileFile(default_profiles())
-    choose_language(_wanted_language(argv) or _chosen_language(file))
+    choose_language(_wanted_language(argv) or _chosen_language())
     parser = build_parser()
     arguments = parser.parse_args(argv)
     if sys.stdin is None:  # closed by whoever started us; the annotation does not know of that
@@ -81,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = read_options(arguments, terminal=terminal)
         if terminal and options.job is None and _has_screen(options):
-            return _screen(options, file)
-        opening = _open(options, file, terminal=terminal)
+            return _screen(options)
+        opening = _open(options, terminal=terminal)
         if options.job is not None:
             return _files(opening, options, terminal=terminal)
         return (_chat if terminal else _pipe)(opening, options)
@@ -99,9 +98,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def _chosen_language(file: ProfileFile) -> str:
+def _chosen_language() -> str:
     try:
-        return file.load().language
+        return _profile_file().load().language
     except ConfigError:  # told when the profiles are needed
         return ""
 
@@ -109,11 +108,19 @@ def _chosen_language(file: ProfileFile) -> str:
 # ---- which network ----
 
 
-def _open(options: Options, file: ProfileFile, *, terminal: bool) -> Opening:
+def _profile_file() -> ProfileFile:
+    """Return the user's profiles.
+
+    :raises ConfigError: there is no place for them.
+    """
+    return ProfileFile(default_profiles())
+
+
+def _open(options: Options, *, terminal: bool) -> Opening:
     """Return the network to connect to, with its password if that is known or was asked for."""
     name, network = options.network.host, options.network
     if options.profile or (terminal and not options.named):
-        found = _profile(options, file.load())
+        found = _profile(options, _profile_file().load())
         if found is not None:
             name, network = found
     if options.password_file is not None:
@@ -158,18 +165,19 @@ def _has_screen(options: Options) -> bool:
     return importlib.util.find_spec("textual") is not None
 
 
-def _screen(options: Options, file: ProfileFile) -> int:
+def _screen(options: Options) -> int:
     # Only here: line mode, pipes and bots do without Textual, which takes its time to load.
     from securechat.client.tui.start import run_screen
 
+    file = _profile_file()
     profiles = file.load()
+    password = _read_password_file(options.password_file)
     if options.named:
-        password = _read_password_file(options.password_file)
         openings = [Opening(options.network.host, options.network, password)]
     else:
         first = _profile(options, profiles)
         others = profiles.networks.items() if first is not None and not options.profile else ()
-        openings = [Opening(*first)] if first is not None else []
+        openings = [Opening(*first, password)] if first is not None else []
         openings += [
             Opening(name, network)
             for name, network in others
@@ -210,7 +218,7 @@ def _pipe(opening: Opening, options: Options) -> int:
     mode = PipeMode(
         sys.stdin.fileno(),
         target,
-        joining=target in rooms,
+        joining=target.lower() in map(str.lower, rooms),
         screen=sys.stdout,
         problems=sys.stderr,
         clock=datetime.now,

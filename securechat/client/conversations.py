@@ -522,8 +522,10 @@ class Conversations:
                 self._say(self.current, event)
 
     def _room_renamed(self, event: ChannelRenamed) -> None:
-        room = self.get(event.old)
+        room, taken = self.get(event.old), self.get(event.new)
         if room is not None:
+            if taken not in (None, room, self.current):
+                self.close(taken)  # we were in no room of that name
             room.name = event.new
             self._say(room, event)
 

@@ -18,6 +18,7 @@ from securechat.client.conversations import News
 from securechat.client.events import Disconnected, Event, NotDelivered, Reacted, TextReceived
 from securechat.client.outgoing import OutgoingText
 from securechat.client.peer_wording import LOCK, describe_path
+from securechat.client.refusals import reason
 from securechat.client.safe_text import make_safe
 from securechat.client.translation import _
 
@@ -38,6 +39,7 @@ class LineMode(Chat):
     ) -> None:
         super().__init__(client, channels=channels, clock=clock)
         self._output: list[str] = []
+        self._refused = False  # what was refused is told already
 
     # ---- what the terminal asks for ----
 
@@ -104,6 +106,10 @@ class LineMode(Chat):
                     text=_excerpt(text.text),
                 )
                 self.show(f"! {words}")
+            elif text.state == "refused" and not self._refused:
+                target, why = make_safe(text.target), reason(text.reason)
+                words = _("not delivered to {target}: {reason}", target=target, reason=why)
+                self.show(f"! {words}")
 
     # ---- events ----
 
@@ -111,15 +117,28 @@ class LineMode(Chat):
         """Take what has happened, and say it."""
         if isinstance(event, Disconnected) and not event.will_retry:
             return super().handle(event)
-        if isinstance(event, TextReceived):
-            self._show_answered(event)
-        line = self.wording.line(event, self.target)
-        if line and not (isinstance(event, NotDelivered) and event.code in _LATER):
-            self.show(line)
+        if not self._is_shown(event):
+            if isinstance(event, TextReceived):
+                self._show_answered(event)
+            line = self.wording.line(event, self.target)
+            if line:
+                self.show(line)
+        self._refused = isinstance(event, NotDelivered)
         news = super().handle(event)
+        self._refused = False
         if isinstance(event, Reacted):
             self._show_reaction(event)
         return news
+
+    def _is_shown(self, event: Event) -> bool:
+        """Whether there is nothing to add: a text comes again, or is kept for later."""
+        match event:
+            case TextReceived(replayed=True):
+                return self._find(event.conversation, event.msgid) is not None
+            case NotDelivered():
+                return event.code in _LATER
+            case _:
+                return False
 
     def _show_answered(self, event: TextReceived) -> None:
         """Say which text is answered by the one that is shown next."""

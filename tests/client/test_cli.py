@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from securechat.client import cli
 from securechat.client.cli import main
 from securechat.client.file_mode import ReceiveJob, SendJob
+from securechat.client.opening import Opening
 from securechat.client.options import Options, build_parser, read_options
+from securechat.client.tui import start
 from securechat.errors import ConfigError
+from tests.client.pty_child import MAIN
+from tests.server.relay_harness import RunningRelay
 
 NICK = ["--nick", "alice"]
 TOO_LONG = "x" * 300
@@ -128,3 +137,182 @@ def test_help_tells_of_peers_and_exit_codes(capsys: pytest.CaptureFixture[str]) 
     text = capsys.readouterr().out
     for part in ("--send NICK", "--receive DIR", "--from NICK", "--no-peers", "exit codes:"):
         assert part in text
+
+
+# ---- profiles and options ----
+
+PROFILES = """\
+last = "home"
+
+[networks.home]
+host = "home.example"
+nick = "ann"
+rooms = ["#home"]
+
+[networks.work]
+host = "work.example"
+nick = "a.smith"
+account = "smith"
+password = { from = "file", path = "PASSWORD" }
+autoconnect = true
+"""
+
+Opened = Callable[..., list[Opening]]
+
+
+@pytest.fixture
+def password(tmp_path: Path) -> Path:
+    path = tmp_path / "password"
+    path.write_text("pencil\n")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def profiles(tmp_path: Path, password: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    path = tmp_path / "securechat" / "profiles.toml"
+    path.parent.mkdir()
+    path.write_text(PROFILES.replace("PASSWORD", str(password)))
+    return path
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
+    """Run the program with these arguments; return what its interface was told to open."""
+    found: list[Opening] = []
+
+    def interface(opening: Opening, options: Options, **more: bool) -> int:
+        found.append(opening)
+        return 0
+
+    def screen(openings: list[Opening], *rest: object) -> None:
+        found.extend(openings)
+
+    for name in ("_chat", "_pipe", "_files"):
+        monkeypatch.setattr(cli, name, interface)
+    monkeypatch.setattr(start, "run_screen", screen)
+    monkeypatch.setenv("TERM", "xterm")
+
+    def run(*arguments: str, terminal: bool = True) -> list[Opening]:
+        found.clear()
+        for stream in (sys.stdin, sys.stdout):
+            monkeypatch.setattr(stream, "isatty", lambda: terminal, raising=False)
+        assert main(arguments) == 0
+        return found
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "terminal", "names"),
+    [
+        ([], True, ["home", "work"]),
+        (["--network", "work"], True, ["work"]),
+        (["--host", "else.example", "--nick", "x"], True, ["else.example"]),
+        (["--plain"], True, ["home"]),
+        (["--plain", "--network", "work"], True, ["work"]),
+        (["--plain", "--nick", "x"], True, ["localhost"]),
+        (["--nick", "x", "--join", "#x"], False, ["localhost"]),
+        (["--network", "work", "--to", "bob"], False, ["work"]),
+        (["--network", "work", "--receive", "/"], False, ["work"]),
+        (["--receive", "/"], True, ["home"]),
+    ],
+)
+def test_which_network_is_opened(
+    profiles: Path, opened: Opened, arguments: list[str], terminal: bool, names: list[str]
+) -> None:
+    assert [opening.name for opening in opened(*arguments, terminal=terminal)] == names
+
+
+def test_options_add_to_a_profile(profiles: Path, opened: Opened, password: Path) -> None:
+    login = ["--password-file", str(password), "--join", "#more"]
+    for arguments in (login, ["--plain", *login]):
+        first = opened(*arguments)[0]
+        assert (first.name, first.password) == ("home", "pencil")
+        assert first.profile.rooms == ("#home", "#more")
+
+
+def test_a_password_is_shown_by_nothing(
+    profiles: Path, opened: Opened, capfd: pytest.CaptureFixture[str]
+) -> None:
+    [opening] = opened("--plain", "--network", "work")
+    assert opening.password == "pencil"
+    assert "pencil" not in f"{opening!r}{opening}{''.join(capfd.readouterr())}"
+    help_text = build_parser().format_help()
+    assert "--password-file" in help_text
+    assert "--password " not in help_text
+
+
+def test_a_network_that_is_not_there(
+    profiles: Path, opened: Opened, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["--network", "nowhere"], ["--plain", "--network", "nowhere"]):
+        with pytest.raises(SystemExit) as left:
+            opened(*arguments)
+        assert left.value.code == 2
+        assert "there is no network nowhere in" in capsys.readouterr().err
+
+
+def test_a_network_and_what_contradicts_it() -> None:
+    assert problems("--network", "home", "--nick", "x") == (
+        "--network says where and as whom: no other option may",
+    )
+
+
+def run_pipe(relay: RunningRelay, *arguments: str, **environment: str) -> tuple[int, str]:
+    """Run the program with a line from a pipe; return its exit code and what it complains of."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", MAIN),
+            *("--port", str(relay.address[1]), "--ca", str(relay.certificates.ca_file)),
+            *("--nick", "carol", *arguments),
+        ],
+        input="hello\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={name: value for name, value in (os.environ | environment).items() if value},
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_pipe_needs_no_profiles(relay: RunningRelay, tmp_path: Path) -> None:
+    """Nor does it stumble over those that are broken, whatever is asked in which language."""
+    bob = relay.join("bob")
+    (tmp_path / "securechat").mkdir()
+    (tmp_path / "securechat" / "profiles.toml").write_bytes(b"[networks\xff")
+    assert run_pipe(relay, "--to", "bob", XDG_CONFIG_HOME=str(tmp_path)) == (0, "")
+    assert bob.expect("PRIVMSG").params == ("bob", "hello")
+
+
+def test_a_pipe_into_a_room_whatever_its_case(relay: RunningRelay) -> None:
+    bob = relay.join("bob")
+    bob.send("JOIN #den", "MODE #den +n")
+    bob.sync()
+    assert run_pipe(relay, "--join", "#den", "--to", "#DEN") == (0, "")
+    assert bob.expect("PRIVMSG").params[1] == "hello"
+
+
+def test_a_pipe_that_cannot_deliver(relay: RunningRelay) -> None:
+    code, problem = run_pipe(relay, "--to", "nobody")
+    assert code == 1
+    assert "nobody" in problem
+
+
+def test_without_a_home_there_are_no_profiles(
+    monkeypatch: pytest.MonkeyPatch, opened: Opened, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setattr(Path, "home", no_home)
+    assert [one.name for one in opened("--nick", "x", "--to", "bob", terminal=False)] == [
+        "localhost"
+    ]
+    with pytest.raises(SystemExit) as left:
+        opened("--network", "home", "--to", "bob", terminal=False)
+    assert left.value.code == 2
+    assert "there is no home folder" in capsys.readouterr().err

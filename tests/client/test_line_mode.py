@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -548,3 +549,38 @@ def test_a_room_with_another_name_stays_the_target(chat: Chat) -> None:
     assert chat.ui.target == "#hall"
     chat.hear(Parted("alice", "#hall", 0, "", True))
     assert chat.ui.target == ""
+
+
+# ---- texts that come again, or are refused ----
+
+
+def test_what_was_shown_is_not_played_back(chat: Chat) -> None:
+    live = text("#room", "bob", "hi", msgid="m1")
+    assert chat.hear(live) == ["12:04 <bob> hi"]
+    missed = text("#room", "bob", "again", msgid="m2", replayed=True)
+    assert chat.hear(replace(live, replayed=True), missed) == ["12:04 <bob> again"]
+
+
+def test_a_text_without_a_name_is_played_back(chat: Chat) -> None:
+    live = text("#room", "bob", "hi")
+    assert chat.hear(live, replace(live, replayed=True)) == ["12:04 <bob> hi"] * 2
+
+
+def test_what_is_kept_for_a_room_that_lets_us_in_no_more_is_told(chat: Chat) -> None:
+    chat.hear(Disconnected("gone", True, 1.0))
+    chat.type("hello")
+    chat.hear(Welcome("alice", None, "TestNet", ""))
+    assert chat.hear(Failure("", "474", ("#room",), "You are banned")) == [
+        "12:00 ! #room: You are banned",
+        "! not delivered to #room: You are banned",
+    ]
+    assert chat.type("/unsent") == ["refused: hello"]
+
+
+def test_what_the_relay_refuses_is_told_once(chat: Chat) -> None:
+    chat.type("hello")
+    delivery = len(chat.client.done)
+    assert chat.hear(NotDelivered(delivery, "#room", "404", "Cannot send")) == [
+        "12:00 ! not delivered to #room: Cannot send"
+    ]
+    assert chat.type("/unsent") == ["refused: hello"]

@@ -60,6 +60,7 @@ def test_all_scenarios() -> None:
         "idle",
         "history",
         "peers",
+        "tui",
     ]
     assert all(figure > 0 for figure in figures(results))
     fanout = results["fanout"]
@@ -74,6 +75,10 @@ def test_all_scenarios() -> None:
     assert set(peers["relayed"]["cpu_s_per_gib"]) == {"sender", "receiver", "relay"}
     for latency in peers["chat"]["latency"].values():
         assert latency["p50_ms"] <= latency["p99_ms"]
+    tui = results["tui"]
+    assert tui["messages"] == 2000
+    for times in tui["key_to_drawn"].values():
+        assert times["median_ms"] <= times["p99_ms"] <= times["worst_ms"]
 
 
 def test_several_senders_and_processes() -> None:
@@ -104,6 +109,13 @@ def test_a_file_between_peers_alone() -> None:
     assert "latency beside a file" in done.stdout
 
 
+def test_the_full_screen_client_alone() -> None:
+    done = bench("--tui", "--room-messages", "100", "--openings", "1", "--keys", "3")
+    assert done.returncode == 0, done.stderr
+    assert "tui: the full-screen client, 120x40, a room with 100 messages" in done.stdout
+    assert "key to character drawn, crowd talking" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -116,6 +128,8 @@ def test_a_file_between_peers_alone() -> None:
         (("--stored", "0"), "--stored is from 1 to"),
         (("--connections", "50", "0"), "--connections is from 1 to"),
         (("--file-bytes", "0"), "--file-bytes is from 1 to"),
+        (("--keys", "1000"), "--keys is from 1 to"),
+        (("idle", "--tui"), "--tui is a scenario of its own"),
     ],
 )
 def test_what_contradicts_or_goes_too_far_is_refused(
@@ -139,6 +153,7 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     [
         (("fanout", "--messages", "1000000", "--members", "20"), 2),  # the relay, the load process
         (("peers", "--rounds", "1000", "--file-bytes", "1000"), 8),  # the relay, 2 pairs, 2, a room
+        (("tui", "--room-messages", "1000000"), 3),  # the relay, the speaker, the client
     ],
 )
 def test_interrupted_it_ends_what_it_started(arguments: tuple[str, ...], children: int) -> None:
