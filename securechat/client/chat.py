@@ -190,11 +190,14 @@ class Chat:
         if self.finished:  # it would wait for ever
             raise NetworkError("not connected")
         before = self.outgoing.waiting(target)
-        note = self.routes.say(target, text, kind, reply_to=reply_to)
-        if note:
-            self.show_note(make_safe(note))
+        said = self.routes.say(target, text, kind, reply_to=reply_to)
+        if said.note:
+            self.show_note(said.note)
+        if said.delivery is not None:
+            self.conversations.show_session_text(target, text, kind, said.delivery)
+            return
         after = self.outgoing.waiting(target)
-        if len(after) > len(before):  # it does not go into a session
+        if len(after) > len(before):
             self.show_outgoing(after[-1:])
 
     def drop(self, text: OutgoingText) -> None:

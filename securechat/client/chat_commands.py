@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from securechat.client.buffers import safe_lines
 from securechat.client.command_table import command
+from securechat.client.outgoing import OutgoingState
 from securechat.client.translation import _, gettext_noop
 from securechat.errors import LocalProtocolError
 
@@ -13,6 +15,15 @@ if TYPE_CHECKING:
     from securechat.client.chat import Chat
 
 __all__: list[str] = []
+
+_STATES: Final[Mapping[OutgoingState, str]] = {
+    "waiting": gettext_noop("waiting"),
+    "sent": gettext_noop("not confirmed yet"),
+    "unsure": gettext_noop("not known whether it arrived"),
+    "refused": gettext_noop("refused"),
+    "delivered": gettext_noop("delivered"),
+}
+"""What becomes of a text, in words."""
 
 _KICK: Final = gettext_noop("/kick [#ROOM] NICK [REASON]")
 
@@ -190,7 +201,7 @@ def _unsent(ui: Chat, arguments: list[str]) -> None:
     match [word.lower() for word in arguments]:
         case []:
             for text in texts:
-                ui.show(f"{text.state}: {safe_lines(text.text)}")
+                ui.show(f"{_(_STATES[text.state])}: {safe_lines(text.text)}")
         case ["again"]:
             for text in texts:
                 if text.state in ("unsure", "refused"):

@@ -170,7 +170,12 @@ def _screen(options: Options) -> int:
     from securechat.client.tui.start import run_screen
 
     file = _profile_file()
-    profiles = file.load()
+    try:
+        profiles = file.load()
+    except ConfigError:
+        if not options.named:
+            raise
+        profiles = Profiles()  # only theme and notifications would be of it
     password = _read_password_file(options.password_file)
     if options.named:
         openings = [Opening(options.network.host, options.network, password)]

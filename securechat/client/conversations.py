@@ -18,6 +18,7 @@ from securechat.client.buffers import (
     Buffer,
     BufferKind,
     Entry,
+    EntryKind,
     FileState,
     Notify,
     Presence,
@@ -60,6 +61,7 @@ from securechat.client.events import (
     Welcome,
 )
 from securechat.client.outgoing import OutgoingText
+from securechat.client.refusals import refusal
 from securechat.client.safe_text import make_safe
 from securechat.client.translation import _
 from securechat.client.wording import Wording
@@ -78,6 +80,7 @@ from securechat.peer.events import (
     PeerReachable,
     PeerTyping,
 )
+from securechat.peer.known_peers import Safety
 
 __all__ = ["Conversations", "News"]
 
@@ -136,6 +139,8 @@ class Conversations:
         self.notify: dict[str, Notify] = {}  # lower case → what the user has set
         self._all: list[Buffer] = [self.server]
         self._reachable: set[str] = set()  # nicks, lower case
+        self._changed: set[str] = set()  # accounts, of those whose devices we know, lower case
+        self._in_session: dict[int, tuple[Buffer, Entry]] = {}  # texts on their way, by delivery
         self._files: dict[int, tuple[Buffer, Entry]] = {}
         self._mention: tuple[str, re.Pattern[str]] = ("", re.compile("(?!)"))
 
@@ -275,6 +280,36 @@ class Conversations:
         is_channel = self._client.is_channel
         return room if not is_channel(target) and is_channel(room) else target
 
+    def show_session_text(self, name: str, text: str, kind: EntryKind, delivery: int) -> None:
+        """Show a text that goes into the session with somebody: until it is there, as not there."""
+        buffer = self.open(name)
+        lost = buffer.session == "lost"
+        entry = buffer.new_entry(kind, self._wall_clock(), safe_lines(text))
+        entry.sender, entry.own = make_safe(self._client.nick), True
+        entry.via = "direct" if buffer.session == "direct" else "relayed"
+        entry.state = "waiting" if lost else "sent"
+        buffer.add(entry)
+        self._in_session[delivery] = (buffer, entry)
+
+    def _settle_in_session(self, buffer: Buffer, event: TextReceived) -> bool:
+        """Take a text of our own that the other side has; true if it was shown already."""
+        text = safe_lines(event.text)
+        for delivery, (where, entry) in self._in_session.items():
+            if where is buffer and entry.text == text:
+                entry.via = event.via
+                buffer.settle(entry, event)
+                del self._in_session[delivery]
+                return True
+        return False
+
+    def _not_in_session(self, event: NotDelivered) -> None:
+        if event.delivery not in self._in_session:
+            return
+        buffer, entry = self._in_session.pop(event.delivery)
+        entry.state, entry.reason = "refused", refusal(event.code, event.text)
+        entry.changed()
+        buffer.touch()
+
     # ---- events ----
 
     def note(self, event: Event) -> list[News]:
@@ -307,10 +342,8 @@ class Conversations:
             case Invited(own=True):
                 entry = self._say(self.server, event)
                 return [News(self.server, entry, True)] if entry else []
-            case NotDelivered(code="NOT_CONFIRMED"):  # of a session: no entry shows it
-                self._say(self.open(event.target), event)
             case NotDelivered():
-                pass  # the text itself shows it
+                self._not_in_session(event)  # others are shown by Outgoing
             case _:
                 self._say(self._place(event), event)
         return []
@@ -349,6 +382,8 @@ class Conversations:
         _keep_arriving(buffer, event)
         sender = make_safe(event.sender)
         buffer.typing.pop(sender, None)
+        if event.own and event.via is not None and self._settle_in_session(buffer, event):
+            return []
         known = buffer.knows(event)
         if known is not None:
             if buffer.live:  # otherwise its place comes with a page
@@ -557,13 +592,15 @@ class Conversations:
         buffer = self._of_session(event)
         match event:
             case PeerOpened():
-                buffer.session, buffer.safety = event.path, event.safety
-                buffer.account = event.account
+                buffer.session, buffer.account = event.path, event.account
+                self.note_safety(buffer, event.safety)
             case PeerLost():
                 buffer.session = "lost"
             case PeerClosed():
                 buffer.session = buffer.safety = buffer.account = None
-            case PeerAsked() | PeerIdentityChanged():
+            case PeerIdentityChanged():
+                self._changed.add(event.account.lower())
+            case PeerAsked():
                 pass
         entry = self._say(buffer, event)
         if entry is None:
@@ -573,6 +610,15 @@ class Conversations:
         if asks and buffer is not self.attended:
             buffer.note_unread(entry, mention=True)
         return [News(buffer, entry, True)] if asks else []
+
+    def note_safety(self, buffer: Buffer, safety: Safety | None) -> None:
+        """Take note of how far the device of a session is known. One that came in place of another
+        stays the changed one until it is verified, though by now it is known.
+        """
+        account = (buffer.account or "").lower()
+        if safety is Safety.VERIFIED:
+            self._changed.discard(account)
+        buffer.safety = Safety.CHANGED if safety and account in self._changed else safety
 
     def _of_session(self, event: _PeerNews) -> Buffer:
         """Return the conversation where a session is shown, however that person is called now."""

@@ -25,7 +25,7 @@ from securechat.errors import LocalProtocolError
 from securechat.peer.events import PathKind, PeerClosed, PeerLost, PeerOpened
 from securechat.peer.records import TextKind
 
-__all__ = ["Routes", "SessionState"]
+__all__ = ["Routes", "Said", "SessionState"]
 
 SessionState = PathKind | Literal["lost"]
 """How an open session runs, as far as the user knows; ``lost``: without a path."""
@@ -37,6 +37,18 @@ class _Session:
     nick: str
     state: SessionState | None  # None: it is over, and the user may not have noticed
     told: bool = False  # that texts wait
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What became of a text. Immutable.
+
+    ``note``: what the user should know, safe, or nothing. ``delivery``: of a text that went into a
+    session, what its ``Delivered`` or ``NotDelivered`` will carry.
+    """
+
+    note: str = ""
+    delivery: int | None = None
 
 
 class Routes:
@@ -74,8 +86,8 @@ class Routes:
 
     def say(
         self, name: str, text: str, kind: TextKind = "message", reply_to: str | None = None
-    ) -> str:
-        """Say ``text`` to a channel or person; return what the user should know, or nothing.
+    ) -> Said:
+        """Say ``text`` to a channel or person; return what became of it.
 
         ``reply_to`` is the msgid of the text that this one answers; nothing inside a session.
 
@@ -84,22 +96,23 @@ class Routes:
         session = self._find(name)
         if session is None:
             self._say_by_relay(name, text, kind, reply_to)
-            return ""
+            return Said()
         if session.state is None:
             raise self._ended(session)
         try:
-            self._client.peers.send(session.account, text, kind)
+            delivery = self._client.peers.send(session.account, text, kind)
         except LocalProtocolError as error:
             if self._exists(session.account):
                 raise  # this text cannot be said
             raise self._ended(session) from error
+        note = ""
         if session.state == "lost" and not session.told:
             session.told = True
-            return _(
+            note = _(
                 "it waits until the session with {nick} has a path again; so does all else you say",
                 nick=make_safe(session.nick),
             )
-        return ""
+        return Said(note, delivery)
 
     def _say_by_relay(self, name: str, text: str, kind: TextKind, reply_to: str | None) -> None:
         if self._outgoing is not None:

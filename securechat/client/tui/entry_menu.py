@@ -127,9 +127,9 @@ def _find_emoji(name: str) -> list[tuple[str, str]]:
 def _choices_for(network: Network, buffer: Buffer, entry: Entry) -> list[Choice]:
     client = network.client
     choices = []
-    if entry.state in ("unsure", "refused"):
+    if entry.outgoing is not None and entry.state in ("unsure", "refused"):
         choices.append(Choice("again", _("send again"), "r"))
-    if entry.state in ("unsure", "refused", "waiting"):
+    if entry.outgoing is not None and entry.state in ("unsure", "refused", "waiting"):
         choices.append(Choice("drop", _("forget it"), "f"))
     if entry.is_text and entry.msgid is not None and not entry.redacted_by:
         choices.append(Choice("reply", _("reply"), "r"))

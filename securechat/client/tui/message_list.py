@@ -38,7 +38,7 @@ _KEPT_LINES: Final = 2
 _STRIPS: Final = 250
 """Lines whose strips are kept: some screens."""
 
-_REDRAW_S: Final = 0.05
+_REDRAW_S: Final = 0.1
 """Shortest time between two drawings of what comes by itself: 1,000 messages/s are not read one by
 one, and a key that is pressed meanwhile has to wait for a drawing that has begun."""
 

@@ -192,7 +192,7 @@ class Network:
         with contextlib.suppress(SecureChatError):
             for peer in self.client.peers.list():
                 if self.client.same_name(peer.nick, buffer.name):
-                    buffer.safety = peer.safety
+                    self.chat.conversations.note_safety(buffer, peer.safety)
 
     def _wake(self) -> None:
         if not self._woken:

@@ -12,7 +12,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from securechat.client import Client, PeerSettings, Timing
-from securechat.client.buffers import Buffer
+from securechat.client.buffers import Buffer, Entry
 from securechat.client.opening import MakeClient, Opening
 from securechat.client.profile_file import ProfileFile
 from securechat.client.profiles import Network as Profile
@@ -109,6 +109,10 @@ class Screen:
         buffer = self.network.chat.conversations.get(name)
         assert buffer is not None, name
         return buffer
+
+    def entry(self, text: str) -> Entry:
+        """The newest entry where the user is that says that."""
+        return next(entry for entry in reversed(self.shown.entries) if entry.text == text)
 
     def texts(self) -> list[str]:
         """What people have said where the user is."""
