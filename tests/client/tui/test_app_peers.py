@@ -295,7 +295,10 @@ def test_another_device_is_a_warning(relay: RunningRelay, tmp_path: Path, bob: P
                 await off(other.wait, PeerAsked)
                 other.peers.accept("ann")
                 await ann.see("WARNING: bob comes with ANOTHER DEVICE than")
-                await ann.see("RELAYED, NOT VERIFIED")
+                await ann.see("RELAYED, BUT ANOTHER DEVICE THAN BEFORE")
+                await ann.say("/verify bob yes")
+                ann.app.chat_screen.tick()
+                await ann.see("RELAYED, VERIFIED")
 
     run(scene())
 
