@@ -129,10 +129,10 @@ class Terminal:
             self._read(until)
 
     def type_keys(self, keys: Sequence[tuple[float, str]]) -> Iterator[int]:
-        """Press each key at its time, in seconds from now, whatever has been answered by then;
-        yield how long it took until its character was drawn, in nanoseconds.
+        """Press keys at their times, in seconds from now, whatever has been answered by then;
+        yield how long it took until the last character of each was drawn, in nanoseconds.
 
-        No character may come twice, or stand on the screen already.
+        None of these may come twice, or stand on the screen already.
         """
         began = time.monotonic()
         due = [(began + at, key) for at, key in reversed(keys)]
@@ -140,9 +140,9 @@ class Terminal:
         while due or pressed:
             now = time.monotonic()
             while due and due[-1][0] <= now:
-                character = due.pop()[1].encode()
-                pressed[character] = time.monotonic_ns()
-                os.write(self._master, character)
+                key = due.pop()[1]
+                pressed[key[-1].encode()] = time.monotonic_ns()
+                os.write(self._master, key.encode())
             self._seen = self._seen[-TAIL_BYTES:]
             self._read(due[-1][0] if due else self._deadline, "what was typed")
             drawn = time.monotonic_ns()

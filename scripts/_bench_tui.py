@@ -42,6 +42,8 @@ TURN_S: Final = 0.05
 TO_THE_ROOM: Final = b"\x1b[50;3u"  # Alt-2, as kitty says it: Alt-1 is the relay itself
 TO_THE_PERSON: Final = b"\x1b[51;3u"
 
+ENTER: Final = "\r"
+
 REST_S: Final = 0.3
 """Between two openings: what the last one has brought is done by then."""
 
@@ -60,7 +62,10 @@ ALONE_KEYS: Final = 50
 LETTERS: Final = [
     letter for letter in map(chr, range(0x100, 0x530)) if letter.isalpha() and letter.islower()
 ]
-"""What is typed: each letter once, none that is in a message, so that it is drawn only as typed."""
+"""What is typed: each letter once, none that others say, so that it is drawn first as typed."""
+
+MESSAGE_LETTERS: Final = 40
+"""Then Enter is pressed, with the letter that follows: it waits until the message is sent."""
 
 KEYS_LIMIT: Final = len(LETTERS) - ALONE_KEYS
 
@@ -161,10 +166,12 @@ class _Screen:
 
     def type_keys(self, letters: Sequence[str]) -> dict[str, float]:
         """Press keys at irregular intervals."""
-        pauses = _pauses(len(letters))
-        times = sorted(
-            self._terminal.type_keys(list(zip(accumulate(pauses), letters, strict=True)))
-        )
+        keys = [
+            f"{ENTER}{letter}" if number and number % MESSAGE_LETTERS == 0 else letter
+            for number, letter in enumerate(letters)
+        ]
+        due = accumulate(_pauses(len(keys)))
+        times = sorted(self._terminal.type_keys(list(zip(due, keys, strict=True))))
         return {
             "median_ms": _ms(statistics.median(times)),
             "p99_ms": _ms(times[len(times) * 99 // 100]),

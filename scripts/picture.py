@@ -22,9 +22,9 @@ from _bench_crowd import LoadError
 from _bench_relay import running_relay
 
 from securechat.client import Client, NamesReceived, Registered, TextReceived
-from securechat.client.opening import Opening
-from securechat.client.profile_file import ProfileFile
-from securechat.client.profiles import Network, PasswordSource
+from securechat.client.settings.opening import Opening
+from securechat.client.settings.profile_file import ProfileFile
+from securechat.client.settings.profiles import Network, PasswordSource
 from securechat.client.tui.app import ChatApp
 
 PICTURE = Path(__file__).resolve().parent.parent / ".github" / "client.svg"

@@ -27,7 +27,7 @@ if importlib.util.find_spec("securechat") is None:  # from a checkout, not insta
     sys.path.insert(0, str(ROOT))
 
 from securechat import errors  # noqa: E402 - the path had to be set
-from securechat.client.translation import DOMAIN, LOCALES  # noqa: E402
+from securechat.client.words.translation import DOMAIN, LOCALES  # noqa: E402
 
 PACKAGE = Path(errors.__file__).parent
 

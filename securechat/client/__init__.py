@@ -1,25 +1,23 @@
-"""The client: a protocol core, a public API for bots and user interfaces, and a line interface.
+"""The client: a protocol core, a public API for bots and user interfaces, and these interfaces.
 
 A bot needs this package and nothing below it: ``Client``, the events that come from it, and the
-errors that it raises. So does a user interface: ``line_mode`` knows nothing but the events and
-methods of ``Client``. Sessions with peers, and files, are ``Client.peers``.
+errors that it raises. So does a user interface: none knows anything but the events and methods of
+``Client``. Sessions with peers, and files, are ``Client.peers``.
 
 The package must not know the relay (``securechat.server``) nor its store: it speaks IRCv3, to any
 server, over TLS that always verifies.
 
 - ``events``       what a client hears
 - ``protocol``     the sans-I/O core, with its parts ``session``, ``registration``, ``login``,
-  ``deliveries``, ``interpret``, ``roster``
+  ``deliveries``, ``requests``, ``interpret``, ``roster``
 - ``client``       the public API; ``connector`` keeps it connected, ``link`` is one connection,
   ``event_queue`` lies between the I/O thread and the reader; ``peers`` is the part of the API that
   deals with peers, ``peer_side`` what lies between these and the connection
-- ``cli``          the program ``securechat-client``: ``line_mode`` on a ``terminal`` with a
-  ``line_editor``, ``pipe_mode``, or ``file_mode`` with a ``file_console``; ``downloads`` is where
-  files go
-- ``commands``     the slash-commands: ``chat_commands``, ``peer_commands`` and ``own_commands``,
-  in one ``command_table``; ``peer_desk`` keeps what peers leave for the user to do
-- ``routing``      which way a text goes, in a session or through the relay
-- ``wording``      how events read, with ``peer_wording``; ``safe_text`` guards the terminal
+- ``chat``         one person at one network without a face; ``commands`` the slash-commands,
+  ``words`` how things are said, in several languages
+- ``lines``, ``tui``  the faces: lines, and the full screen
+- ``settings``     profiles, passwords, folders; ``assistant`` sets up a network
+- ``cli``          the program ``securechat-client``, with its ``options``
 """
 
 from securechat.client.client import DEFAULT_PORT, Client

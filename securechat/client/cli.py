@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Final
 
 from securechat.client.client import Client
-from securechat.client.downloads import default_downloads
-from securechat.client.file_console import FileConsole
-from securechat.client.file_mode import FileMode, ReceiveFiles, SendFiles, SendJob
-from securechat.client.line_mode import LineMode
-from securechat.client.opening import Opening
+from securechat.client.lines.file_console import FileConsole
+from securechat.client.lines.file_mode import FileMode, ReceiveFiles, SendFiles, SendJob
+from securechat.client.lines.line_mode import LineMode
+from securechat.client.lines.pipe_mode import PipeMode
+from securechat.client.lines.terminal import is_ansi, open_terminal
 from securechat.client.options import Options, build_parser, read_options
-from securechat.client.passwords import read_password
-from securechat.client.pipe_mode import PipeMode
-from securechat.client.profile_file import ProfileFile
-from securechat.client.profiles import Network, Profiles, default_profiles
-from securechat.client.safe_text import make_safe
-from securechat.client.terminal import is_ansi, open_terminal
-from securechat.client.translation import _, choose_language, explain, gettext_noop, languages
-from securechat.client.wording import Wording
+from securechat.client.settings.downloads import default_downloads
+from securechat.client.settings.opening import Opening
+from securechat.client.settings.passwords import read_password
+from securechat.client.settings.profile_file import ProfileFile
+from securechat.client.settings.profiles import Network, Profiles, default_profiles
+from securechat.client.words.safe_text import make_safe
+from securechat.client.words.translation import _, choose_language, explain, gettext_noop, languages
+from securechat.client.words.wording import Wording
 from securechat.errors import (
     CertificateRejected,
     ConfigError,

@@ -43,7 +43,7 @@ from securechat.client.requests import (
     search,
 )
 from securechat.client.session import Credentials, Identity
-from securechat.client.translation import explain
+from securechat.client.words.translation import explain
 from securechat.errors import ConnectionLost, LocalProtocolError, NetworkError, gettext_noop
 from securechat.irc.names import clean_username
 from securechat.irc.sasl import prepare_password

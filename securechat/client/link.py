@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from securechat.client.events import Connected, Event
 from securechat.client.protocol import ClientProtocol
-from securechat.client.translation import gettext_noop
+from securechat.client.words.translation import gettext_noop
 from securechat.errors import ConnectionLost, NetworkError, RemoteProtocolError, SecureChatError
 from securechat.net.channel_binding import server_end_point
 from securechat.net.connection import Connection

@@ -17,7 +17,7 @@ from typing import Final
 
 from securechat.client.events import LoginRejected
 from securechat.client.session import Credentials, Session
-from securechat.client.translation import gettext_noop
+from securechat.client.words.translation import gettext_noop
 from securechat.errors import RemoteProtocolError
 from securechat.irc import numerics
 from securechat.irc.message import Message

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 import securechat
+from securechat.client.chat.peer_desk import why_not_sent
 from securechat.client.client import DEFAULT_PORT
-from securechat.client.file_mode import ReceiveJob, SendJob
-from securechat.client.peer_desk import why_not_sent
-from securechat.client.profiles import Network, PasswordSource
-from securechat.client.translation import _, gettext_noop, languages
+from securechat.client.lines.file_mode import ReceiveJob, SendJob
+from securechat.client.settings.profiles import Network, PasswordSource
+from securechat.client.words.translation import _, gettext_noop, languages
 from securechat.errors import ConfigError
 
 __all__ = ["Options", "build_parser", "read_options"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from securechat.client.connector import Connector
-from securechat.client.translation import gettext_noop
+from securechat.client.words.translation import gettext_noop
 from securechat.errors import LocalProtocolError, NetworkError
 from securechat.peer.events import PeerSnapshot
 from securechat.peer.hub import Hub

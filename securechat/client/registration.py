@@ -37,7 +37,7 @@ from securechat.client.events import (
 )
 from securechat.client.login import Login, Outcome
 from securechat.client.session import Credentials, Session
-from securechat.client.translation import gettext_noop
+from securechat.client.words.translation import gettext_noop
 from securechat.irc import numerics, peering
 from securechat.irc.message import Message
 

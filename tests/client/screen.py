@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from securechat.client.line_editor import display_width
+from securechat.client.lines.line_editor import display_width
 
 _PIECE = re.compile(r"\x1b\[(\d*)([A-Za-z])|(.)", re.DOTALL)
 

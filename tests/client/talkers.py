@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from securechat.client import Client, PeerSettings, Timing
-from securechat.client.line_mode import LineMode
+from securechat.client.lines.line_mode import LineMode
 from tests.server import relay_harness
 from tests.server.relay_harness import LONG_TIMEOUT_S, PASSWORD, RunningRelay
 

@@ -12,9 +12,9 @@ import pytest
 
 from securechat.client import cli
 from securechat.client.cli import main
-from securechat.client.file_mode import ReceiveJob, SendJob
-from securechat.client.opening import Opening
+from securechat.client.lines.file_mode import ReceiveJob, SendJob
 from securechat.client.options import Options, build_parser, read_options
+from securechat.client.settings.opening import Opening
 from securechat.client.tui import start
 from securechat.errors import ConfigError
 from tests.client.pty_child import MAIN

@@ -33,7 +33,7 @@ from securechat.client import (
     Typing,
     Welcome,
 )
-from securechat.client.line_mode import LineMode
+from securechat.client.lines.line_mode import LineMode
 from securechat.errors import (
     CertificateRejected,
     LocalProtocolError,

@@ -13,8 +13,8 @@ from typing import Any
 
 import trustme
 
-from securechat.client.address import Address
-from securechat.client.trial import Attempt, Purpose, Trial, Verdict
+from securechat.client.assistant.trial import Attempt, Purpose, Trial, Verdict
+from securechat.client.settings.address import Address
 from tests.server.relay_harness import LONG_TIMEOUT_S, Certificates, RunningRelay
 
 PROTOCOL_VERSION_ALERT = bytes((21, 3, 1, 0, 2, 2, 70))

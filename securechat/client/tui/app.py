@@ -14,17 +14,15 @@ from functools import partial
 from textual import work
 from textual.app import App
 
-from securechat.client.buffers import Buffer, Notify
-from securechat.client.chat import Chat, Question
+from securechat.client.assistant.setup import explain_failure
+from securechat.client.chat.buffers import Buffer, Notify
+from securechat.client.chat.chat import Chat, Question
+from securechat.client.chat.conversations import News
 from securechat.client.client import Client
-from securechat.client.conversations import News
-from securechat.client.opening import MakeClient, Opening
-from securechat.client.passwords import read_password
-from securechat.client.profile_file import ProfileFile
-from securechat.client.profiles import Notifications
-from securechat.client.safe_text import make_safe
-from securechat.client.setup import explain_failure
-from securechat.client.translation import _, explain
+from securechat.client.settings.opening import MakeClient, Opening
+from securechat.client.settings.passwords import read_password
+from securechat.client.settings.profile_file import ProfileFile
+from securechat.client.settings.profiles import Notifications
 from securechat.client.tui import palette, themes
 from securechat.client.tui.chat_screen import ChatScreen
 from securechat.client.tui.dialogs import CodeRow, QuestionDialog, SafetyCodeDialog, TextDialog
@@ -34,6 +32,8 @@ from securechat.client.tui.network import Network, ScreenChat, Wake
 from securechat.client.tui.notifications import Notifier, NotifyMode, wants
 from securechat.client.tui.search_desk import SearchDesk
 from securechat.client.tui.setup_screen import SetupResult, SetupScreen
+from securechat.client.words.safe_text import make_safe
+from securechat.client.words.translation import _, explain
 from securechat.errors import ConfigError, LocalProtocolError, SecureChatError
 
 __all__ = ["ChatApp"]

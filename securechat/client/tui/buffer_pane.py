@@ -17,11 +17,11 @@ from rich.style import Style
 from textual import events
 from textual.message import Message
 
-from securechat.client.buffers import BufferKind
-from securechat.client.peer_wording import LOCK
-from securechat.client.translation import _, gettext_noop, ngettext
+from securechat.client.chat.buffers import BufferKind
 from securechat.client.tui.header import WARNING, Connection, without_signs
 from securechat.client.tui.row_list import RowList, spread
+from securechat.client.words.peer_wording import LOCK
+from securechat.client.words.translation import _, gettext_noop, ngettext
 
 __all__ = [
     "CLICK_HOLD_S",

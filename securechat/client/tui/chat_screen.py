@@ -19,10 +19,9 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Static
 
-from securechat.client.buffers import Buffer, Entry
-from securechat.client.completion import Completer
-from securechat.client.safe_text import make_safe
-from securechat.client.translation import _, gettext_noop
+from securechat.client.chat.buffers import Buffer, Entry
+from securechat.client.chat.completion import Completer
+from securechat.client.chat.typing_notifier import TypingNotifier, TypingState
 from securechat.client.tui import views
 from securechat.client.tui.buffer_pane import BufferPane, BufferRow, next_unread
 from securechat.client.tui.composer import Composer
@@ -32,7 +31,8 @@ from securechat.client.tui.header import Header
 from securechat.client.tui.member_pane import MemberPane
 from securechat.client.tui.message_list import MessageList
 from securechat.client.tui.network import Network, ScreenChat
-from securechat.client.typing_notifier import TypingNotifier, TypingState
+from securechat.client.words.safe_text import make_safe
+from securechat.client.words.translation import _, gettext_noop
 from securechat.errors import SecureChatError
 
 if TYPE_CHECKING:

@@ -33,8 +33,8 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static, TextArea
 
-from securechat.client.completion import Candidate, Completer, Completion
-from securechat.client.translation import _, ngettext
+from securechat.client.chat.completion import Candidate, Completer, Completion
+from securechat.client.words.translation import _, ngettext
 
 __all__ = [
     "HISTORY_LIMIT",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Final
 
-from securechat.client.translation import _, gettext_noop
+from securechat.client.words.translation import _, gettext_noop
 
 __all__ = ["day_words", "long_date"]
 

@@ -24,8 +24,8 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from securechat.client.safe_text import make_safe
-from securechat.client.translation import _, gettext_noop
+from securechat.client.words.safe_text import make_safe
+from securechat.client.words.translation import _, gettext_noop
 
 __all__ = [
     "COMMON_REACTIONS",

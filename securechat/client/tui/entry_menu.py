@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from securechat.client.buffers import Buffer, Entry
-from securechat.client.emoji_names import emoji_names
-from securechat.client.translation import _
+from securechat.client.chat.buffers import Buffer, Entry
+from securechat.client.chat.emoji_names import emoji_names
 from securechat.client.tui.dialogs import Choice, ChoiceDialog, ConfirmDialog, ReactionDialog
 from securechat.client.tui.layout import text_of
 from securechat.client.tui.links import find_links
 from securechat.client.tui.network import Network
+from securechat.client.words.translation import _
 
 if TYPE_CHECKING:
     from securechat.client.tui.app import ChatApp

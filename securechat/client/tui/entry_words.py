@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from securechat.client.buffers import Entry, FileState, Presence
-from securechat.client.peer_wording import size
-from securechat.client.safe_text import make_safe
-from securechat.client.translation import _, ngettext
+from securechat.client.chat.buffers import Entry, FileState, Presence
 from securechat.client.tui.wrapping import fit
+from securechat.client.words.peer_wording import size
+from securechat.client.words.safe_text import make_safe
+from securechat.client.words.translation import _, ngettext
 
 __all__ = ["deleted_words", "file_words", "presence_words", "reactions_words", "state_words"]
 

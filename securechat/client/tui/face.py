@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from securechat.client.buffers import Buffer, Notify
-from securechat.client.chat import Chat
+from securechat.client.chat.buffers import Buffer, Notify
+from securechat.client.chat.chat import Chat
 
 __all__ = ["Face"]
 

@@ -19,11 +19,11 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from securechat.client.buffers import BufferKind
-from securechat.client.peer_wording import LOCK
-from securechat.client.routing import SessionState
-from securechat.client.safe_text import make_safe
-from securechat.client.translation import _, gettext_noop, ngettext
+from securechat.client.chat.buffers import BufferKind
+from securechat.client.chat.routing import SessionState
+from securechat.client.words.peer_wording import LOCK
+from securechat.client.words.safe_text import make_safe
+from securechat.client.words.translation import _, gettext_noop, ngettext
 from securechat.peer.known_peers import Safety
 
 __all__ = [

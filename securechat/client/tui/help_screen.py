@@ -14,10 +14,10 @@ from textual.content import Content
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from securechat.client.command_table import Command
-from securechat.client.commands import COMMANDS
-from securechat.client.translation import _
+from securechat.client.commands.dispatch import COMMANDS
+from securechat.client.commands.table import Command
 from securechat.client.tui.dialogs import ResultScreen
+from securechat.client.words.translation import _
 
 __all__ = ["HelpScreen"]
 

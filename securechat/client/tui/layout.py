@@ -25,9 +25,7 @@ from typing import Final, get_args
 from rich.cells import cell_len
 from textual.cache import LRUCache
 
-from securechat.client.buffers import Entry
-from securechat.client.peer_wording import LOCK
-from securechat.client.translation import _, gettext_noop
+from securechat.client.chat.buffers import Entry
 from securechat.client.tui.entry_words import (
     deleted_words,
     file_words,
@@ -38,6 +36,8 @@ from securechat.client.tui.entry_words import (
 from securechat.client.tui.links import find_links
 from securechat.client.tui.themes import NICK_COLOURS, nick_number
 from securechat.client.tui.wrapping import cells, fit, wrap
+from securechat.client.words.peer_wording import LOCK
+from securechat.client.words.translation import _, gettext_noop
 from securechat.peer.events import PathKind
 
 __all__ = [

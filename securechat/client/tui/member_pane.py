@@ -10,12 +10,12 @@ from typing import ClassVar, Final
 from rich.segment import Segment
 from textual.message import Message
 
-from securechat.client.peer_wording import LOCK
-from securechat.client.routing import SessionState
-from securechat.client.translation import _, gettext_noop, ngettext
+from securechat.client.chat.routing import SessionState
 from securechat.client.tui.header import WARNING, without_signs
 from securechat.client.tui.row_list import RowList, spread
 from securechat.client.tui.themes import NICK_COLOURS, nick_number
+from securechat.client.words.peer_wording import LOCK
+from securechat.client.words.translation import _, gettext_noop, ngettext
 
 __all__ = ["MemberPane", "MemberRow"]
 

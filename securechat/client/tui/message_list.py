@@ -19,13 +19,13 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
-from securechat.client.buffers import Buffer, Entry
-from securechat.client.translation import gettext_noop
+from securechat.client.chat.buffers import Buffer, Entry
 from securechat.client.tui.layout import ROLES, Layout, Line, Piece, text_of
 from securechat.client.tui.links import address
 from securechat.client.tui.themes import NICK_COLOURS
 from securechat.client.tui.viewport import Row, Viewport
 from securechat.client.tui.wrapping import cells
+from securechat.client.words.translation import gettext_noop
 
 __all__ = ["MessageList", "text_of"]
 

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from textual.message import Message
 
-from securechat.client import commands
-from securechat.client.buffers import Buffer, Notify
-from securechat.client.chat import Chat
+from securechat.client.chat.buffers import Buffer, Notify
+from securechat.client.chat.chat import Chat
+from securechat.client.chat.conversations import News
+from securechat.client.chat.outgoing import OutgoingText
 from securechat.client.client import Client
-from securechat.client.command_table import Command, build_table
-from securechat.client.conversations import News
+from securechat.client.commands import dispatch as commands
+from securechat.client.commands.table import Command, build_table
 from securechat.client.events import (
     Connected,
     Disconnected,
@@ -28,10 +29,9 @@ from securechat.client.events import (
     RequestFailed,
     Welcome,
 )
-from securechat.client.outgoing import OutgoingText
 from securechat.client.tui import screen_commands
 from securechat.client.tui.header import Connection
-from securechat.client.wording import why_disconnected
+from securechat.client.words.wording import why_disconnected
 from securechat.errors import SecureChatError
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import Final, Literal
 
-from securechat.client.buffers import Notify, safe_lines
+from securechat.client.chat.buffers import Notify, safe_lines
 
 __all__ = [
     "ANY_EVERY_S",

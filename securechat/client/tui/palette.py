@@ -15,8 +15,8 @@ from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.fuzzy import Matcher
 
-from securechat.client.safe_text import make_safe
-from securechat.client.translation import _
+from securechat.client.words.safe_text import make_safe
+from securechat.client.words.translation import _
 
 __all__ = ["ChatPalette", "ChatProvider", "PaletteEntry", "PaletteSource"]
 

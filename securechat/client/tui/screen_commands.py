@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from securechat.client.command_table import command
-from securechat.client.translation import gettext_noop
+from securechat.client.commands.table import command
+from securechat.client.words.translation import gettext_noop
 from securechat.errors import LocalProtocolError
 
 if TYPE_CHECKING:
-    from securechat.client.chat import Chat
+    from securechat.client.chat.chat import Chat
     from securechat.client.tui.network import ScreenChat
 
 __all__: list[str] = []

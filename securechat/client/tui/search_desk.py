@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from securechat.client.buffers import Buffer, Entry
+from securechat.client.chat.buffers import Buffer, Entry
 from securechat.client.events import Found, RequestFailed
-from securechat.client.safe_text import make_safe
-from securechat.client.translation import _, explain
 from securechat.client.tui.network import Network
 from securechat.client.tui.search_screen import (
     NO_SEARCH,
@@ -17,6 +15,8 @@ from securechat.client.tui.search_screen import (
     Query,
     SearchScreen,
 )
+from securechat.client.words.safe_text import make_safe
+from securechat.client.words.translation import _, explain
 from securechat.errors import SecureChatError
 
 if TYPE_CHECKING:

@@ -25,9 +25,9 @@ from textual.style import Style
 from textual.timer import Timer
 from textual.widgets import Button, Input, OptionList, Static
 
-from securechat.client.safe_text import make_safe
-from securechat.client.translation import _, gettext_noop, ngettext
 from securechat.client.tui.dialogs import ResultScreen
+from securechat.client.words.safe_text import make_safe
+from securechat.client.words.translation import _, gettext_noop, ngettext
 
 __all__ = ["NO_SEARCH", "OFFLINE", "RESULTS_LIMIT", "Hit", "Query", "SearchScreen", "parse_query"]
 

@@ -1,8 +1,8 @@
 """The assistant that sets up a network: on the first run, and when one is added.
 
-What is asked, and what the answers mean, is in ``securechat.client.setup``; here it is shown. One
-step is on the screen at a time. Enter goes to the next field and, from the last, to the next step;
-Esc leaves.
+What is asked, and what the answers mean, is in ``securechat.client.assistant.setup``; here it is
+shown. One step is on the screen at a time. Enter goes to the next field and, from the last, to the
+next step; Esc leaves.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from textual.suggester import Suggester
 from textual.widget import Widget
 from textual.widgets import Button, Static
 
-from securechat.client.ca_file import CaFile, complete_path, find_ca
-from securechat.client.passwords import has_keyring
-from securechat.client.safe_text import make_safe
-from securechat.client.setup import Setup, SetupResult, Step
-from securechat.client.translation import _, gettext_noop
-from securechat.client.trial import Attempt, Purpose, Trial, Verdict
+from securechat.client.assistant.ca_file import CaFile, complete_path, find_ca
+from securechat.client.assistant.setup import Setup, SetupResult, Step
+from securechat.client.assistant.trial import Attempt, Purpose, Trial, Verdict
+from securechat.client.settings.passwords import has_keyring
 from securechat.client.tui.dialogs import ConfirmDialog
 from securechat.client.tui.questions import ChoiceQuestion, Question, TextQuestion
+from securechat.client.words.safe_text import make_safe
+from securechat.client.words.translation import _, gettext_noop
 from securechat.errors import PkiError, SecureChatError
 from securechat.net.threads import start_thread
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from securechat.client.chat import FAREWELL
+from securechat.client.chat.chat import FAREWELL
 from securechat.client.client import Client
-from securechat.client.opening import MakeClient, Opening
-from securechat.client.profile_file import ProfileFile
-from securechat.client.profiles import Profiles
+from securechat.client.settings.opening import MakeClient, Opening
+from securechat.client.settings.profile_file import ProfileFile
+from securechat.client.settings.profiles import Profiles
 from securechat.client.tui.app import ChatApp
 from securechat.errors import SecureChatError
 from securechat.net.threads import start_thread

@@ -22,10 +22,10 @@ from datetime import datetime
 from itertools import islice
 from typing import Final, NamedTuple
 
-from securechat.client.buffers import Buffer, Entry
-from securechat.client.translation import _
+from securechat.client.chat.buffers import Buffer, Entry
 from securechat.client.tui.dates import day_words
 from securechat.client.tui.layout import Layout, Line
+from securechat.client.words.translation import _
 
 __all__ = ["BLANK", "Row", "Viewport"]
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from securechat.client.buffers import Buffer
-from securechat.client.safe_text import make_safe
-from securechat.client.translation import _, ngettext
+from securechat.client.chat.buffers import Buffer
 from securechat.client.tui.buffer_pane import BufferRow
 from securechat.client.tui.header import HeaderState, SafetyLine
 from securechat.client.tui.member_pane import MemberRow
 from securechat.client.tui.network import Network
+from securechat.client.words.safe_text import make_safe
+from securechat.client.words.translation import _, ngettext
 from securechat.peer.known_peers import Safety
 
 __all__ = ["buffer_rows", "header_state", "member_rows", "nicks_by_activity", "typing_words"]

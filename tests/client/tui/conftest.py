@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from securechat.client import translation
+from securechat.client.words import translation
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import RunningRelay
 

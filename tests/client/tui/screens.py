@@ -12,11 +12,11 @@ from typing import Any
 from textual.pilot import Pilot
 
 from securechat.client import Client, PeerSettings, Timing
-from securechat.client.buffers import Buffer, Entry
-from securechat.client.opening import MakeClient, Opening
-from securechat.client.profile_file import ProfileFile
-from securechat.client.profiles import Network as Profile
-from securechat.client.profiles import PasswordSource
+from securechat.client.chat.buffers import Buffer, Entry
+from securechat.client.settings.opening import MakeClient, Opening
+from securechat.client.settings.profile_file import ProfileFile
+from securechat.client.settings.profiles import Network as Profile
+from securechat.client.settings.profiles import PasswordSource
 from securechat.client.tui.app import ChatApp
 from securechat.client.tui.network import Network
 from securechat.irc.message import Message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from securechat.client.buffers import Buffer, BufferKind, Entry, EntryKind
+from securechat.client.chat.buffers import Buffer, BufferKind, Entry, EntryKind
 from securechat.client.events import TextReceived
 
 NOON = datetime(2026, 11, 27, 12, 0).astimezone()

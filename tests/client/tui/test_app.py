@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from securechat.client.opening import Opening
+from securechat.client.settings.opening import Opening
 from tests.client.tui.screens import Screen, account, at_screen, profile, run
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import FakeClock, RunningRelay

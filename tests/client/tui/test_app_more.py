@@ -10,9 +10,9 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
-from securechat.client.opening import Opening
-from securechat.client.profile_file import ProfileFile
-from securechat.client.profiles import Notifications, PasswordSource
+from securechat.client.settings.opening import Opening
+from securechat.client.settings.profile_file import ProfileFile
+from securechat.client.settings.profiles import Notifications, PasswordSource
 from securechat.client.tui.app import ChatApp
 from securechat.client.tui.dialogs import QuestionDialog
 from tests.client.tui.screens import Screen, account, at_screen, profile, run

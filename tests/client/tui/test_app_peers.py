@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from securechat.client import PeerSettings, TextReceived
-from securechat.client.buffers import Entry
+from securechat.client.chat.buffers import Entry
 from securechat.errors import NetworkError
 from securechat.peer.events import (
     FileAccepted,

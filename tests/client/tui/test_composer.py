@@ -14,8 +14,8 @@ from textual.message import Message
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from securechat.client.commands import COMMANDS
-from securechat.client.completion import Completer
+from securechat.client.chat.completion import Completer
+from securechat.client.commands.dispatch import COMMANDS
 from securechat.client.tui.composer import (
     HISTORY_LIMIT,
     INPUT_LINES,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from securechat.client.buffers import EntryState, FileState, Presence
+from securechat.client.chat.buffers import EntryState, FileState, Presence
 from securechat.client.tui.entry_words import (
     deleted_words,
     file_words,

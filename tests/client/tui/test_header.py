@@ -8,7 +8,7 @@ from textual.color import Color
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from securechat.client.routing import SessionState
+from securechat.client.chat.routing import SessionState
 from securechat.client.tui.header import Header, HeaderState, SafetyLine, without_signs
 from securechat.client.tui.themes import THEMES, variable_defaults
 from securechat.peer.known_peers import Safety

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from securechat.client.commands import COMMANDS
+from securechat.client.commands.dispatch import COMMANDS
 from securechat.client.tui.help_screen import HelpScreen
 from tests.client.tui.stage import Host, press, settle, show, shown
 

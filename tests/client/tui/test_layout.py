@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from securechat.client.buffers import Entry, EntryKind, FileState, Presence
+from securechat.client.chat.buffers import Entry, EntryKind, FileState, Presence
 from securechat.client.tui.layout import ROLES, Layout, Line, text_of
 from securechat.client.tui.wrapping import cells
 from tests.client.tui.talk import NOON, entry

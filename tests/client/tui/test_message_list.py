@@ -14,7 +14,7 @@ from textual.events import MouseScrollUp
 from textual.message import Message
 from textual.pilot import Pilot
 
-from securechat.client.buffers import Buffer, Entry, Presence
+from securechat.client.chat.buffers import Buffer, Entry, Presence
 from securechat.client.events import Reacted, Redacted
 from securechat.client.tui.layout import Layout
 from securechat.client.tui.message_list import MessageList

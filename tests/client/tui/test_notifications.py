@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechat.client.buffers import Notify
+from securechat.client.chat.buffers import Notify
 from securechat.client.tui.notifications import (
     ANY_EVERY_S,
     BODY_CHARACTERS,

@@ -15,9 +15,9 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
+from securechat.client.assistant.setup import Step
 from securechat.client.client import Client
-from securechat.client.profiles import Network, PasswordSource
-from securechat.client.setup import Step
+from securechat.client.settings.profiles import Network, PasswordSource
 from securechat.client.tui import themes
 from securechat.client.tui.questions import ChoiceQuestion, TextQuestion
 from securechat.client.tui.setup_screen import SetupResult, SetupScreen

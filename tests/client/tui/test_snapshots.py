@@ -17,9 +17,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
 from securechat.client import Client
-from securechat.client.profile_file import ProfileFile
-from securechat.client.translation import choose_language
+from securechat.client.settings.profile_file import ProfileFile
 from securechat.client.tui.app import ChatApp
+from securechat.client.words.translation import choose_language
 from tests.client.tui.screens import Screen, account, client_maker
 from tests.server.relay_harness import Client as Talker
 from tests.server.relay_harness import RunningRelay

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechat.client.buffers import Buffer
+from securechat.client.chat.buffers import Buffer
 from securechat.client.tui.layout import Layout
 from securechat.client.tui.viewport import Viewport
 from tests.client.tui.talk import NOON, clock, nobody, said, talk
@@ -69,8 +69,8 @@ def test_nothing_moves_when_missed_texts_are_inserted() -> None:
 
 
 def test_what_is_dropped_leaves_the_oldest_in_view(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("securechat.client.buffers.ENTRIES_LIMIT", 100)
-    monkeypatch.setattr("securechat.client.buffers._TRIM", 50)
+    monkeypatch.setattr("securechat.client.chat.buffers.ENTRIES_LIMIT", 100)
+    monkeypatch.setattr("securechat.client.chat.buffers._TRIM", 50)
     buffer = talk(*range(100))
     view = view_of(buffer)
     view.to_start()
