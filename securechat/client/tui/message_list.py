@@ -200,7 +200,8 @@ class MessageList(Widget, can_focus=True):
         self._strips: LRUCache[tuple[Line, bool, str], Strip] = LRUCache(_STRIPS)
         self._styles: dict[tuple[str, bool], Style] = {}  # by role, and whether it is selected
         self._seen = (0, 0, 0)  # version, base and end of the buffer
-        self._pause: Timer | None = None  # since the last drawing
+        self._pause: Timer | None = None  # after a drawing of what has come by itself
+        self._behind = False  # there is something to draw when it is over
         self._bar_held = False  # the mouse was pressed on the scrollbar
 
     # ---- what is shown ----
@@ -251,18 +252,13 @@ class MessageList(Widget, can_focus=True):
         before or behind them.
         """
         buffer = self.buffer
-        if buffer is None or buffer.version == self._seen[0] or self._pause is not None:
+        if buffer is None or buffer.version == self._seen[0]:
             return
         _version, base, end = self._seen
         self._seen = (buffer.version, buffer.base, buffer.end)
-        self._redraw()
-        self._pause = self.set_timer(_REDRAW_S, self._pause_over)
+        self._redraw_soon()
         if buffer.base < base or (not buffer.live and buffer.end != end):
             self._ask_for_more()  # a page has come, which may not have been enough
-
-    def _pause_over(self) -> None:
-        self._pause = None
-        self.buffer_changed()
 
     # ---- moving ----
 
@@ -486,6 +482,17 @@ class MessageList(Widget, can_focus=True):
     def _redraw(self) -> None:
         self._rows_size = None
         self.refresh()
+
+    def _redraw_soon(self) -> None:
+        self._behind = self._pause is not None
+        if not self._behind:
+            self._redraw()
+            self._pause = self.set_timer(_REDRAW_S, self._pause_over)
+
+    def _pause_over(self) -> None:
+        self._pause = None
+        if self._behind:
+            self._redraw_soon()
 
     def _draw_rows(self) -> None:
         """See what is in view, if something may have changed. Textual may draw a new size before

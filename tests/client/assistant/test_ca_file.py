@@ -57,6 +57,8 @@ SERVER = pki.issue_server(CA, ["chat.example.org"], now=NOW)
         (CA.certificate_pem, timedelta(days=pki.CA_DAYS + 1), "has expired on 2036-06-28"),
         (CA.certificate_pem, -timedelta(days=1), "is valid only from 2026-06-30: is the clock"),
     ],
+    # The keys are others each time: not in the names of the tests.
+    ids=["empty", "text", "key", "large", "server", "device", "expired", "future"],
 )
 def test_what_is_no_ca(content: bytes, age: timedelta, says: str, tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"

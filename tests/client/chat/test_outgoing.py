@@ -28,7 +28,7 @@ from securechat.client import (
     Welcome,
 )
 from securechat.client.chat.outgoing import WAITING_LIMIT, Outgoing, OutgoingText
-from securechat.client.chat.routing import Routes
+from securechat.client.chat.routing import Routes, Said
 from tests.client.talkers import QUICK
 from tests.server import relay_harness
 from tests.server.conftest import StartRelay
@@ -550,7 +550,7 @@ def test_a_text_follows_who_and_what_is_renamed(
 
 def test_by_way_of_the_routes(alice: Person, bob: relay_harness.Client) -> None:
     routes = Routes(alice.client, alice.outgoing)
-    assert routes.say("#room", "hello", reply_to="m1") == ""
+    assert routes.say("#room", "hello", reply_to="m1") == Said()
     [sent] = alice.outgoing.waiting("#room")
     assert (sent.text, sent.kind, sent.reply_to) == ("hello", "message", "m1")
     routes.say("#room", "waves", "action")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import pytest
-from tests.client.test_outgoing import Line
+from tests.client.chat.test_outgoing import Line
 
 from securechat.client import Client
 from securechat.client.chat import scrollback
