@@ -376,7 +376,10 @@ def test_near_the_start_it_asks_for_older_ones() -> None:
         assert len(app.told_of(MessageList.NeedOlder)) == 1
         buffer.prepend([said(-1)], nobody)  # a page that is not enough
         app.messages.buffer_changed()
-        await pilot.pause()
+        for _turn in range(1_000):  # it asks once it is drawn
+            if len(app.told_of(MessageList.NeedOlder)) > 1:
+                break
+            await pilot.pause()
         assert len(app.told_of(MessageList.NeedOlder)) == 2
         buffer.reaches_start = True
         app.messages.to_start()
