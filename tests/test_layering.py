@@ -35,6 +35,19 @@ place in the house yet."""
 THREADED: Final = frozenset({"net", "peer", "server"})
 """Threads and selectors: no asyncio."""
 
+FACES: Final = ("client/tui", "client/lines")
+"""The interfaces of the client: they know what a bot knows, and what all interfaces share."""
+
+FACES_MAY_IMPORT: Final = (
+    *(f"client.{name}" for name in ("client", "events", "options")),
+    *(f"client.{name}" for name in ("assistant", "chat", "commands", "settings", "words")),
+    *("errors", "net.threads", "peer.events", "peer.known_peers", "peer.records"),
+)
+"""Of the project, by its beginning; and each face itself."""
+
+SCREEN_ONLY: Final = frozenset({"rich", "textual"})
+"""What only the full-screen client may import: everything else does without it."""
+
 # fmt: off
 IMPURE_MODULES: Final = frozenset({
     "_io", "_socket", "_ssl", "_thread", "asyncio", "builtins", "concurrent", "contextvars",
@@ -134,10 +147,14 @@ def problems_in(source: str, path: Path) -> list[str]:
         at = f"{where}:{found.line}: {found.module}"
         outermost = found.module.partition(".")[0]
         if target is None:
+            if outermost in SCREEN_ONLY and not path.as_posix().startswith("client/tui/"):
+                problems.append(f"{at}: only client/tui has the extra for that")
             if outermost == "asyncio" and part in THREADED:
                 problems.append(f"{at}: {part} is threads and selectors, without asyncio")
             if outermost in IMPURE_MODULES and part == "irc":
                 problems.append(f"{at}: irc is pure; time, ids and bytes come in as arguments")
+        elif not _face_may_import(path, found.module):
+            problems.append(f"{at}: a face knows what a bot knows, and what all faces share")
         elif target == part:
             continue
         elif target not in ALLOWED[part]:
@@ -148,6 +165,14 @@ def problems_in(source: str, path: Path) -> list[str]:
     if part == "irc":
         problems += [f"{where}:{problem}" for problem in _impure_calls(tree)]
     return problems
+
+
+def _face_may_import(path: Path, module: str) -> bool:
+    """Whether a module of a face may import that; true for all that is of no face."""
+    face = next((one for one in FACES if path.as_posix().startswith(f"{one}/")), None)
+    allowed = (face.replace("/", "."), *FACES_MAY_IMPORT) if face else ("",)
+    name = f"{module.removeprefix('securechat.')}."
+    return not face or any(name.startswith(f"{one}.") for one in allowed)
 
 
 def _impure_calls(tree: ast.AST) -> Iterator[str]:
@@ -251,6 +276,22 @@ def test_the_language_is_pure(source: str) -> None:
     assert problems_in(source, Path("client/client.py")) == []
 
 
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("client/tui/app.py", "from securechat.client.protocol import ClientProtocol"),
+        ("client/tui/app.py", "from securechat.client.lines.terminal import is_ansi"),
+        ("client/lines/terminal.py", "from securechat.irc.message import Message"),
+        ("client/lines/terminal.py", "from securechat.client.clients import x"),
+        ("client/chat/chat.py", "import textual.app"),
+        ("client/words/wording.py", "from rich.text import Text"),
+    ],
+)
+def test_a_face_that_knows_too_much_is_noticed(path: str, source: str) -> None:
+    [problem] = problems_in(source, Path(path))
+    assert "face" in problem or "client/tui" in problem
+
+
 @pytest.mark.parametrize("path", ["net/tls.py", "peer/session.py", "server/commands/users.py"])
 @pytest.mark.parametrize("source", ["import asyncio", "from asyncio.events import get_event_loop"])
 def test_asyncio_is_noticed(path: str, source: str) -> None:
@@ -272,7 +313,7 @@ def test_asyncio_is_noticed(path: str, source: str) -> None:
             "from securechat import __version__\nfrom ..rooms import Room",
         ),
         ("server/cli.py", "from securechat import errors, irc, net, pki, store"),
-        ("client/tui/app.py", "import asyncio\nfrom securechat.peer.session import Session"),
+        ("client/tui/app.py", "import asyncio\nfrom securechat.peer.events import PeerOpened"),
         ("peer/session.py", "import securechat.net.tls\nimport securechat.irc, securechat.pki"),
         ("server/cli.py", "text = 'import securechat.client'"),
         ("server/cli.py", "if TYPE_CHECKING:\n    from securechat.server.relay import Relay"),
