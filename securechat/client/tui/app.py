@@ -32,6 +32,7 @@ from securechat.client.tui.network import Network, ScreenChat, Wake
 from securechat.client.tui.notifications import Notifier, NotifyMode, wants
 from securechat.client.tui.search_desk import SearchDesk
 from securechat.client.tui.setup_screen import SetupResult, SetupScreen
+from securechat.client.tui.terminal_keys import correct_keys
 from securechat.client.words.safe_text import make_safe
 from securechat.client.words.translation import _, explain
 from securechat.errors import ConfigError, LocalProtocolError, SecureChatError
@@ -62,6 +63,7 @@ class ChatApp(App[int]):
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
+        correct_keys()
         for each in themes.THEMES.values():
             self.register_theme(each)
         self.theme = theme if theme in themes.THEMES else themes.DEFAULT_THEME
@@ -191,8 +193,9 @@ class ChatApp(App[int]):
         if network not in self.networks:
             return
         self.chat_screen.follow()  # whoever has scrolled up meanwhile has not read what comes
-        for news in network.pump():
-            self._announce(network, news)
+        attended = self.chat_screen.attended()
+        for news in network.pump(rest=self.set_timer):
+            self._announce(network, news, attended)
         chat = network.chat
         if network is self.chat_screen.network:
             self.chat_screen.messages.buffer_changed()
@@ -208,13 +211,13 @@ class ChatApp(App[int]):
             self.chat_screen.follow()
             self.chat_screen.update_soon()
 
-    def _announce(self, network: Network, news: News) -> None:
+    def _announce(self, network: Network, news: News, attended: Buffer | None) -> None:
         buffer = news.buffer
         wanted = wants(
             buffer.notify,
             mention=news.highlight,
             private=buffer.kind == "person",
-            focused_here=buffer is self.chat_screen.attended(),
+            focused_here=buffer is attended,
         )
         if wanted:
             entry = news.entry

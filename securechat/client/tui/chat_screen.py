@@ -110,6 +110,7 @@ class ChatScreen(Screen[None]):
         self._menu = EntryMenu(desk)
         self._reply_to: Entry | None = None
         self._prompt = ""
+        self._typing_shown = ""
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -190,10 +191,14 @@ class ChatScreen(Screen[None]):
                 network, buffer, self._monotonic(), several=len(self._desk.networks) > 1
             )
         )
-        typing = views.typing_words(buffer.typing_now(self._monotonic()))
-        self.query_one("#typing", Static).update(typing)
+        self._show_typing(views.typing_words(buffer.typing_now(self._monotonic())))
         self.messages.own_nick = make_safe(network.client.nick)
         self._show_prompt(buffer.title or network.name)
+
+    def _show_typing(self, words: str) -> None:
+        if words != self._typing_shown:
+            self._typing_shown = words
+            self.query_one("#typing", Static).update(words, layout=False)
 
     def _show_prompt(self, prompt: str) -> None:
         if prompt != self._prompt:
@@ -389,7 +394,7 @@ class ChatScreen(Screen[None]):
 
     def action_jump(self, number: int) -> None:
         """Go to the conversation of that number."""
-        rows = self._ordered()
+        rows = views.buffer_rows(self._desk.networks, self.shown)
         if number <= len(rows):
             self.on_buffer_pane_chosen(BufferPane.Chosen(rows[number - 1]))
 

@@ -23,12 +23,10 @@ from typing import ClassVar, Final, Self
 from rich.cells import cell_len
 from rich.text import Text
 from textual import events
-from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.geometry import Size
-from textual.keys import Keys
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static, TextArea
@@ -77,11 +75,6 @@ _JOINERS: Final = ("\u200c", "\u200d")
 
 _Handler = Callable[[], bool]
 """Handles a key; false: it was none for it."""
-
-# Terminals without the protocol of kitty send this for Alt+Enter, which Textual takes for Enter: a
-# text would be sent where a new line was wanted.
-assert isinstance(ANSI_SEQUENCES_KEYS, dict)
-ANSI_SEQUENCES_KEYS.setdefault("\x1b\r", (Keys.ControlJ,))
 
 
 class Composer(Vertical):

@@ -39,12 +39,17 @@ if TYPE_CHECKING:
 
 __all__ = ["EVENTS_PER_TURN", "Network", "ScreenChat", "Wake"]
 
-EVENTS_PER_TURN: Final = 200
+EVENTS_PER_TURN: Final = 100
 """Most events handled before a key that was pressed meanwhile has its turn: some 10 ms."""
 
 
 PRESENCE_LIMIT: Final = 500
 """Largest room of which is asked who is away: the answer has a line for each."""
+
+
+REST_S: Final = 0.02
+"""How long news may gather before they are handled, but for the first ones: the screen is drawn at
+most so often, and each time is worth it."""
 
 
 class Wake(Message):
@@ -160,32 +165,46 @@ class Network:
             return "online"
         return "offline" if self.chat.finished or self.retry_at is not None else "connecting"
 
-    def pump(self) -> list[News]:
-        """Handle the next events; there may be more: then the screen is woken again."""
-        self._woken = False  # first: what comes from now on wakes again
+    def pump(self, rest: Callable[[float, Callable[[], object]], object]) -> list[News]:
+        """Handle the next events. There may be more: then the screen is woken again, after a rest.
+
+        :param rest: calls something after so many seconds.
+        """
+        events = self._take_events()
+        if not events:
+            self._woken = False
+            events = self._take_events()  # what came just before that
+            self._woken = bool(events)
+        if events:
+            full = len(events) == EVENTS_PER_TURN  # then there are more, and no time to lose
+            rest(0.0 if full else REST_S, lambda: self._post(Wake(self)))
         news: list[News] = []
-        for _turn in range(EVENTS_PER_TURN):
-            event = self.client.poll()
-            if event is None:
-                return news
-            match event:
-                case Connected():
-                    self.retry_at = None
-                case Welcome():
-                    self.retry_at, self.reason = None, ""
-                case Disconnected():
-                    self.reason = why_disconnected(event)
-                    self.retry_at = (
-                        self._monotonic() + event.retry_in_s if event.will_retry else None
-                    )
-                case Found() | RequestFailed() if event.request in self.answers:
-                    self.answers.pop(event.request)(event)
-                    continue
-                case _:
-                    pass
-            news += self.chat.handle(event)
-        self._wake()
+        for event in events:
+            news += self._handle(event)
         return news
+
+    def _take_events(self) -> list[Event]:
+        events: list[Event] = []
+        while len(events) < EVENTS_PER_TURN and (event := self.client.poll()) is not None:
+            events.append(event)
+        return events
+
+    def _handle(self, event: Event) -> list[News]:
+        match event:
+            case Connected():
+                self.retry_at = None
+            case Welcome():
+                self.retry_at, self.reason = None, ""
+            case Disconnected():
+                self.reason = why_disconnected(event)
+                waits = event.retry_in_s if event.will_retry else None
+                self.retry_at = self._monotonic() + waits if waits is not None else None
+            case Found() | RequestFailed() if event.request in self.answers:
+                self.answers.pop(event.request)(event)
+                return []
+            case _:
+                pass
+        return self.chat.handle(event)
 
     def refresh_safety(self, buffer: Buffer) -> None:
         """Look how far the device of a peer is known, which may have changed by now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -45,6 +46,10 @@ def run_screen(
         return client
 
     app = ChatApp(openings, make, file, theme=profiles.theme, notifications=profiles.notifications)
+    # A full collection of the garbage stops all for a tenth of a second when there are many
+    # messages: what is loaded by now is left out of it, and it comes seldom.
+    gc.freeze()
+    gc.set_threshold(700, 10, 1_000)
     try:
         with _standard_error_apart(log), _signals(app), _hang_up(app):
             app.run()
