@@ -66,6 +66,12 @@ def test_a_chat(relay: RelayProcess, terminal: Tmux, home: dict[str, str], bob: 
     terminal.see("localhost")
     terminal.press("F7")
     terminal.resize(100, 30)
+    bob.send("PRIVMSG ann :psst")
+    terminal.see("!1")
+    terminal.press("M-a")  # as terminals without kitty's protocol send Alt
+    terminal.see("bob psst")
+    terminal.press("M-2")
+    terminal.see_no("bob psst")
     terminal.press("F1")
     terminal.see("/join #ROOM [KEY]")
     terminal.press("Escape")

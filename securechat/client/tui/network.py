@@ -175,9 +175,10 @@ class Network:
             self._woken = False
             events = self._take_events()  # what came just before that
             self._woken = bool(events)
-        if events:
-            full = len(events) == EVENTS_PER_TURN  # then there are more, and no time to lose
-            rest(0.0 if full else REST_S, lambda: self._post(Wake(self)))
+        if len(events) == EVENTS_PER_TURN:  # there are more, and there is no time to lose
+            self._post(Wake(self))
+        elif events:
+            rest(REST_S, lambda: self._post(Wake(self)))
         news: list[News] = []
         for event in events:
             news += self._handle(event)

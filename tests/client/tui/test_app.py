@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from securechat.client.settings.opening import Opening
+from securechat.client.tui.network import EVENTS_PER_TURN
 from tests.client.tui.screens import Screen, account, at_screen, profile, run
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import FakeClock, RunningRelay
@@ -30,6 +31,22 @@ def test_talking_in_a_room(relay: RunningRelay, tmp_path: Path) -> None:
             await ann.see("bob hi ann", "»")
             bob.send("PART #den :tea")
             await ann.see("bob left", "1 person")
+
+    run(scene())
+
+
+def test_a_crowd_that_says_much_at_once(relay: RunningRelay, tmp_path: Path) -> None:
+    bob = relay.join("bob")
+    bob.send("JOIN #den")
+
+    async def scene() -> None:
+        async with at_screen(tmp_path, Opening("home", profile(relay, "ann", "#den"))) as ann:
+            await ann.until(lambda: ann.shown.joined)
+            bob.send(*(f"PRIVMSG #den :line {number}" for number in range(5 * EVENTS_PER_TURN)))
+            await ann.see(f"line {5 * EVENTS_PER_TURN - 1}")
+            assert ann.texts() == [f"line {number}" for number in range(5 * EVENTS_PER_TURN)]
+            bob.send("PRIVMSG #den :and on it goes")
+            await ann.see("and on it goes")
 
     run(scene())
 
