@@ -133,6 +133,7 @@ def test_the_last_allowed_record_may_end_it() -> None:
         b"\x16\x03\x01\x00\x04\x01\x00\x00\x00",  # an empty ClientHello
         captured("irc")[:20] + b"\xff" * 2000,
     ],
+    ids=["text", "alert", "server hello", "empty", "nonsense"],  # the last is another each time
 )
 def test_what_is_no_client_hello_offers_nothing(data: bytes) -> None:
     assert offered_protocols(data) == []

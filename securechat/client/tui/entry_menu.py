@@ -105,7 +105,7 @@ class EntryMenu:
             return
         choices = [
             Choice("/query", _("talk in private"), "t"),
-            Choice("/peer", _("ask for a direct session"), "p"),
+            Choice("/peer", _("ask for a session"), "p"),
             Choice("/verify", _("compare the safety code"), "v"),
             Choice("/whois", _("show what is known"), "w"),
         ]

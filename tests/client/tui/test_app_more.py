@@ -269,7 +269,7 @@ def test_clicks_on_conversations_and_people(relay: RunningRelay, tmp_path: Path)
             assert ann.shown.name == "#den"
             await ann.see("@bob")
             await click(ann, "bob", within="MemberPane")
-            await ann.see("talk in private", "ask for a direct session")
+            await ann.see("talk in private", "ask for a session")
             await click(ann, "talk in private")
             await ann.until(lambda: ann.shown.name == "bob")
             await ann.type("psst")

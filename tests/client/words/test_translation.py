@@ -501,7 +501,7 @@ def test_a_conversation_in_russian(relay: RunningRelay, tmp_path: Path) -> None:
             people.callback(one.close)
             relay.account(one.name).quit()
             one.client.start()
-            one.wait_for(f"ваш ник {one.name}, вход в аккаунт {one.name}")
+            one.wait_for(f"ваш ник {one.name}, вход в учётную запись {one.name}")
             one.type("/join #room")
             one.wait_for("--> вы вошли в #room")
             one.sync()
@@ -515,7 +515,7 @@ def test_a_conversation_in_russian(relay: RunningRelay, tmp_path: Path) -> None:
         ann.type("/topic чай")
         bob.wait_for("* ann меняет тему #room: чай")
         ann.type("/peer bob")
-        bob.wait_for("ann (аккаунт ann) предлагает сеанс, впервые")
+        bob.wait_for("ann (учётная запись ann) предлагает сеанс, впервые")
         bob.type("/accept")
         for one, other in ((ann, "bob"), (bob, "ann")):
             one.wait_for(f"* сеанс с {other}: через сервер; не проверено")
