@@ -22,6 +22,17 @@ THREAD_END_TIMEOUT_S = 10
 """How long a test's threads may take to end after it, all of them together."""
 
 
+ID_LIMIT = 50
+"""Longest text in the name of a test."""
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Keys and certificates are others in each process, and those that share the tests must give
+    them the same names: what is long is called as its parameter.
+    """
+    return argname if isinstance(val, str | bytes) and len(val) > ID_LIMIT else None
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _the_home_stays_as_it_is(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A client keeps its key and its profiles in the home of its user: not of who runs this."""
