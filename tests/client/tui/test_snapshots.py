@@ -42,6 +42,7 @@ def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setenv("LANGUAGE", "en")  # choose_language changes it
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+    monkeypatch.delenv("NO_COLOR", raising=False)  # colours are a part of what was looked at
     time.tzset()
     yield
     monkeypatch.undo()
