@@ -275,7 +275,7 @@ class Composer(Vertical):
     # ---- keys ----
 
     def _enter(self) -> bool:
-        if self._choice is not None and self._choice.index is not None:
+        if self._choice is not None and self._choice.entered:
             self._close_popup()
             return True
         text = self._input.text
@@ -299,6 +299,7 @@ class Composer(Vertical):
 
     def _up(self) -> bool:
         if self._choice is not None:
+            self._choice.entered = True
             return self._step(-1)
         if not self._input.on_first_line:
             return False
@@ -306,6 +307,7 @@ class Composer(Vertical):
 
     def _down(self) -> bool:
         if self._choice is not None:
+            self._choice.entered = True
             return self._step(1)
         if not self._input.on_last_line:
             return False
@@ -374,6 +376,7 @@ class _Choice:
     completion: Completion
     before: tuple[str, int]  # the text and the cursor without any
     index: int | None = None
+    entered: bool = False  # the arrows are in the list: Enter leaves it, and sends nothing
 
     def with_candidate(self, index: int) -> tuple[str, int]:
         """Return the text and the cursor with one of them."""

@@ -24,6 +24,7 @@ from securechat.client.tui.composer import (
     POPUP_LINES,
     Composer,
 )
+from securechat.client.tui.terminal_keys import correct_keys
 from securechat.client.tui.themes import THEMES, variable_defaults
 
 NICKS = ["ann", "annette", "bob", *(f"many{number:02}" for number in range(20))]
@@ -190,6 +191,7 @@ def test_new_lines() -> None:
 
 def test_what_terminals_send_for_new_lines() -> None:
     # Ctrl+J; Alt+Enter; both of kitty's protocol: Shift+Enter, Alt+Enter
+    correct_keys()
     shown, app = after(["1\n2\x1b\r3\x1b[13;2u4\x1b[13;3u5"])
     assert shown == "1\n2\n3\n4\n5|"
     assert app.submitted == []
@@ -612,9 +614,18 @@ def test_completion_in_the_middle() -> None:
     assert shown == "see #home |now"
 
 
-def test_enter_takes_what_was_chosen() -> None:
+def test_enter_sends_what_tab_has_completed() -> None:
     async def test(typist: Typist) -> None:
         await typist.keys("an", "<tab>", "<tab>", "<enter>")
+        assert typist.popup == []
+        assert typist.app.submitted == ["annette: "]
+
+    run(test)
+
+
+def test_enter_takes_what_was_chosen_with_the_arrows() -> None:
+    async def test(typist: Typist) -> None:
+        await typist.keys("an", "<tab>", "<down>", "<enter>")
         assert typist.popup == []
         assert typist.shown == "annette: |"
         assert typist.app.submitted == []
