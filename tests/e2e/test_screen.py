@@ -35,6 +35,7 @@ def home(tmp_path: Path) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "LANGUAGE": "en",
         "TZ": "UTC",
+        "COLUMNS": "80",  # as it was; the terminal may have another size by now
     }
 
 

@@ -46,6 +46,9 @@ def run_screen(
         return client
 
     app = ChatApp(openings, make, file, theme=profiles.theme, notifications=profiles.notifications)
+    # Where the environment names a size, Textual believes that, also after the terminal has another.
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
     # A full collection of the garbage stops all for a tenth of a second when there are many
     # messages: what is loaded by now is left out of it, and it comes seldom.
     gc.freeze()
