@@ -46,7 +46,7 @@ def run_screen(
         return client
 
     app = ChatApp(openings, make, file, theme=profiles.theme, notifications=profiles.notifications)
-    # Where the environment names a size, Textual believes that, also after the terminal has another.
+    # Where the environment names a size, Textual believes it, also when the terminal has another.
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)
     # A full collection of the garbage stops all for a tenth of a second when there are many

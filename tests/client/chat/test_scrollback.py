@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import pytest
-from tests.client.chat.test_outgoing import Line
 
 from securechat.client import Client
 from securechat.client.chat import scrollback
@@ -26,6 +25,7 @@ from securechat.client.events import (
     Welcome,
 )
 from securechat.errors import NetworkError
+from tests.client.chat.test_outgoing import Line
 from tests.client.noting_peers import NotingClient
 from tests.client.talkers import QUICK
 from tests.server import relay_harness
