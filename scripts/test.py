@@ -21,9 +21,8 @@ STEPS = {
     "ruff check": ["ruff", "check"],
     "ruff format": ["ruff", "format", "--check"],
     "mypy": ["mypy", "--strict", "securechat"],
-    # Much of a test is waiting, for hashes, for handshakes, for processes to start: there is work
-    # for one process more than there are processors.
-    "pytest": ["pytest", "-n", str(min(4, (os.cpu_count() or 1) + 1)), "--dist", "worksteal"],
+    # Much of a test is waiting: for hashes, for handshakes, for processes to start.
+    "pytest": ["pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"],
 }
 
 

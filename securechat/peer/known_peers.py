@@ -269,7 +269,12 @@ class KnownPeers:
         run = self._connection.execute
         run("PRAGMA foreign_keys = ON")
         run("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
-        if self._check_schema(path) == len(_MIGRATIONS):
+        run("BEGIN")  # one look: another process may be making the file just now
+        try:
+            version = self._check_schema(path)
+        finally:
+            run("ROLLBACK")
+        if version == len(_MIGRATIONS):
             return
         with self._writing(gettext_noop("cannot upgrade {path}: {error}"), path=path):
             # Another process may have been faster.

@@ -356,6 +356,7 @@ def test_the_members_pane(relay: RunningRelay, tmp_path: Path) -> None:
     bob = relay.join("bob")
     carol = relay.join("carol")
     bob.send("JOIN #den")
+    bob.sync()  # who comes first is the operator
     carol.send("AWAY :tea", "JOIN #den")
     carol.sync()
 
