@@ -36,7 +36,6 @@ from securechat.errors import (
     SecureChatError,
     StoreError,
 )
-from securechat.net.listener import format_address
 from securechat.peer.hub import Settings as PeerSettings
 from securechat.peer.identity import default_folder
 
@@ -130,8 +129,8 @@ def _open(options: Options, *, terminal: bool) -> Opening:
         return Opening(name, network)
     password = read_password(
         source,
-        network=format_address(network.host, network.port),
-        account=network.account or network.nick,
+        network=network.relay,
+        account=network.login,
         ask=lambda text: getpass.getpass(f"{text}: ") if terminal else None,
     )
     return Opening(name, network, password)
@@ -237,7 +236,7 @@ def _pipe(opening: Opening, options: Options) -> int:
 def _files(opening: Opening, options: Options, *, terminal: bool) -> int:
     opening = _with_nick(opening)
     profile = opening.profile
-    account = profile.account or profile.nick
+    account = profile.login
     if terminal and opening.password is None and profile.certificate is None:
         password = getpass.getpass(_("Password for {account}: ", account=account))
         opening = replace(opening, password=password)

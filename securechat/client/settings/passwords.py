@@ -35,7 +35,7 @@ def read_password(
     that may be. A keyring that has no such password makes us ask; ``store_in_keyring`` keeps the
     answer, once the network has accepted it.
 
-    :param network: the relay as ``HOST:PORT`` (``securechat.net.listener.format_address``).
+    :param network: the relay as ``HOST:PORT`` (``Network.relay``).
     :param ask: shows a text without a colon, and returns what the user enters; ``None``: nothing.
     :raises ConfigError: it cannot be read from there; the text says what to do.
     """

@@ -42,6 +42,7 @@ from securechat.client.settings.address import check_host
 from securechat.client.words.safe_text import make_safe
 from securechat.client.words.translation import _
 from securechat.errors import ConfigError
+from securechat.net.listener import format_address
 
 __all__ = [
     "DesktopNotification",
@@ -107,6 +108,16 @@ class Network:
     peers: bool = True
     autoconnect: bool = True
     notify: Mapping[str, Notify] = field(default_factory=dict)
+
+    @property
+    def relay(self) -> str:
+        """The relay as ``HOST:PORT``; its passwords are kept under that name."""
+        return format_address(self.host, self.port)
+
+    @property
+    def login(self) -> str:
+        """The account that a password is for."""
+        return self.account or self.nick
 
 
 @dataclass(frozen=True, slots=True)

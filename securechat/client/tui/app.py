@@ -83,7 +83,7 @@ class ChatApp(App[int]):
             Notifier(self._write_raw, way, clock=monotonic) for way in (*ways, wanted.desktop)
         ]
         self._search = SearchDesk(self)
-        self.chat_screen = ChatScreen(self, clock=clock, monotonic=monotonic)
+        self.chat_screen = ChatScreen(self, monotonic=monotonic)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return what the widgets' styles ask for."""
@@ -128,7 +128,7 @@ class ChatApp(App[int]):
         self.push_screen(QuestionDialog(_("Your nick:"), secret=False), take)
 
     def _ask_password(self, opening: Opening) -> None:
-        account = make_safe(opening.profile.account or opening.profile.nick)
+        account = make_safe(opening.profile.login)
 
         def take(password: str | None) -> None:
             self._connect(replace(opening, password=password or None))
@@ -144,8 +144,8 @@ class ChatApp(App[int]):
         try:
             password = read_password(
                 profile.password,
-                network=f"{profile.host}:{profile.port}",
-                account=profile.account or profile.nick,
+                network=profile.relay,
+                account=profile.login,
                 ask=lambda text: None,
             )
         except SecureChatError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.app import ComposeResult
@@ -92,18 +91,11 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+q", "leave", gettext_noop("leave"), priority=True),
     ]
 
-    def __init__(
-        self,
-        desk: ChatApp,
-        *,
-        clock: Callable[[], datetime],
-        monotonic: Callable[[], float],
-    ) -> None:
+    def __init__(self, desk: ChatApp, *, monotonic: Callable[[], float]) -> None:
         super().__init__()
         self.network: Network | None = None  # that is shown
         self.shown: Buffer | None = None
         self._desk = desk
-        self._clock = clock
         self._monotonic = monotonic
         self._panes: Timer | None = None
         self._typing = TypingNotifier(self._send_typing, monotonic)

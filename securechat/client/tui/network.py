@@ -42,10 +42,8 @@ __all__ = ["EVENTS_PER_TURN", "Network", "ScreenChat", "Wake"]
 EVENTS_PER_TURN: Final = 100
 """Most events handled before a key that was pressed meanwhile has its turn: some 10 ms."""
 
-
 PRESENCE_LIMIT: Final = 500
 """Largest room of which is asked who is away: the answer has a line for each."""
-
 
 REST_S: Final = 0.02
 """How long news may gather before they are handled, but for the first ones: the screen is drawn at

@@ -96,7 +96,7 @@ def header_state(network: Network, buffer: Buffer, now: float, *, several: bool)
     if buffer.session is not None:
         safety = SafetyLine(buffer.session, buffer.safety or Safety.NEW, buffer.title)
     retry, unanswered = network.retry_at, network.chat.unanswered_since
-    silent = unanswered is not None and now - unanswered >= SILENT_S
+    silent_s = now - unanswered if unanswered is not None else 0.0
     return HeaderState(
         title=buffer.title or _("relay"),
         topic=buffer.topic or buffer.away,
@@ -108,7 +108,7 @@ def header_state(network: Network, buffer: Buffer, now: float, *, several: bool)
         reason=network.reason,
         network=network.name if several else "",
         in_past=not buffer.live,
-        silent_s=int(now - unanswered) if silent and unanswered is not None else None,
+        silent_s=int(silent_s) if silent_s >= SILENT_S else None,
     )
 
 

@@ -333,3 +333,9 @@ class TestWhereItIs:
         monkeypatch.setattr(Path, "home", no_home)
         with pytest.raises(ConfigError, match="no home folder"):
             default_profiles()
+
+
+def test_who_logs_in_and_where() -> None:
+    network = Network("::1", "ann", port=7)
+    assert (network.relay, network.login) == ("[::1]:7", "ann")
+    assert Network("::1", "ann", account="anna").login == "anna"
