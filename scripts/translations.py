@@ -31,7 +31,7 @@ from securechat.client.words.translation import DOMAIN, LOCALES  # noqa: E402
 
 PACKAGE = Path(errors.__file__).parent
 
-SOURCES = ("errors.py", "pki.py", "client", "irc", "net", "peer")
+SOURCES = ("errors.py", "invite_link.py", "pki.py", "client", "irc", "net", "peer")
 """What a user of a client gets to see comes from here; ``server`` speaks to operators."""
 
 MARKS = frozenset({"_", "gettext_noop"})

@@ -12,6 +12,7 @@
     │   ├── TlsError                the TLS layer failed
     │   │   └── CertificateRejected the other side's certificate failed a named check
     │   └── ConnectionLost
+    ├── InviteLinkError             an invite link that cannot be read
     ├── PkiError                    a certificate or key cannot be made, read or used
     ├── StoreError                  what must survive cannot be read or written
     │   ├── NewerSchemaError        the database was written by a newer version
@@ -32,6 +33,7 @@ __all__ = [
     "CertificateRejected",
     "ConfigError",
     "ConnectionLost",
+    "InviteLinkError",
     "LocalProtocolError",
     "LoginFailed",
     "MessageTooLong",
@@ -116,6 +118,10 @@ class CertificateRejected(TlsError):
 
 class ConnectionLost(NetworkError):
     """The connection ended before the work was done."""
+
+
+class InviteLinkError(SecureChatError):
+    """It is not an invite link, or a damaged one."""
 
 
 class PkiError(SecureChatError):

@@ -23,11 +23,12 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "errors": frozenset(),
     "irc": frozenset({"errors"}),
     "net": frozenset({"errors"}),
+    "invite_link": frozenset({"errors"}),
     "pki": frozenset({"errors"}),
     "store": frozenset({"errors"}),
     "peer": frozenset({"errors", "irc", "net", "pki"}),
-    "server": frozenset({"errors", "irc", "net", "pki", "store"}),
-    "client": frozenset({"errors", "irc", "net", "peer", "pki"}),
+    "server": frozenset({"errors", "invite_link", "irc", "net", "pki", "store"}),
+    "client": frozenset({"errors", "invite_link", "irc", "net", "peer", "pki"}),
 }
 """What each part of the project may import of it, beside itself. A part that is not here has no
 place in the house yet."""
@@ -47,6 +48,10 @@ FACES_MAY_IMPORT: Final = (
 
 SCREEN_ONLY: Final = frozenset({"rich", "textual"})
 """What only the full-screen client may import: everything else does without it."""
+
+UNVERIFIED: Final = ("unverified_context", Path("client/assistant/ca_fetch.py"))
+"""The context that verifies nothing, and the one module that may name it, beside the one that makes
+it: what it fetches is compared with a hash."""
 
 # fmt: off
 IMPURE_MODULES: Final = frozenset({
@@ -164,7 +169,18 @@ def problems_in(source: str, path: Path) -> list[str]:
             problems.append(f"{at}: imports under TYPE_CHECKING stay within one package")
     if part == "irc":
         problems += [f"{where}:{problem}" for problem in _impure_calls(tree)]
+    if path not in (UNVERIFIED[1], Path("net/tls.py")):
+        problems += [f"{where}:{problem}" for problem in _unverified(tree)]
     return problems
+
+
+def _unverified(tree: ast.AST) -> Iterator[str]:
+    """Yield where the context that verifies nothing is named, however that is."""
+    name, only = UNVERIFIED
+    for node in ast.walk(tree):
+        named = [getattr(node, key, None) for key in ("id", "attr", "name", "value")]
+        if name in named:
+            yield f"{getattr(node, 'lineno', 0)}: {name} is for {only.as_posix()} only"
 
 
 def _face_may_import(path: Path, module: str) -> bool:
@@ -290,6 +306,23 @@ def test_the_language_is_pure(source: str) -> None:
 def test_a_face_that_knows_too_much_is_noticed(path: str, source: str) -> None:
     [problem] = problems_in(source, Path(path))
     assert "face" in problem or "client/tui" in problem
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from securechat.net.tls import unverified_context",
+        "from securechat.net.tls import unverified_context as client_context",
+        "from securechat.net import tls\ncontext = tls.unverified_context(['irc'])",
+        "from securechat.net import tls\nmake = getattr(tls, 'unverified_context')",
+    ],
+)
+def test_a_context_that_verifies_nothing_is_noticed(source: str) -> None:
+    for path in ("client/connector.py", "net/dialer.py"):
+        assert [
+            problem for problem in problems_in(source, Path(path)) if "ca_fetch.py only" in problem
+        ]
+    assert problems_in(source, UNVERIFIED[1]) == []
 
 
 @pytest.mark.parametrize("path", ["net/tls.py", "peer/session.py", "server/commands/users.py"])

@@ -16,7 +16,7 @@ server, over TLS that always verifies.
 - ``chat``         one person at one network without a face; ``commands`` the slash-commands,
   ``words`` how things are said, in several languages
 - ``lines``, ``tui``  the faces: lines, and the full screen
-- ``settings``     profiles, passwords, folders; ``assistant`` sets up a network
+- ``settings``     profiles, passwords, folders, invitations; ``assistant`` sets up a network
 - ``cli``          the program ``securechat-client``, with its ``options``
 """
 

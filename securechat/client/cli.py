@@ -13,14 +13,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from securechat.client.assistant.ca_fetch import CaFetch
 from securechat.client.client import Client
 from securechat.client.lines.file_console import FileConsole
 from securechat.client.lines.file_mode import FileMode, ReceiveFiles, SendFiles, SendJob
+from securechat.client.lines.invite_dialog import InviteDialog
 from securechat.client.lines.line_mode import LineMode
 from securechat.client.lines.pipe_mode import PipeMode
 from securechat.client.lines.terminal import is_ansi, open_terminal
 from securechat.client.options import Options, build_parser, read_options
 from securechat.client.settings.downloads import default_downloads
+from securechat.client.settings.invitation import read_invitation
 from securechat.client.settings.opening import Opening
 from securechat.client.settings.passwords import read_password
 from securechat.client.settings.profile_file import ProfileFile
@@ -32,10 +35,12 @@ from securechat.errors import (
     CertificateRejected,
     ConfigError,
     LocalProtocolError,
+    NetworkError,
     PkiError,
     SecureChatError,
     StoreError,
 )
+from securechat.invite_link import explain_invite_link
 from securechat.peer.hub import Settings as PeerSettings
 from securechat.peer.identity import default_folder
 
@@ -78,14 +83,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # others write what this locale cannot
     try:
         options = read_options(arguments, terminal=terminal)
+        if options.explain:
+            return _explain_invite(options.invite)
         if terminal and options.job is None and _has_screen(options):
             return _screen(options)
+        if options.invite:
+            return _accept_invite(options)
         opening = _open(options, terminal=terminal)
         if options.job is not None:
             return _files(opening, options, terminal=terminal)
         return (_chat if terminal else _pipe)(opening, options)
     except (ConfigError, LocalProtocolError) as error:
         parser.error(explain(error))
+    except NetworkError as error:
+        return _report(error)
     except (PkiError, StoreError) as error:
         code = _report(error)
         sys.stderr.write(_(_NO_DEVICE_ADVICE))
@@ -152,6 +163,35 @@ def _profile(options: Options, profiles: Profiles) -> tuple[str, Network] | None
     return name, replace(network, rooms=tuple(rooms))
 
 
+# ---- invites ----
+
+
+def _accept_invite(options: Options) -> int:
+    """Follow the invite link line by line, and chat where it leads."""
+    file = _profile_file()
+    dialog = InviteDialog(file.load().networks, screen=sys.stdout)
+    result = dialog.run(options.invite, file.path.parent)
+    if result is None:
+        return REFUSED if isinstance(dialog.error, CertificateRejected) else FAILED
+    try:
+        file.save_network(result.network_name, result.network)
+        file.set_last(result.network_name)
+    except ConfigError as error:  # the account is made: that is no reason not to chat
+        _report(error)
+    return _chat(Opening(result.network_name, result.network, result.password), options)
+
+
+def _explain_invite(link: str) -> int:
+    """Say how other programs use the invite link, once its CA has been compared."""
+    found = read_invitation(link)
+    pem = ""
+    if found.link.ca is not None:
+        fetch = CaFetch(found.address.host, found.address.port, found.link.ca)
+        pem = fetch.run().pem.decode()
+    sys.stdout.write(explain_invite_link(found.link, pem, translate=_))
+    return OK
+
+
 # ---- the interfaces ----
 
 
@@ -176,9 +216,10 @@ def _screen(options: Options) -> int:
             raise
         profiles = Profiles()  # only theme and notifications would be of it
     password = _read_password_file(options.password_file)
+    openings: list[Opening] = []
     if options.named:
         openings = [Opening(options.network.host, options.network, password)]
-    else:
+    elif not options.invite:
         first = _profile(options, profiles)
         others = profiles.networks.items() if first is not None and not options.profile else ()
         openings = [Opening(*first, password)] if first is not None else []
@@ -192,7 +233,8 @@ def _screen(options: Options) -> int:
         return _client(opening, options, on_event=wake, interactive=True, screen=True)
 
     log = (options.data or default_folder()) / _LOG
-    return _report(run_screen(openings, make_client, file, profiles, log))
+    invite = options.invite
+    return _report(run_screen(openings, make_client, file, profiles, log, invite=invite))
 
 
 def _chat(opening: Opening, options: Options) -> int:

@@ -47,6 +47,7 @@ from securechat.client.words.translation import explain
 from securechat.errors import ConnectionLost, LocalProtocolError, NetworkError, gettext_noop
 from securechat.irc.names import clean_username
 from securechat.irc.sasl import prepare_password
+from securechat.net.listener import format_address
 from securechat.peer.hub import Settings as PeerSettings
 from securechat.peer.identity import load_device
 from securechat.peer.port_mapping import require_package
@@ -133,6 +134,7 @@ class Client:
         username = clean_username(nick, _USERNAME_LENGTH)[1:]
         self._certificate = certificate is not None
         self._host = host
+        self._port = port
         self._numbers = itertools.count(1)  # of texts and questions
         self._events = EventQueue(on_event)
         self._connector = Connector(
@@ -209,6 +211,11 @@ class Client:
         return self._events.poll()
 
     # ---- where we are ----
+
+    @property
+    def relay(self) -> str:
+        """Where we connect, as ``HOST:PORT``."""
+        return format_address(self._host.lower(), self._port)
 
     @property
     def nick(self) -> str:

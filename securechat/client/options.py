@@ -12,9 +12,12 @@ import securechat
 from securechat.client.chat.peer_desk import why_not_sent
 from securechat.client.client import DEFAULT_PORT
 from securechat.client.lines.file_mode import ReceiveJob, SendJob
+from securechat.client.settings.invitation import read_invitation
 from securechat.client.settings.profiles import Network, PasswordSource
-from securechat.client.words.translation import _, gettext_noop, languages
-from securechat.errors import ConfigError
+from securechat.client.words.safe_text import make_safe
+from securechat.client.words.translation import _, explain, gettext_noop, languages
+from securechat.errors import ConfigError, InviteLinkError
+from securechat.invite_link import is_invite_link
 
 __all__ = ["Options", "build_parser", "read_options"]
 
@@ -25,6 +28,9 @@ With a terminal it is a chat: type, or /help. With input from a pipe each line i
 of --join (or to whom --to names), acknowledged, and then the program ends; so does the word exit
 on a line. With --send or --receive files go from peer to peer; a device of the other person that is
 not the known one is refused.
+
+An invite link, in quotation marks, is all that is needed the first time: it says where the chat is,
+and whom to trust. From then on securechat-client alone is enough.
 
 The server's certificate and name are always verified.
 
@@ -41,9 +47,12 @@ class Options:
     """What the command line says. Immutable.
 
     ``network`` is where to connect, and as whom; ``named``: that was said at least in part, so that
-    no profile is asked for. ``profile`` names one.
+    no profile is asked for. ``profile`` names one. ``invite`` is an invite link, or empty;
+    ``explain``: it is only to be said how other programs use it.
     """
 
+    invite: str
+    explain: bool
     network: Network
     named: bool
     profile: str
@@ -67,6 +76,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
+    add("invite", nargs="?", default="", metavar=_("LINK"), help=_("the invite link you have got"))
+    add("--explain", action="store_true", help=_("say how other programs use the invite link"))
     add("--ca", type=Path, metavar=_("FILE"), help=_("trust this CA, and no other (PEM)"))
     add("--host", help=_("the server (default: localhost)"))
     add("--port", type=int, help=_("its port (default: 6697)"))
@@ -178,9 +189,13 @@ def read_options(arguments: argparse.Namespace, *, terminal: bool) -> Options:
     if not terminal and files and not (arguments.password_file or arguments.cert or profile):
         problems.append(_("files need a login: --password-file or --cert when input is a pipe"))
     problems += _file_problems(arguments)
+    if arguments.invite or arguments.explain or is_invite_link(arguments.host or ""):
+        problems = _invite_problems(arguments, terminal=terminal)
     if problems:
         raise ConfigError(problems)
     return Options(
+        invite=arguments.invite,
+        explain=arguments.explain,
         network=_network(arguments),
         named=_names_a_network(arguments),
         profile=arguments.network,
@@ -216,6 +231,28 @@ def _network(arguments: argparse.Namespace) -> Network:
         key=arguments.key,
         rooms=tuple(arguments.join),
     )
+
+
+def _invite_problems(arguments: argparse.Namespace, *, terminal: bool) -> list[str]:
+    """Return what is wrong with the invite link, and what is said beside it."""
+    if not arguments.invite:
+        return [_("an invite link is given by itself: securechat-client 'securechat://…'")]
+    if not is_invite_link(arguments.invite):
+        text = make_safe(arguments.invite)
+        return [_("{text}: not an invite link, which begins with securechat://", text=text)]
+    problems = []
+    try:
+        read_invitation(arguments.invite)
+    except (ConfigError, InviteLinkError) as error:
+        problems.append(explain(error))
+    more = (arguments.network, arguments.password_file, arguments.join, arguments.to)
+    if _names_a_network(arguments) or any(more) or arguments.send or arguments.receive:
+        problems.append(_("the invite link says where and as whom: no other option may"))
+    if not terminal and not arguments.explain:
+        problems.append(
+            _("an invite link needs a terminal: there are questions to be answered by a person")
+        )
+    return problems
 
 
 def _file_problems(arguments: argparse.Namespace) -> list[str]:

@@ -1,7 +1,8 @@
 """TLS contexts, and TLS failures in plain words.
 
 A context is set up whole before the first connection uses it, and never changed after. There is no
-way to make a context for a client or a peer that does not verify.
+way to make a context to talk through that does not verify: ``unverified_context`` is for fetching
+what is known by its hash, and nothing else.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ __all__ = [
     "pinned_context",
     "server_context",
     "translate_tls_error",
+    "unverified_context",
 ]
 
 Side = Literal["server", "client", "peer"]
@@ -127,6 +129,25 @@ def pinned_context(
     context.set_alpn_protocols(list(protocols))
     _load_chain(context, certificate, key)
     _pin(context, peer_certificate)
+    return context
+
+
+def unverified_context(protocols: Sequence[str]) -> ssl.SSLContext:
+    """Return the context of a client that believes any certificate, of any name.
+
+    Only for fetching the certificate of a CA from a relay, which the caller then compares with the
+    hash that an invite link names: whoever is at the other end, nothing is said to them, and only
+    those bytes are believed. ``tests/test_layering.py`` lets no other module have this.
+
+    :param protocols: ALPN names, best first.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.options |= ssl.OP_NO_COMPRESSION
+    _restrict_groups(context)
+    context.set_alpn_protocols(list(protocols))
     return context
 
 

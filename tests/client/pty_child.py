@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.client.scripted_server import TIMEOUT_S
@@ -21,15 +21,22 @@ ON_A_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); " 
 
 
 class Child:
-    def __init__(self, arguments: Sequence[str], term: str, stdout: int | None) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        term: str,
+        stdout: int | None,
+        before: str,
+        variables: Mapping[str, str],
+    ) -> None:
         self._master, slave = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", ON_A_TERMINAL, "--plain", *arguments],
+            [sys.executable, "-c", before + ON_A_TERMINAL, "--plain", *arguments],
             stdin=slave,
             stdout=slave if stdout is None else stdout,
             stderr=slave,
             cwd=ROOT,
-            env=environment() | {"TERM": term, "COLUMNS": "80"},
+            env=environment() | {"TERM": term, "COLUMNS": "80"} | variables,
             start_new_session=True,
         )
         self.slave = slave  # kept open: what was written last can still be read when it has ended
@@ -66,9 +73,18 @@ class Child:
 
 @contextlib.contextmanager
 def on_a_terminal(
-    *arguments: str, term: str = "xterm", stdout: int | None = None
+    *arguments: str,
+    term: str = "xterm",
+    stdout: int | None = None,
+    before: str = "",
+    **variables: str,
 ) -> Iterator[Child]:
-    child = Child(arguments, term, stdout)
+    """Run it with ``--plain``.
+
+    :param before: Python code to be run before.
+    :param variables: more of the environment.
+    """
+    child = Child(arguments, term, stdout, before, variables)
     try:
         yield child
     finally:

@@ -17,6 +17,7 @@ from securechat.client.options import Options, build_parser, read_options
 from securechat.client.settings.opening import Opening
 from securechat.client.tui import start
 from securechat.errors import ConfigError
+from tests.client.invites import link_to
 from tests.client.pty_child import MAIN
 from tests.server.relay_harness import RunningRelay
 
@@ -125,6 +126,83 @@ def test_what_does_not_fit_together(report: Path, arguments: list[str], problem:
     assert problems(*given) == (problem,)
 
 
+LINK = "securechat://chat.example.org/#token=t"
+
+
+def test_an_invite_link() -> None:
+    options = read(LINK, "--no-peers", "--plain")
+    assert (options.invite, options.explain, options.plain) == (LINK, False, True)
+    assert read("--explain", LINK, terminal=False).explain
+    assert read().invite == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["chat.example.org"], "chat.example.org: not an invite link, which begins with"),
+        (["securechat://chat.example.org"], "this invite link is not complete: copy all of it"),
+        (["securechat://[::::]/#token=t"], "'::::' is not a host name"),
+        (["--host", LINK], "an invite link is given by itself: securechat-client 'securechat://…'"),
+        (["--explain"], "an invite link is given by itself"),
+        ([LINK, "--nick", "ann"], "the invite link says where and as whom"),
+        ([LINK, "--ca", "REPORT"], "the invite link says where and as whom"),
+        ([LINK, "--network", "home"], "the invite link says where and as whom"),
+        ([LINK, "--join", "#a"], "the invite link says where and as whom"),
+        ([LINK, "--send", "bob", "REPORT"], "the invite link says where and as whom"),
+    ],
+)
+def test_what_does_not_fit_to_an_invite(report: Path, arguments: list[str], problem: str) -> None:
+    given = [argument.replace("REPORT", str(report)) for argument in arguments]
+    [found] = problems(*given)
+    assert problem in found
+
+
+def test_an_invite_needs_somebody_to_answer() -> None:
+    assert problems(LINK, terminal=False) == (
+        "an invite link needs a terminal: there are questions to be answered by a person",
+    )
+
+
+def test_the_screen_follows_an_invite(
+    profiles: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And opens nothing else."""
+    followed: list[str] = []
+
+    def screen(openings: list[Opening], *rest: object, invite: str) -> None:
+        followed.extend([invite, *(opening.name for opening in openings)])
+
+    monkeypatch.setattr(start, "run_screen", screen)
+    opened(LINK)
+    assert followed == [LINK]
+
+
+def test_how_other_programs_use_an_invite(
+    relay: RunningRelay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--explain", link_to(relay, token="secret", account="ann", room="#den")]) == 0
+    text = capsys.readouterr().out
+    assert relay.certificates.ca.cert_pem.bytes().decode() in text
+    assert f"-tls_cafile FILE localhost {relay.address[1]} invite:secret:ann:PASSWORD ann" in text
+    assert "/join #den" in text
+    assert main(["--explain", LINK, "--lang", "en"]) == 0  # without a CA nobody is asked
+    assert "FILE" not in capsys.readouterr().out
+
+
+def test_no_ca_but_that_of_the_invite_is_explained(
+    relay: RunningRelay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--explain", link_to(relay, ca=relay.certificates.other_ca)]) == 2
+    out, complaint = capsys.readouterr()
+    assert out == ""
+    assert "is not the one that the invite names" in complaint
+    assert "Somebody may be in between" in complaint
+    link = link_to(relay, token="t")
+    relay.stop()
+    assert main(["--explain", link]) == 1
+    assert "nothing listens on that port" in capsys.readouterr().err
+
+
 def test_all_mistakes_are_named_at_once() -> None:
     found = problems("--send", "bob", "--from", "eve", "--count", "0", "--no-peers")
     assert len(found) == 5
@@ -186,7 +264,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
         found.append(opening)
         return 0
 
-    def screen(openings: list[Opening], *rest: object) -> None:
+    def screen(openings: list[Opening], *rest: object, **more: object) -> None:
         found.extend(openings)
 
     for name in ("_chat", "_pipe", "_files"):

@@ -68,10 +68,13 @@ def bad_certificate(check: str, certificates: Certificates, folder: Path) -> dic
 
 
 @contextlib.contextmanager
-def plain_server(answer: bytes, *, stays: bool = False) -> Iterator[int]:
+def plain_server(
+    answer: bytes, *, stays: bool = False, reached: threading.Event | None = None
+) -> Iterator[int]:
     """Answer the first bytes of one connection with ``answer``, without TLS; give the port.
 
     :param stays: do not close the connection then, but wait for the client to do so.
+    :param reached: set once the first bytes have come.
     """
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -81,6 +84,8 @@ def plain_server(answer: bytes, *, stays: bool = False) -> Iterator[int]:
             with sock:
                 sock.settimeout(LONG_TIMEOUT_S)
                 sock.recv(65_536)
+                if reached is not None:
+                    reached.set()
                 sock.sendall(answer)
                 while stays and sock.recv(65_536):
                     pass

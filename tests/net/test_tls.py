@@ -20,6 +20,7 @@ from securechat.net.tls import (
     pinned_context,
     server_context,
     translate_tls_error,
+    unverified_context,
 )
 from securechat.net.tls_pipe import TlsPipe
 from tests.net.conftest import write_certificates
@@ -199,7 +200,7 @@ class TestVersions:
 
 
 class TestVerification:
-    """There is no client context that does not verify."""
+    """There is no context of a client to talk through that does not verify."""
 
     def test_contexts_verify(self, certificates: Certificates) -> None:
         files = certificates
@@ -525,6 +526,24 @@ class TestPinned:
         ann.as_client(bob)
         bob.as_server(ann)
         assert told == ["X25519:P-256:P-384"] * 2
+
+
+class TestUnverified:
+    """What fetches a certificate that is known by its hash."""
+
+    def test_any_certificate_will_do(self) -> None:
+        expired = LONG_AGO | {"not_after": datetime(2021, 1, 1, tzinfo=UTC)}
+        server = server_with(trustme.CA().issue_cert("elsewhere.example.org", **expired))
+        server.set_alpn_protocols(["other", "wanted"])
+        assert outcome(unverified_context(["wanted"]), server) == (None, None)
+        assert shaken(unverified_context(["wanted", "other"]), server).protocol == "other"
+
+    def test_but_not_any_tls(self) -> None:
+        context = unverified_context(["wanted"])
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+        assert context.options & ssl.OP_NO_COMPRESSION
+        assert other_side(context, server_side=False) == "server"
+        assert context.cert_store_stats()["x509"] == 0
 
 
 def test_whose_certificate_an_end_verifies(certificates: Certificates, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Setting up a network for somebody who has never done that; without a screen.
 
-``setup`` is the steps, ``trial`` one real connection, ``ca_file`` the file of a CA; ``failures``
-says in plain words why a connection has failed.
+``setup`` is the way through the steps, ``answers`` what is asked in them and ``result`` what comes
+of it; ``trial`` is one real connection. ``ca_file`` looks at the file of a CA, ``ca_fetch`` gets
+that of an invite link; ``failures`` says in plain words why a connection has failed.
 """
 
 __all__ = []

@@ -1,4 +1,4 @@
-"""The file of a CA that a person has got: find it, look at it, say what is wrong with it.
+"""The CA that a person has got, in a file most often: find it, look at it, say what is wrong.
 
 A person compares the fingerprint with what the host has told. So what is not a CA, or not valid
 now, is refused here, with words, and not by a handshake later.
@@ -20,7 +20,16 @@ from securechat.client.words.safe_text import make_safe
 from securechat.errors import PkiError
 from securechat.pki import fingerprint
 
-__all__ = ["CA_BYTES", "Authority", "CaFile", "complete_path", "find_ca", "read_ca"]
+__all__ = [
+    "CA_BYTES",
+    "Authority",
+    "CaFile",
+    "complete_path",
+    "describe_authority",
+    "find_ca",
+    "is_authority",
+    "read_ca",
+]
 
 CA_BYTES: Final = 1_048_576
 """The largest file that is looked at for a CA: the CAs of a whole system are a quarter of it."""
@@ -41,9 +50,11 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class CaFile:
-    """A file that holds CAs, one at least, all valid now. Immutable."""
+    """CAs, one at least. Immutable. ``path``: the file that holds them, all valid now; ``None``:
+    they have come from a server, and its handshake will tell whether they are valid.
+    """
 
-    path: Path
+    path: Path | None
     pem: bytes = field(repr=False)
     authorities: tuple[Authority, ...]
 
@@ -68,7 +79,7 @@ def read_ca(text: str, *, now: datetime) -> CaFile:
         raise PkiError("there is no certificate in this file (in PEM)") from error
     for certificate in certificates:
         _check_authority(certificate, now)
-    return CaFile(path, pem, tuple(map(_authority, certificates)))
+    return CaFile(path, pem, tuple(map(describe_authority, certificates)))
 
 
 def find_ca(folder: Path) -> Path | None:
@@ -99,6 +110,26 @@ def complete_path(text: str) -> str | None:
     return os.path.join(folder, min(found)) if found else None
 
 
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it is the certificate of a CA."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):  # ValueError: an extension that cannot be read
+        return False
+
+
+def describe_authority(certificate: x509.Certificate) -> Authority:
+    """Return what a person must know of a CA's certificate."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    name = str(names[0].value) if names else certificate.subject.rfc4514_string()
+    return Authority(
+        make_safe(name),
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+        fingerprint(certificate),
+    )
+
+
 def _as_path(text: str) -> Path:
     try:
         if "\0" in text:
@@ -109,11 +140,7 @@ def _as_path(text: str) -> Path:
 
 
 def _check_authority(certificate: x509.Certificate, now: datetime) -> None:
-    try:
-        basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (x509.ExtensionNotFound, ValueError):  # ValueError: an extension that cannot be read
-        basic = x509.BasicConstraints(ca=False, path_length=None)
-    if not basic.ca:
+    if not is_authority(certificate):
         raise PkiError(
             "this is a certificate, but not that of a CA: ask the person who runs the server for "
             "the CA certificate"
@@ -124,14 +151,3 @@ def _check_authority(certificate: x509.Certificate, now: datetime) -> None:
     if now < certificate.not_valid_before_utc:
         start = f"{certificate.not_valid_before_utc:%Y-%m-%d}"
         raise PkiError("this CA is valid only from {start}: is the clock right?", start=start)
-
-
-def _authority(certificate: x509.Certificate) -> Authority:
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    name = str(names[0].value) if names else certificate.subject.rfc4514_string()
-    return Authority(
-        make_safe(name),
-        certificate.not_valid_before_utc,
-        certificate.not_valid_after_utc,
-        fingerprint(certificate),
-    )

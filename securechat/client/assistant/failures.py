@@ -113,6 +113,20 @@ _UNKNOWN_CA: Final[_Texts] = (
         "its fingerprint; then choose that file."
     ),
 )
+_NOT_OF_INVITE: Final[_Texts] = (
+    "address",
+    gettext_noop("This is not the server of your invite"),
+    gettext_noop(
+        "An invite link says by which CA its server is known, and what has answered does not have "
+        "that CA. Perhaps the server has got a new one since the link was made. It looks just the "
+        "same when somebody stands between you and the server in order to read along. Nothing of "
+        "yours was told to it."
+    ),
+    gettext_noop(
+        "Do not go on with this link. Ask the person who invited you, by phone or face to face, "
+        "for a new one."
+    ),
+)
 _INVALID: Final[_Texts] = (
     "trust",
     gettext_noop("The server's certificate did not pass the check"),
@@ -129,6 +143,7 @@ _BY_CHECK: Final[Mapping[str, _Texts]] = {
     "expired": _EXPIRED,
     "not-yet-valid": _NOT_YET_VALID,
     "hostname": _OTHER_HOST,
+    "invite": _NOT_OF_INVITE,
     "untrusted": _OTHER_CA,
 }
 """By ``CertificateRejected.check``; what is not here is ``_INVALID``."""
@@ -216,6 +231,16 @@ _NO_CA: Final[_Texts] = (
     gettext_noop("The file cannot be read, or there is no certificate in it."),
     gettext_noop("Choose the file again."),
 )
+_NO_CA_GIVEN: Final[_Texts] = (
+    "address",
+    gettext_noop("The server does not give its CA"),
+    gettext_noop(
+        "An invite link leads to a server that gives the certificate of its CA, so that it can be "
+        "compared with the link. What has answered does not. Most often it is another service, or "
+        "an older version of the server. But somebody may also stand in between."
+    ),
+    gettext_noop("Ask the person who invited you for a new link, or for the file of the CA."),
+)
 _NOT_IRC: Final[_Texts] = (
     "address",
     gettext_noop("This is not a chat server"),
@@ -263,6 +288,7 @@ _BY_MESSAGE: Final[Mapping[str, _Texts]] = {
     "cannot connect to {where}: there is no way to that host": _NO_WAY,
     "the TLS handshake took too long": _NO_ANSWER,
     "the server does not answer any more": _NO_ANSWER,
+    "the server does not give the certificate of its CA": _NO_CA_GIVEN,
     "connection closed during the TLS handshake": _BROKEN_OFF,
     "{ca}: not a certificate in PEM": _NO_CA,
     "{ca}: cannot be read ({reason})": _NO_CA,
@@ -281,20 +307,25 @@ _BY_TLS_REASON: Final = (
 like a version, or a length, that there is not."""
 
 
-def explain_failure(error: SecureChatError, *, own_ca: bool = True) -> Explanation:
+def explain_failure(
+    error: SecureChatError, *, own_ca: bool = True, invited: bool = False
+) -> Explanation:
     """Return in plain words why a connection has failed, in the language in use.
 
     :param own_ca: whether a CA of our own was trusted, not those of the system.
+    :param invited: whether it was an invite link that said whom to trust.
     """
-    mend, *texts = _texts_of(error, own_ca=own_ca)
+    mend, *texts = _texts_of(error, own_ca=own_ca, invited=invited)
     title, meaning, advice = map(_, texts)
     words = "\n".join(map(reason, explain(error).splitlines()))
     return Explanation(title, meaning, advice, words, mend)
 
 
-def _texts_of(error: SecureChatError, *, own_ca: bool) -> _Texts:
+def _texts_of(error: SecureChatError, *, own_ca: bool, invited: bool) -> _Texts:
     if isinstance(error, CertificateRejected):
         texts = _BY_CHECK.get(error.check, _INVALID)
+        if texts is _OTHER_CA and invited:
+            return _NOT_OF_INVITE
         return _UNKNOWN_CA if texts is _OTHER_CA and not own_ca else texts
     if isinstance(error, ConfigError | PkiError | StoreError):
         return _SETTINGS

@@ -14,24 +14,33 @@ verified like any other. There is no way to go on without one.
     PASSWORD    where it is kept; without an account there is no such step
     ROOMS       what is joined, and how the network is called here
     DONE
+
+An invite link, given as the address, leaves out what it answers: ``TRUST``, the nick if it is for
+one nick only, and ``ROOMS``. The CA that it names is fetched in ``CONNECTION``, before the trial.
 """
 
 from __future__ import annotations
 
-import enum
-import itertools
-import re
 import secrets
 import shlex
 import shutil
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
+from securechat.client.assistant.answers import AccountChoice, Answers, Keep, Step, Trust
 from securechat.client.assistant.ca_file import CaFile, read_ca
 from securechat.client.assistant.failures import Explanation, explain_failure
+from securechat.client.assistant.result import (
+    SetupResult,
+    find_network,
+    keep_network,
+    rooms_in,
+    suggest_name,
+    summarize,
+)
 from securechat.client.assistant.trial import Attempt, Purpose, Server, Verdict
 from securechat.client.events import (
     Disconnected,
@@ -45,18 +54,19 @@ from securechat.client.events import (
 )
 from securechat.client.protocol import check_command
 from securechat.client.settings.address import ROOM_BYTES, Address, parse_address
-from securechat.client.settings.passwords import store_in_keyring
-from securechat.client.settings.profile_file import store_ca
-from securechat.client.settings.profiles import Network, PasswordSource, is_network_name
+from securechat.client.settings.invitation import Invitation, invite_code, read_invitation
+from securechat.client.settings.profiles import Network, is_network_name
 from securechat.client.words.refusals import reason, refusal
 from securechat.client.words.safe_text import make_safe
 from securechat.client.words.translation import _, explain
 from securechat.errors import (
     ConfigError,
     ConnectionLost,
+    InviteLinkError,
     PkiError,
     SecureChatError,
 )
+from securechat.invite_link import is_invite_link
 from securechat.irc import numerics
 from securechat.irc.names import is_channel_name
 from securechat.irc.sasl import prepare_password
@@ -74,70 +84,16 @@ __all__ = [
     "explain_failure",
 ]
 
-_NAME_CHARACTERS: Final = 40
-"""The longest name of a network (``profiles.is_network_name``)."""
-
-Trust = Literal["file", "system"]
-"""Whom to trust: the CA in a file, or those that this system trusts."""
-
-AccountChoice = Literal["login", "register", "later"]
-"""Log in, make an account of the nick, or do without."""
-
-Keep = Literal["prompt", "keyring", "command"]
-"""Where the password is to be found at the next start."""
-
-
-class Step(enum.Enum):
-    """The steps in their order."""
-
-    ADDRESS = enum.auto()
-    TRUST = enum.auto()
-    CONNECTION = enum.auto()
-    NICK = enum.auto()
-    ACCOUNT = enum.auto()
-    PASSWORD = enum.auto()
-    ROOMS = enum.auto()
-    DONE = enum.auto()
-
-
-@dataclass(slots=True)
-class Answers:
-    """What the user has answered so far, as it was typed."""
-
-    address: str = ""
-    trust: Trust = "file"
-    ca_file: str = ""
-    nick: str = ""
-    realname: str = ""
-    account: AccountChoice = "later"
-    login: str = ""  # the account to log in to
-    password: str = field(default="", repr=False)
-    again: str = field(default="", repr=False)
-    email: str = field(default="", repr=False)  # or the invitation code
-    keep: Keep = "prompt"
-    command: str = ""
-    rooms: str = ""
-    network: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SetupResult:
-    """A network that works: how it is called, its profile, and the password for now. Immutable."""
-
-    network_name: str
-    network: Network
-    password: str | None = field(repr=False)
-
 
 class Setup:
     """The way through the steps. Owned by the user interface's thread, but for ``finish``.
 
     A face writes into ``answers``, calls ``next``, runs the attempt that may come of it and hands
-    the verdict to ``take``. ``problems`` has the names of fields of ``Answers`` and what is wrong
-    with them, ``note`` what else there is to know, ``explanation`` why a trial has failed; all are
-    in the language in use, and safe.
+    the verdict to ``take``, of which another attempt may come. ``problems`` has the names of fields
+    of ``Answers`` and what is wrong with them, ``note`` what else there is to know,
+    ``explanation`` why a trial has failed; all are in the language in use, and safe.
 
-    :param taken: the names of the networks that there are already.
+    :param networks: those that there are already, by name.
     :param nick: a suggestion.
     :param ca_file: a suggestion.
     :param wall_clock: returns the time, aware.
@@ -146,7 +102,7 @@ class Setup:
     def __init__(
         self,
         *,
-        taken: Collection[str] = (),
+        networks: Mapping[str, Network] | None = None,
         nick: str = "",
         ca_file: Path | None = None,
         wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -159,9 +115,11 @@ class Setup:
         self.server = Server()
         self.connected = False  # a trial of this address and CA has come through
         self.account_choices: tuple[AccountChoice, ...] = ()
-        self._taken = {name.lower() for name in taken}
+        self._networks = dict(networks or {})
         self._wall_clock = wall_clock
         self._address = Address("")
+        self._invitation: Invitation | None = None
+        self._invite_refused = False
         self._ca: CaFile | None = None
         self._checks: Final[Mapping[Step, Callable[[], Attempt | None]]] = {
             Step.ADDRESS: self._check_address,
@@ -188,6 +146,9 @@ class Setup:
         """Go back: to where a failure can be mended, else to the step before."""
         explanation = self.explanation
         self._forget()
+        if self._invitation is not None and self.step in (Step.CONNECTION, Step.NICK):
+            self.step = Step.ADDRESS  # the link has answered all in between
+            return
         if self.step is Step.CONNECTION and explanation is not None:
             self.step = Step.TRUST if explanation.mend == "trust" else Step.ADDRESS
             return
@@ -197,22 +158,30 @@ class Setup:
         }
         self.step = before.get(self.step, Step(max(self.step.value - 1, 1)))
 
-    def take(self, attempt: Attempt, verdict: Verdict) -> None:
-        """Go on with what a trial of ``attempt`` has told, or say what is wrong."""
+    def take(self, attempt: Attempt, verdict: Verdict) -> Attempt | None:
+        """Go on with what a trial of ``attempt`` has told, or say what is wrong.
+
+        Returns what must be tried before it can be gone on.
+        """
         event = verdict.event
         if isinstance(event, Disconnected):
             error = event.error or ConnectionLost(event.reason)
-            own_ca = self.answers.trust == "file"
-            self.explanation = explain_failure(error, own_ca=own_ca)
+            own_ca, invited = self.answers.trust == "file", self._invitation is not None
+            self.explanation = explain_failure(error, own_ca=own_ca, invited=invited)
+        elif isinstance(event, CaFile):
+            self._ca = event
+            return self._probe()
         elif attempt.purpose == "probe":
             self.server = verdict.server
             self.connected = True
+            return self._go_on_invited()
         elif isinstance(event, NickRejected):
             self._take_refused_nick(event, attempt, verdict.server)
         elif attempt.purpose == "nick":
             self._choose_account(attempt.nick, verdict.server, reserved=False)
         else:
-            self._take_account(event, attempt)
+            return self._take_account(event, attempt)
+        return None
 
     def _forget(self) -> None:
         self.problems = {}
@@ -239,14 +208,20 @@ class Setup:
             raise PkiError("choose the file of the CA")
         return read_ca(text, now=self._wall_clock())
 
-    def _check_address(self) -> None:
+    def _check_address(self) -> Attempt | None:
+        text = self.answers.address
         try:
-            self._address = parse_address(self.answers.address)
-        except ConfigError as error:
+            invitation = read_invitation(text) if is_invite_link(text) else None
+            self._address = invitation.address if invitation else parse_address(text)
+        except (ConfigError, InviteLinkError) as error:
             self._wrong("address", make_safe(explain(error)))
-            return
+            return None
+        self._invitation, self._invite_refused = invitation, False
+        if invitation is not None:
+            return self._accept(invitation)
         self.answers.rooms = self.answers.rooms or self._address.room
         self.step = Step.TRUST
+        return None
 
     def _check_trust(self) -> Attempt | None:
         try:
@@ -265,11 +240,14 @@ class Setup:
         return None
 
     def _probe(self) -> Attempt:
+        if self._invitation is not None and self._invitation.link.ca and self._ca is None:
+            sha256 = self._invitation.link.ca
+            return Attempt("authority", self._address, None, "", ca_sha256=sha256)
         # Nine characters: all that some servers allow.
         return self._attempt("probe", f"guest{secrets.randbelow(10_000):04}")
 
     def _attempt(self, purpose: Purpose, nick: str) -> Attempt:
-        ca = self._ca.path if self._ca is not None else None
+        ca = (self._ca.path or self._ca.pem) if self._ca is not None else None
         if purpose == "probe":
             return Attempt(purpose, self._address, ca, nick)
         given = self.answers
@@ -281,7 +259,56 @@ class Setup:
             given.realname.strip(),
             given.login.strip() if purpose == "login" else "",
             given.password or None,
-            given.email.strip() or "*",
+            (self._code() if purpose == "register" else "") or "*",
+        )
+
+    # ---- what an invite link answers ----
+
+    @property
+    def nick_is_fixed(self) -> bool:
+        """Whether the invite is for one nick only, and that is not to be asked for."""
+        return self._invitation is not None and bool(self._invitation.link.account)
+
+    @property
+    def wants_code(self) -> bool:
+        """Whether a new account needs an invitation code, a link with one, or an e-mail address,
+        which is to be asked for.
+        """
+        if self._invitation is not None:
+            return self._invite_refused
+        return self.server.email_required
+
+    def _accept(self, invitation: Invitation) -> Attempt:
+        self._ca = None
+        self.connected = False
+        self.answers.nick = invitation.link.account or self.answers.nick
+        self.answers.rooms = invitation.link.room
+        self.step = Step.CONNECTION
+        return self._probe()
+
+    def _go_on_invited(self) -> Attempt | None:
+        if self._invitation is None:
+            return None
+        self.step = Step.NICK
+        return self._check_nick() if self.nick_is_fixed else None
+
+    def _code(self) -> str:
+        if self._invitation is not None and not self._invite_refused:
+            return self._invitation.code
+        return invite_code(self.answers.email, self.place)
+
+    def _of_somebody(self, nick: str) -> str:
+        """Return the note that a nick is that of an account, and what to do."""
+        if self.nick_is_fixed:
+            return _(
+                "The nick {nick} belongs to an account. If it is yours, log in; if not, ask for "
+                "another invite: this one is for that nick only.",
+                nick=make_safe(nick),
+            )
+        return _(
+            "The nick {nick} belongs to an account. If it is yours, log in; if not, go back and "
+            "take another nick.",
+            nick=make_safe(nick),
         )
 
     # ---- who we are ----
@@ -305,6 +332,11 @@ class Setup:
             self._choose_account(attempt.nick, server, reserved=True)
             return
         self.step = Step.NICK
+        if self.nick_is_fixed:
+            self.note = _(
+                "The invite is for the nick {nick} only. Try again later, or ask for another one.",
+                nick=make_safe(event.nick),
+            )
         self._wrong(
             "nick",
             _(
@@ -329,17 +361,15 @@ class Setup:
             return
         self.step = Step.ACCOUNT
         given = self.answers
+        if given.login != nick:
+            self._invite_refused = False  # it may have been for another one
         if given.login != nick or given.account not in self.account_choices:
             preferred: tuple[AccountChoice, ...] = ("register", "later", "login")
             given.account = next(one for one in preferred if one in self.account_choices)
         given.login = nick
         if reserved:
-            self.note = _(
-                "The nick {nick} belongs to an account. If it is yours, log in; if not, go back "
-                "and take another nick.",
-                nick=make_safe(nick),
-            )
-        elif server.account_required:
+            self.note = self._of_somebody(nick)
+        elif server.account_required and self._invitation is None:
             self.note = _("This server lets in only people with an account.")
 
     # ---- the account ----
@@ -371,14 +401,21 @@ class Setup:
             self._wrong("again", _("the two passwords differ"))
         if given.password.casefold() == nick.casefold():
             self._wrong("password", _("the nick is no password: it is the first that is tried"))
-        email = given.email.strip()
-        if self.server.email_required and not email:
+        if self.wants_code and not given.email.strip():
             self._wrong("email", _("this server wants an invitation code or an e-mail address"))
         if not self.problems:
-            self._check_sayable("email", "REGISTER", "*", email or "*", "x")
+            self._check_code()
             self._check_sayable("password", "REGISTER", "*", "*", given.password)
 
-    def _take_account(self, event: Event, attempt: Attempt) -> None:
+    def _check_code(self) -> None:
+        try:
+            code = self._code()
+        except (ConfigError, InviteLinkError) as error:
+            self._wrong("email", make_safe(explain(error)))
+        else:
+            self._check_sayable("email", "REGISTER", "*", code or "*", "x")
+
+    def _take_account(self, event: Event, attempt: Attempt) -> Attempt | None:
         match event:
             case Welcome():
                 self.server = replace(self.server, network=event.network)
@@ -394,11 +431,37 @@ class Setup:
                     text=reason(event.text),
                 )
             case LoginRejected():
+                if self._invitation is not None:
+                    self.note = self._of_somebody(attempt.nick)
                 self._wrong("password", _login_words(event))
+            case Failure(code="ACCOUNT_EXISTS") if self._invitation is not None:
+                return self._log_in_instead(attempt)
+            case Failure(code="INVALID_EMAIL") if self._invitation is not None:
+                self._take_refused_invite(event)
             case Failure():
                 self._take_refused_account(event)
             case _:
                 pass
+        return None
+
+    def _log_in_instead(self, attempt: Attempt) -> Attempt:
+        """The account is there: by the same link, opened once more, if the password is right."""
+        self.answers.account = "login"
+        self.answers.login = attempt.nick
+        return self._attempt("login", attempt.nick)
+
+    def _take_refused_invite(self, event: Failure) -> None:
+        self._invite_refused = True
+        self.answers.email = ""
+        words = refusal(event.code, event.text)
+        self._wrong(
+            "email",
+            _(
+                "the server does not take the invite: {reason}. Ask for a new link, and give it "
+                "here.",
+                reason=words,
+            ),
+        )
 
     def _account_made(self, attempt: Attempt) -> None:
         # Whoever comes back to this step has an account, and cannot make it a second time.
@@ -435,59 +498,36 @@ class Setup:
 
     def summary(self) -> tuple[str, ...]:
         """Return what has been settled, line by line, safe."""
-        given = self.answers
-        lines = [
-            _("Server: {place}", place=self.place),
-            _("Trusted: {name}", name=self._trusted()),
-            _("Nick: {nick}", nick=make_safe(given.nick.strip())),
-        ]
-        if given.account == "later":
-            return (*lines, _("Account: none"))
-        keeps = {
-            "prompt": _("Password: asked for at each start"),
-            "keyring": _("Password: kept in the keyring of this system"),
-            "command": _("Password: printed by a command"),
-        }
-        account = _("Account: {account}", account=make_safe(given.login.strip()))
-        return (*lines, account, keeps[given.keep])
-
-    def _trusted(self) -> str:
-        if self._ca is None:
-            return _("the CAs of this system")
-        return ", ".join(authority.name for authority in self._ca.authorities)
+        return summarize(self.answers, self.place, self._ca)
 
     def _begin_rooms(self) -> None:
-        self.answers.network = self.answers.network or self._suggested_name()
+        given = self.answers
+        given.network = self._known_name() or given.network or self._suggested_name()
         self.step = Step.ROOMS
+        if self._invitation is not None:
+            self._check_rooms()
+
+    def _known_name(self) -> str:
+        """The network to which an invite has led before; empty if it has not."""
+        if self._invitation is None:
+            return ""
+        return find_network(self._networks, self.place, self.answers.login.strip())
 
     def _suggested_name(self) -> str:
-        for source in (self.server.network, self._address.host):
-            name = re.sub(r"[^\w.-]+", "-", source).strip("-_.")[: _NAME_CHARACTERS - 3]
-            if is_network_name(name):
-                break
-        else:
-            name = "chat"
-        numbered = (f"{name}-{number}" for number in itertools.count(2))
-        return next(one for one in itertools.chain((name,), numbered) if not self._is_taken(one))
-
-    def _is_taken(self, name: str) -> bool:
-        return name.lower() in self._taken
+        sources = (self.server.network, self._address.host)
+        return suggest_name(sources, {name.lower() for name in self._networks})
 
     def _check_rooms(self) -> None:
         name = self.answers.network.strip()
         if not is_network_name(name):
             self._wrong("network", _("a name has up to 40 letters, digits, -, _ and ."))
-        elif self._is_taken(name):
+        elif name != self._known_name() and name.lower() in map(str.lower, self._networks):
             self._wrong("network", _("there is a network of this name already"))
-        for room in self._rooms():
+        for room in rooms_in(self.answers.rooms):
             if not is_channel_name(room, ROOM_BYTES):
                 self._wrong("rooms", _("this cannot be a room: {room}", room=make_safe(room)))
         if not self.problems:
             self.step = Step.DONE
-
-    def _rooms(self) -> tuple[str, ...]:
-        names = (name.strip() for name in self.answers.rooms.split(","))
-        return tuple(name if name.startswith("#") else f"#{name}" for name in names if name)
 
     def finish(self, folder: Path) -> SetupResult:
         """Keep the CA in ``folder``, and the password where the user wants it; return the network.
@@ -497,28 +537,8 @@ class Setup:
 
         :raises SecureChatError: something cannot be kept.
         """
-        given = self.answers
-        name, nick = given.network.strip(), given.nick.strip()
-        account = "" if given.account == "later" else given.login.strip()
-        ca = store_ca(folder, name, self._ca.pem) if self._ca is not None else None
-        source = None
-        if account:
-            source = PasswordSource(given.keep)
-            if given.keep == "command":
-                source = PasswordSource("command", run=tuple(shlex.split(given.command)))
-            elif given.keep == "keyring":
-                store_in_keyring(given.password, network=self.place, account=account)
-        network = Network(
-            self._address.host,
-            nick,
-            port=self._address.port,
-            ca=ca,
-            account="" if account == nick else account,
-            realname=given.realname.strip(),
-            password=source,
-            rooms=self._rooms(),
-        )
-        return SetupResult(name, network, given.password if account else None)
+        known = self._networks.get(self._known_name())
+        return keep_network(folder, self.answers, self._address, self._ca, known)
 
     def not_finished(self, error: SecureChatError) -> None:
         """Say why ``finish`` has failed, where it can be tried again."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from securechat.client.assistant.ca_fetch import CaFetch
+from securechat.client.assistant.ca_file import CaFile
 from securechat.client.client import Client
 from securechat.client.events import (
     AccountRequired,
@@ -23,32 +27,59 @@ from securechat.client.events import (
     Welcome,
 )
 from securechat.client.settings.address import Address
-from securechat.errors import ConnectionLost, SecureChatError
+from securechat.client.words.safe_text import make_safe
+from securechat.client.words.translation import _, gettext_noop
+from securechat.errors import ConnectionLost, PkiError, SecureChatError
+from securechat.net.listener import format_address
 from securechat.net.threads import start_thread
 from securechat.net.timers import Deadline
 
-__all__ = ["TRIAL_S", "Attempt", "Purpose", "Server", "Trial", "Verdict"]
+__all__ = ["TRIAL_S", "Attempt", "Purpose", "Server", "Trial", "Verdict", "describe_attempt"]
 
 TRIAL_S: Final = 45.0
 """How long a trial may take, in seconds: to connect and to shake hands have 25 of them, the rest is
 for the answers of a slow server, which hashes a password."""
 
-Purpose = Literal["probe", "nick", "login", "register"]
-"""What a trial is for. ``probe``: whether there is a chat server, under a nick made up for that."""
+Purpose = Literal["authority", "probe", "nick", "login", "register"]
+"""What a trial is for. ``authority``: the CA that an invite link names. ``probe``: whether there is
+a chat server, under a nick made up for that."""
+
+_PROGRESS: Final[Mapping[Purpose, str]] = {
+    "authority": gettext_noop("Fetching the CA of {place} …"),
+    "probe": gettext_noop("Connecting to {place} …"),
+    "nick": gettext_noop("Asking the server for the nick {nick} …"),
+    "login": gettext_noop("Logging in as {account} …"),
+    "register": gettext_noop("Making an account of the nick {nick} …"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What a trial is to do, and with what. Immutable. ``email`` may also be an invitation code."""
+    """What a trial is to do, and with what. Immutable.
+
+    ``ca``: a file, or the PEM itself; ``ca_sha256``: which CA is to be fetched. ``email`` may also
+    be an invitation code.
+    """
 
     purpose: Purpose
     address: Address
-    ca: Path | None
+    ca: Path | bytes | None
     nick: str
     realname: str = ""
     account: str = ""
     password: str | None = field(default=None, repr=False)
     email: str = field(default="*", repr=False)
+    ca_sha256: bytes = b""
+
+
+def describe_attempt(attempt: Attempt) -> str:
+    """Return what is going on in a trial, in the language in use; safe."""
+    return _(
+        _PROGRESS[attempt.purpose],
+        place=format_address(attempt.address.host, attempt.address.port),
+        nick=make_safe(attempt.nick),
+        account=make_safe(attempt.account),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +96,11 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a trial has ended: the event that decided it, and what the server has told. Immutable."""
+    """How a trial has ended: the event that decided it, or the CA that was fetched, and what the
+    server has told. Immutable.
+    """
 
-    event: Event
+    event: Event | CaFile
     server: Server = field(default_factory=Server)
 
 
@@ -95,7 +128,8 @@ class Trial:
         self._on_end = on_end
         self._after = after
         self._limit_s = limit_s
-        self._wakes: queue.SimpleQueue[bool] = queue.SimpleQueue()  # False: cancelled
+        # True: there are events; False: cancelled; or how the fetching of a CA has ended.
+        self._wakes: queue.SimpleQueue[bool | CaFile | SecureChatError] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._server = Server()
 
@@ -121,33 +155,59 @@ class Trial:
             self._after._ended.wait()
             self._after = None
         attempt = self.attempt
-        with Client(
-            attempt.address.host,
-            attempt.address.port,
-            nick=attempt.nick,
-            ca=attempt.ca,
-            account=attempt.account or None,
-            password=attempt.password if attempt.purpose == "login" else None,
-            realname=attempt.realname,
-            reconnect=False,
-            interactive=True,
-            on_event=lambda: self._wakes.put(True),
-        ) as client:
+        if attempt.purpose == "authority":
+            return self._fetch()
+        with (
+            _as_file(attempt.ca) as ca,
+            Client(
+                attempt.address.host,
+                attempt.address.port,
+                nick=attempt.nick,
+                ca=ca,
+                account=attempt.account or None,
+                password=attempt.password if attempt.purpose == "login" else None,
+                realname=attempt.realname,
+                reconnect=False,
+                interactive=True,
+                on_event=lambda: self._wakes.put(True),
+            ) as client,
+        ):
             client.start()
             return self._listen(client)
+
+    def _fetch(self) -> Verdict | None:
+        address = self.attempt.address
+        fetch = CaFetch(address.host, address.port, self.attempt.ca_sha256)
+
+        def run() -> None:
+            try:
+                self._wakes.put(fetch.run())
+            except SecureChatError as error:
+                self._wakes.put(error)
+
+        start_thread("setup fetch", run, daemon=True)  # nobody waits for a name look-up
+        try:
+            outcome = self._next(Deadline(self._limit_s))
+        finally:
+            fetch.cancel()
+        if isinstance(outcome, SecureChatError):
+            raise outcome
+        return Verdict(outcome) if isinstance(outcome, CaFile) else None
 
     def _listen(self, client: Client) -> Verdict | None:
         deadline = Deadline(self._limit_s)
         while True:
-            try:
-                going_on = self._wakes.get(timeout=deadline.left_s())
-            except queue.Empty:
-                raise ConnectionLost("the server does not answer any more") from None
-            if not going_on:
+            if not self._next(deadline):
                 return None
             while (event := client.poll()) is not None:
                 if self._decides(client, event):
                     return Verdict(event, self._server)
+
+    def _next(self, deadline: Deadline) -> bool | CaFile | SecureChatError:
+        try:
+            return self._wakes.get(timeout=deadline.left_s())
+        except queue.Empty:
+            raise ConnectionLost("the server does not answer any more") from None
 
     def _decides(self, client: Client, event: Event) -> bool:
         """Take note of an event; return whether it is the answer."""
@@ -182,3 +242,20 @@ class Trial:
             email_required=client.email_required,
             account_required=isinstance(event, AccountRequired),
         )
+
+
+@contextlib.contextmanager
+def _as_file(ca: Path | bytes | None) -> Iterator[Path | None]:
+    """Give the CA as a file, which is what a client takes."""
+    if not isinstance(ca, bytes):
+        yield ca
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="securechat-"))
+            path = Path(folder, "ca.pem")
+            path.write_bytes(ca)
+        except OSError as error:
+            reason = error.strerror
+            raise PkiError("the CA cannot be put into a file ({reason})", reason=reason) from error
+        yield path

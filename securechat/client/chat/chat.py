@@ -37,6 +37,7 @@ from securechat.client.events import (
     Parted,
     Welcome,
 )
+from securechat.client.settings.invitation import invite_code
 from securechat.client.words.safe_text import make_safe
 from securechat.client.words.translation import _, explain
 from securechat.client.words.wording import Wording
@@ -287,7 +288,12 @@ class Chat:
         self.questions.clear()
 
     def ask_to_register(self, email: str = "") -> None:
-        """Ask for a new password, twice, and make an account of the nick."""
+        """Ask for a new password, twice, and make an account of the nick.
+
+        :param email: or an invitation code, or an invite link.
+        :raises SecureChatError: the link is damaged, or for another relay.
+        """
+        email = invite_code(email, self.client.relay)
         if not email and self.client.email_required:
 
             def go_on(given: str) -> None:

@@ -1,7 +1,7 @@
 """Where a network is, as a person types or pastes it.
 
-Links that bring the CA and an invitation with them are another thing: they will have a scheme of
-their own.
+Links that bring the CA and an invitation with them are another thing, with a scheme of their own:
+see ``invitation``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def parse_address(text: str) -> Address:
             [_("irc:// is plain text, and this chat never is: use ircs://, with TLS")]
         )
     if scheme.lower() != "ircs":
-        raise ConfigError([_("not a link to a chat: it begins with ircs://")])
+        raise ConfigError([_("not a link to a chat: it begins with ircs:// or securechat://")])
     place, _slash, room = rest.partition("/")
     return Address(*_parse_place(place), _parse_room(room))
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import secrets
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,8 +54,7 @@ class ProfileFile:
 
     What changes it does file I/O, makes the folder if need be, and may wait a moment for another
     program that changes it. It raises ``ConfigError``, and leaves the file as it was, when the file
-    cannot be read or written, has mistakes, or would have some afterwards, and when ``tomlkit`` is
-    not installed.
+    cannot be read or written, has mistakes, or would have some afterwards.
     """
 
     def __init__(self, path: Path) -> None:
@@ -98,12 +97,6 @@ class ProfileFile:
         self._change(lambda profiles: replace(profiles, notifications=notifications))
 
     def _change(self, change: Callable[[Profiles], Profiles]) -> None:
-        if find_spec("tomlkit") is None:
-            problem = _(
-                '{path}: to change it the package tomlkit is needed: pip install "securechat[tui]"',
-                path=self.path,
-            )
-            raise ConfigError([problem])
         # A link stays one: people keep such files elsewhere.
         path = Path(os.path.realpath(self.path))
         with _system_errors(self.path):
@@ -120,12 +113,14 @@ class ProfileFile:
 
 
 def store_ca(folder: Path, name: str, pem: bytes) -> Path:
-    """Keep the CA of the network ``name`` in ``folder``, in place of an older one; return its file.
+    """Keep the CA of the network ``name`` in ``folder``; return its file.
 
-    Only the certificates in ``pem`` are kept. The folder is made if need be. Does file I/O.
+    Only the certificates in ``pem`` are kept. A file of that name that holds something else stays
+    as it is, as another network may go by it: the new one gets a number then. The folder is made if
+    need be. Does file I/O.
 
     :raises PkiError: there is no certificate in ``pem``.
-    :raises ConfigError: a network cannot be called that, or the file cannot be written.
+    :raises ConfigError: a network cannot be called that, or the file cannot be read or written.
     """
     if not is_network_name(name):
         raise ConfigError([_("a network cannot be called that")])
@@ -133,10 +128,15 @@ def store_ca(folder: Path, name: str, pem: bytes) -> Path:
         certificates = x509.load_pem_x509_certificates(pem)
     except ValueError as error:
         raise PkiError("this is not a certificate in PEM") from error
+    content = b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
     path = folder / f"{name}-ca.pem"
     with _system_errors(path):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(path, b"".join(one.public_bytes(Encoding.PEM) for one in certificates))
+        numbered = (folder / f"{name}-ca-{number}.pem" for number in itertools.count(2))
+        candidates = itertools.chain((path,), numbered)
+        path = next(one for one in candidates if not one.exists() or one.read_bytes() == content)
+        if not path.exists():
+            _write(path, content)
     return path
 
 
@@ -233,7 +233,7 @@ def _update(tables: dict[str, Any], old: Mapping[str, Any], new: Mapping[str, An
 
 def _carry_over(tables: Mapping[str, Any], text: str, path: Path) -> str:
     """Return ``text``, changed so far as needed to say what is in ``tables``."""
-    import tomlkit  # an extra, and only for those who change something
+    import tomlkit  # only here: most starts change nothing
 
     # Tables that are spread over the file, or have keys with dots, are too much for the package: it
     # raises anything, or moves keys into other tables.

@@ -44,6 +44,7 @@ class ChatApp(App[int]):
     """The screen. ``run`` returns the exit code.
 
     :param openings: what is opened at the start, the first of them is shown; none: the assistant.
+    :param invite: an invite link for the assistant.
     :param profiles: where networks, theme and notifications are kept.
     :param clock: the local time.
     :param monotonic: seconds that only go forward.
@@ -57,6 +58,7 @@ class ChatApp(App[int]):
         make_client: MakeClient,
         profiles: ProfileFile,
         *,
+        invite: str = "",
         theme: str = "",
         notifications: Notifications | None = None,
         clock: Callable[[], datetime] = datetime.now,
@@ -70,6 +72,7 @@ class ChatApp(App[int]):
         self.networks: list[Network] = []
         self.error: SecureChatError | None = None  # why the last network ended, if not by the user
         self._openings = openings
+        self._invite = invite
         self._wanted = ""  # the network to be shown as soon as it is open
         self._make_client = make_client
         self._profiles = profiles
@@ -98,7 +101,7 @@ class ChatApp(App[int]):
         for opening in self._openings:
             self.open_opening(opening)
         if not self._openings:
-            self.open_setup()
+            self.open_setup(self._invite)
 
     # ---- networks ----
 
@@ -300,8 +303,11 @@ class ChatApp(App[int]):
         if self.chat_screen.network is not None and self.chat_screen.shown is not None:
             self._search.open(self.chat_screen.network, self.chat_screen.shown, words)
 
-    def open_setup(self) -> None:
-        """Show the assistant."""
+    def open_setup(self, invite: str = "") -> None:
+        """Show the assistant.
+
+        :param invite: the link that it is to follow; empty: it asks.
+        """
 
         def take(result: SetupResult | None) -> None:
             if result is None:
@@ -310,15 +316,34 @@ class ChatApp(App[int]):
                 return
             self.safely(lambda: self._profiles.save_network(result.network_name, result.network))
             self.safely(lambda: self._profiles.set_last(result.network_name))
-            self._wanted = result.network_name
-            self.open_opening(Opening(result.network_name, result.network, result.password))
+            self._enter(Opening(result.network_name, result.network, result.password))
 
         try:
-            taken = self._profiles.load().networks
+            networks = self._profiles.load().networks
         except ConfigError as error:
             self.show_failure(_("Profiles"), error)
             return
-        self.push_screen(SetupScreen(self._profiles.path.parent, taken=tuple(taken)), take)
+        networks = {name: one.profile for name, one in self._known.items()} | dict(networks)
+        folder = self._profiles.path.parent
+        self.push_screen(SetupScreen(folder, networks=networks, invite=invite), take)
+
+    def _enter(self, opening: Opening) -> None:
+        """Open a network that was set up, and show it; an invite may have led to an open one."""
+        for network in self.networks:
+            if network.name == opening.name and not network.chat.finished:
+                self.chat_screen.show_buffer(network, network.chat.conversations.current)
+                for room in opening.profile.rooms:
+                    self.safely(partial(network.chat.join, room))
+                return
+        self._forget_ended(opening.name)
+        self._wanted = opening.name
+        self.open_opening(opening)
+
+    def _forget_ended(self, name: str) -> None:
+        for network in [one for one in self.networks if one.name == name]:
+            self.networks.remove(network)
+            if network is self.chat_screen.network:
+                self.chat_screen.network = self.chat_screen.shown = None
 
     def open_verification(self, name: str) -> None:
         """Show the safety code to be compared with somebody."""
@@ -386,10 +411,7 @@ class ChatApp(App[int]):
             opening = self._known[name]
         else:
             raise LocalProtocolError("there is no network {name} in the profiles", name=name)
-        for network in [one for one in self.networks if one.name == name]:
-            self.networks.remove(network)  # it has ended
-            if network is self.chat_screen.network:
-                self.chat_screen.network = self.chat_screen.shown = None
+        self._forget_ended(name)
         self._wanted = name
         self.open_opening(opening)
 

@@ -25,8 +25,8 @@ class Face(Protocol):
     def open_search(self, words: str) -> None:
         """Show the search."""
 
-    def open_setup(self) -> None:
-        """Add a network."""
+    def open_setup(self, invite: str = "") -> None:
+        """Add a network; that to which an invite link leads, if one is given."""
 
     def open_verification(self, name: str) -> None:
         """Show the safety code of somebody."""

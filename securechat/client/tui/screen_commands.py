@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from securechat.client.commands.table import command
+from securechat.client.settings.invitation import is_invite_link
 from securechat.client.words.translation import gettext_noop
 from securechat.errors import LocalProtocolError
 
@@ -68,17 +69,17 @@ def _theme(chat: Chat, arguments: list[str]) -> None:
 
 
 @command(
-    gettext_noop("/network [NAME]"),
-    gettext_noop("go to another network; without a name, add one"),
+    gettext_noop("/network [NAME|LINK]"),
+    gettext_noop("go to another network, or where an invite link leads; without either, add one"),
     least=0,
     most=1,
 )
 def _network(chat: Chat, arguments: list[str]) -> None:
     face = _screen(chat).face
-    if arguments:
+    if arguments and not is_invite_link(arguments[0]):
         face.open_network(arguments[0])
     else:
-        face.open_setup()
+        face.open_setup(*arguments)
 
 
 @command(gettext_noop("/disconnect"), gettext_noop("leave this network, and stay"), least=0, most=0)

@@ -8,7 +8,7 @@ next step; Esc leaves.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final
@@ -26,8 +26,9 @@ from textual.widgets import Button, Static
 
 from securechat.client.assistant.ca_file import CaFile, complete_path, find_ca
 from securechat.client.assistant.setup import Setup, SetupResult, Step
-from securechat.client.assistant.trial import Attempt, Purpose, Trial, Verdict
+from securechat.client.assistant.trial import Attempt, Trial, Verdict, describe_attempt
 from securechat.client.settings.passwords import has_keyring
+from securechat.client.settings.profiles import Network
 from securechat.client.tui.dialogs import ConfirmDialog
 from securechat.client.tui.questions import ChoiceQuestion, Question, TextQuestion
 from securechat.client.words.safe_text import make_safe
@@ -44,8 +45,9 @@ _STEPS: Final[Mapping[Step, tuple[str, str]]] = {
     Step.ADDRESS: (
         gettext_noop("Where is the chat?"),
         gettext_noop(
-            "Give the address of the server as you got it: a host name, with a port if it is "
-            "another than 6697, or a link that begins with ircs://."
+            "Give the address of the server as you got it: an invite link, which begins with "
+            "securechat://, a link that begins with ircs://, or a host name, with a port if it is "
+            "another than 6697."
         ),
     ),
     Step.TRUST: (
@@ -82,13 +84,6 @@ _STEPS: Final[Mapping[Step, tuple[str, str]]] = {
 }
 """The title of each step, and what there is to know."""
 
-_PROGRESS: Final[Mapping[Purpose, str]] = {
-    "probe": gettext_noop("Connecting to {place} …"),
-    "nick": gettext_noop("Asking the server for the nick {nick} …"),
-    "login": gettext_noop("Logging in as {account} …"),
-    "register": gettext_noop("Making an account of the nick {nick} …"),
-}
-
 
 class _PathSuggester(Suggester):
     """Completes the path of a file; the right arrow key takes what is suggested."""
@@ -107,7 +102,8 @@ class SetupScreen(Screen[SetupResult | None]):
     to connect is up to the app. All connections of the assistant are closed by then.
 
     :param folder: where the settings are kept; made if need be.
-    :param taken: the names of the networks that there are already.
+    :param networks: those that there are already, by name.
+    :param invite: an invite link, which is followed at once.
     :param nick: a suggestion.
     :param here: the folder below which a CA made by ``gen_certs.py`` is looked for; ``None``: the
         current one.
@@ -221,13 +217,15 @@ class SetupScreen(Screen[SetupResult | None]):
         self,
         folder: Path,
         *,
-        taken: Collection[str] = (),
+        networks: Mapping[str, Network] | None = None,
+        invite: str = "",
         nick: str = "",
         here: Path | None = None,
     ) -> None:
         super().__init__()
         self._folder = folder
-        self._setup = Setup(taken=taken, nick=nick, ca_file=find_ca(here or Path()))
+        self._setup = Setup(networks=networks, nick=nick, ca_file=find_ca(here or Path()))
+        self._setup.answers.address = invite
         self._untouched = replace(self._setup.answers)
         self._shown: Step | None = None
         self._trial: Trial | None = None  # under way
@@ -336,9 +334,11 @@ class SetupScreen(Screen[SetupResult | None]):
         yield Static(id="summary")
 
     def on_mount(self) -> None:
-        """Show the first step."""
+        """Show the first step; follow the invite link, if there is one."""
         start_thread("setup keyring", self._look_for_keyring, daemon=True)
         self._show()
+        if self._setup.answers.address:
+            self._go_on()
 
     def on_unmount(self) -> None:
         """Leave no connection behind."""
@@ -413,11 +413,12 @@ class SetupScreen(Screen[SetupResult | None]):
             "login": given.account == "login",
             "password": given.account != "later",
             "again": given.account == "register",
-            "email": given.account == "register" and setup.server.email_required,
+            "email": given.account == "register" and setup.wants_code,
             "command": given.keep == "command",
         }
         for key, wish in wanted.items():
             self.query_one(f"#{key}").display = wish
+        self.query_one("#nick").disabled = setup.nick_is_fixed
         if self._shown is Step.TRUST:
             self._show_ca()
         elif self._shown is Step.ROOMS:
@@ -499,9 +500,9 @@ class SetupScreen(Screen[SetupResult | None]):
             self.query_one("#next" if self._setup.connected else "#back").focus()
 
     def _questions(self) -> Iterator[Question]:
-        """Yield the questions of this step that are shown."""
+        """Yield the questions of this step that are shown, and can be answered."""
         for question in self._pane.query(Question):
-            if question.display:
+            if question.display and not question.disabled:
                 yield question
 
     # ---- what the user does ----
@@ -588,12 +589,7 @@ class SetupScreen(Screen[SetupResult | None]):
         self._show()
 
     def _try(self, attempt: Attempt) -> None:
-        self._progress = _(
-            _PROGRESS[attempt.purpose],
-            place=self._setup.place,
-            nick=make_safe(attempt.nick),
-            account=make_safe(attempt.account),
-        )
+        self._progress = describe_attempt(attempt)
         trial = Trial(
             attempt,
             on_connected=lambda _event: self.post_message(self.Connected(trial)),
@@ -614,7 +610,9 @@ class SetupScreen(Screen[SetupResult | None]):
         if event.trial is not self._trial or event.verdict is None:
             return
         self._trial = None
-        self._setup.take(event.trial.attempt, event.verdict)
+        attempt = self._setup.take(event.trial.attempt, event.verdict)
+        if attempt is not None:
+            self._try(attempt)
         self._show()
 
     def _keep(self) -> None:

@@ -30,12 +30,15 @@ def run_screen(
     file: ProfileFile,
     profiles: Profiles,
     log: Path,
+    *,
+    invite: str = "",
 ) -> SecureChatError | None:
     """Run the full-screen client on this terminal; return why no network is there at its end, if
     not by the user's wish.
 
     Blocks. All clients are closed when it returns.
 
+    :param invite: an invite link, which is followed first.
     :param log: takes what is written to the standard error meanwhile; what it had is lost.
     """
     clients: list[Client] = []
@@ -45,7 +48,14 @@ def run_screen(
         clients.append(client)
         return client
 
-    app = ChatApp(openings, make, file, theme=profiles.theme, notifications=profiles.notifications)
+    app = ChatApp(
+        openings,
+        make,
+        file,
+        invite=invite,
+        theme=profiles.theme,
+        notifications=profiles.notifications,
+    )
     # Where the environment names a size, Textual believes it, also when the terminal has another.
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)

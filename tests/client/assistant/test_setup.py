@@ -71,7 +71,8 @@ def test_an_address(address: str, place: str) -> None:
         ("a host", "not a host name"),
         ("host:port", "must be a number"),
         ("irc://chat.example.org", "irc:// is"),
-        ("securechat://invite/abc", "ircs://"),
+        ("https://chat.example.org", "ircs:// or securechat://"),
+        ("securechat://invite/abc", "not complete"),
     ],
 )
 def test_what_is_no_address(address: str, says: str) -> None:
@@ -342,7 +343,8 @@ def test_what_is_no_command(command: str, says: str, relay: RunningRelay) -> Non
 def test_what_is_no_network(
     answers: dict[str, str], field: str, says: str, relay: RunningRelay
 ) -> None:
-    setup = answer(at_step(Step.ROOMS, relay, taken=["home"]), **answers)
+    networks = {"home": Network("localhost", "ann")}
+    setup = answer(at_step(Step.ROOMS, relay, networks=networks), **answers)
     assert setup.next() is None
     assert setup.step is Step.ROOMS
     assert says in setup.problems[field]
@@ -360,7 +362,8 @@ def test_what_is_no_network(
 def test_the_name_that_is_suggested(
     network: str, taken: list[str], name: str, start_relay: StartRelay
 ) -> None:
-    setup = at_step(Step.ACCOUNT, start_relay(), taken=taken)
+    networks = {name: Network("localhost", "ann") for name in taken}
+    setup = at_step(Step.ACCOUNT, start_relay(), networks=networks)
     setup.server = type(setup.server)(network=network)
     answer(setup, account="later")
     setup.next()

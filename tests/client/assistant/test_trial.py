@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import queue
+import tempfile
+from pathlib import Path
 
 import pytest
+import trustme
 
+from securechat.client.assistant.ca_file import CaFile
 from securechat.client.assistant.trial import Attempt, Trial, Verdict
 from securechat.client.client import Client
 from securechat.client.events import (
@@ -19,7 +23,8 @@ from securechat.client.events import (
     Welcome,
 )
 from securechat.client.settings.address import Address
-from securechat.errors import LocalProtocolError
+from securechat.errors import CertificateRejected, LocalProtocolError
+from tests.client.invites import ca_hash, giving
 from tests.client.scripted_server import Peer, Pki, serving
 from tests.client.trials import attempt_at, plain_server, run_trial
 from tests.server.conftest import StartRelay
@@ -121,6 +126,64 @@ def test_a_trial_is_broken_off(pki: Pki) -> None:
         trial.start()
         trial.cancel()
         assert ends.get(timeout=LONG_TIMEOUT_S) is None
+
+
+def attempt_to_fetch(port: int, ca: trustme.CA) -> Attempt:
+    address = Address("127.0.0.1", port)
+    return Attempt("authority", address, None, "", ca_sha256=ca_hash(ca))
+
+
+def test_the_ca_of_an_invite(pki: Pki) -> None:
+    pem = pki.ca.cert_pem.bytes()
+    with giving(pki, lambda peer: peer.say_bytes(pem)) as server:
+        verdict = run_trial(attempt_to_fetch(server.port, pki.ca))
+    assert isinstance(verdict.event, CaFile)
+    assert verdict.event.pem == pem
+
+
+def test_another_ca_than_that_of_an_invite(pki: Pki) -> None:
+    pem = pki.ca.cert_pem.bytes()
+    with giving(pki, lambda peer: peer.say_bytes(pem)) as server:
+        event = run_trial(attempt_to_fetch(server.port, trustme.CA())).event
+    assert isinstance(event, Disconnected)
+    assert isinstance(event.error, CertificateRejected)
+    assert event.error.check == "invite"
+
+
+def test_fetching_a_ca_is_broken_off(pki: Pki) -> None:
+    """Nobody waits for what is at the other end."""
+    ends: queue.SimpleQueue[Verdict | None] = queue.SimpleQueue()
+    with plain_server(b"", stays=True) as port:
+        trial = Trial(
+            attempt_to_fetch(port, pki.ca),
+            on_connected=lambda event: None,
+            on_end=lambda trial, verdict: ends.put(verdict),
+        )
+        trial.start()
+        trial.cancel()
+        assert ends.get(timeout=LONG_TIMEOUT_S) is None
+
+
+def test_a_fetch_that_takes_too_long(pki: Pki) -> None:
+    with plain_server(b"", stays=True) as port:
+        event = run_trial(attempt_to_fetch(port, pki.ca), limit_s=0.2).event
+    assert isinstance(event, Disconnected)
+    assert "does not answer" in event.reason
+
+
+def test_a_ca_that_is_in_no_file_yet(
+    relay: RunningRelay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    pem = relay.certificates.ca.cert_pem.bytes()
+    assert isinstance(run_trial(attempt_at(relay, ca=pem)).event, Welcome)
+    assert list(folder.iterdir()) == []
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "nowhere"))
+    event = run_trial(attempt_at(relay, ca=pem)).event
+    assert isinstance(event, Disconnected)
+    assert "cannot be put into a file" in event.reason
 
 
 def test_a_trial_waits_for_the_one_before(relay: RunningRelay) -> None:

@@ -51,6 +51,7 @@ class NotingClient:
 
     def __init__(self) -> None:
         self.nick = "alice"
+        self.relay = "chat.example.org:6697"
         self.email_required = False
         self.events: deque[Event] = deque()
         self.done: list[tuple[str, ...]] = []
@@ -454,6 +455,19 @@ def test_where_an_invitation_is_needed_it_is_asked_for() -> None:
     assert chat.ui.prompt == "Invitation code or e-mail address: "
     chat.type("invite:abc")
     assert chat.ui.prompt == "New password for alice: "
+    chat.type("pencil")
+    chat.type("pencil")
+    assert chat.done() == [("register", "pencil", "invite:abc")]
+
+
+def test_registering_by_an_invite_link(chat: Chat) -> None:
+    assert chat.type("/register securechat://elsewhere.example.org/#token=abc") == [
+        "! this invite is for another server: elsewhere.example.org:6697"
+    ]
+    assert chat.type("/register securechat://chat.example.org") == [
+        "! this invite link is not complete: copy all of it"
+    ]
+    chat.type("/register securechat://chat.example.org/#token=abc")
     chat.type("pencil")
     chat.type("pencil")
     assert chat.done() == [("register", "pencil", "invite:abc")]

@@ -341,11 +341,6 @@ class TestWhatIsRefused:
             file.set_theme("dark")
         assert file.path.read_text() == "theme = 1"
 
-    def test_without_the_package(self, file: ProfileFile, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(sys.modules, "tomlkit", None)
-        with pytest.raises(ConfigError, match=r'pip install "securechat\[tui\]"'):
-            file.set_theme("dark")
-
     def test_a_disk_that_is_full(
         self, written: ProfileFile, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -400,11 +395,15 @@ class TestTheCa:
         )
         assert b"PRIVATE" not in path.read_bytes()
 
-    def test_a_newer_one_takes_its_place(self, tmp_path: Path) -> None:
-        store_ca(tmp_path, "home", trustme.CA().cert_pem.bytes())
-        newer = trustme.CA().cert_pem.bytes()
-        assert store_ca(tmp_path, "home", newer).read_bytes() == newer
-        assert os.listdir(tmp_path) == ["home-ca.pem"]
+    def test_that_of_another_network_stays(self, tmp_path: Path) -> None:
+        """The profile that goes by it may be called something else by now."""
+        pems = [trustme.CA().cert_pem.bytes() for _ in range(3)]
+        names = ["home-ca.pem", "home-ca-2.pem", "home-ca-3.pem"]
+        for _turn in range(2):  # what is there already is not kept twice
+            for pem, name in zip(pems, names, strict=True):
+                assert store_ca(tmp_path, "home", pem) == tmp_path / name
+                assert (tmp_path / name).read_bytes() == pem
+        assert sorted(os.listdir(tmp_path)) == sorted(names)
 
     @pytest.mark.parametrize("pem", [b"", b"\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
     def test_what_is_none(self, tmp_path: Path, pem: bytes) -> None:

@@ -9,8 +9,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual import events
 from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
@@ -21,6 +23,7 @@ from securechat.client.settings.profiles import Network, PasswordSource
 from securechat.client.tui import themes
 from securechat.client.tui.questions import ChoiceQuestion, TextQuestion
 from securechat.client.tui.setup_screen import SetupResult, SetupScreen
+from tests.client.invites import link_to
 from tests.client.memory_keyring import memory_keyring
 from tests.client.trials import (
     PROTOCOL_VERSION_ALERT,
@@ -132,12 +135,12 @@ def sit(
     folder: Path,
     *,
     size: tuple[int, int] = (80, 24),
-    taken: tuple[str, ...] = (),
+    **more: Any,
 ) -> list[SetupResult | None]:
     """Run a scene in front of the assistant; return what it has given as its results."""
 
     async def run() -> list[SetupResult | None]:
-        app = Host(SetupScreen(folder / "settings", taken=taken, here=folder))
+        app = Host(SetupScreen(folder / "settings", here=folder, **more))
         async with app.run_test(size=size) as pilot:
             await scene(User(app, pilot))
         return app.results
@@ -215,7 +218,8 @@ def test_a_guest_by_mouse(relay: RunningRelay, tmp_path: Path) -> None:
         await user.click("#next")
         await user.until(lambda: user.app.results)
 
-    (result,) = sit(scene, tmp_path, taken=("TestNet",))
+    networks = {"TestNet": Network("elsewhere.example.org", "ann")}
+    (result,) = sit(scene, tmp_path, networks=networks)
     assert result is not None
     assert result.network_name == "TestNet-2"
     assert result.password is None
@@ -360,6 +364,131 @@ def test_a_server_by_invitation_only(start_relay: StartRelay, tmp_path: Path) ->
         await user.see("Invitation code", "! the server says no:")
 
     sit(scene, tmp_path)
+
+
+@pytest.fixture
+def invited(start_relay: StartRelay) -> RunningRelay:
+    """A relay that only lets in who has an invite."""
+    return start_relay(accounts={"registration": "invite"})
+
+
+@pytest.mark.parametrize(("pasted", "size"), [(False, (80, 24)), (True, (60, 24))])
+def test_an_invite_link(
+    pasted: bool, size: tuple[int, int], invited: RunningRelay, tmp_path: Path
+) -> None:
+    """What is left are the nick, the password, and where to keep that."""
+    link = link_to(invited, room="#friends")
+
+    async def scene(user: User) -> None:
+        if pasted:
+            await user.see("Step 1 of 7", "an invite link, which begins with")
+            user.app.focused.post_message(events.Paste(f"{link}\n"))
+            await user.until(lambda: user.app.assistant.query_one("#address Input").value == link)
+            await user.press("enter")
+        await user.see("Step 4 of 7: Who are you?")
+        await user.at(Step.NICK)
+        await user.enter("ann")
+        await user.enter()
+        await user.see("Step 5 of 7: Your account", "(•) Make an account of this nick")
+        assert "Invitation code" not in user.text()
+        await user.at(Step.ACCOUNT)
+        await user.enter()
+        await user.enter(PASSWORD)
+        await user.enter(PASSWORD)
+        await user.see("Step 6 of 7: Where to keep the password?")
+        await user.enter()
+        await user.until(lambda: user.app.results)
+
+    (result,) = sit(scene, tmp_path, size=size, **({} if pasted else {"invite": link}))
+    assert result is not None
+    assert result.network_name == "localhost"
+    assert result.network.rooms == ("#friends",)
+    ca = tmp_path / "settings" / "localhost-ca.pem"
+    assert result.network.ca == ca
+    assert ca.read_bytes() == invited.certificates.ca.cert_pem.bytes()
+
+
+def test_an_invite_for_one_nick_and_a_nick_that_is_taken(
+    invited: RunningRelay, tmp_path: Path
+) -> None:
+    link = link_to(invited, account="ann")
+
+    async def first(user: User) -> None:
+        await user.at(Step.ACCOUNT)
+        await user.go_back()
+        await user.see("Step 4 of 7", "ann")
+        assert user.app.assistant.query_one("#nick").disabled
+        await user.see("Real name")
+        assert user.app.focused is user.app.assistant.query_one("#realname Input")
+        await user.enter("Ann Lee")
+        await user.at(Step.ACCOUNT)
+        user.set("password", PASSWORD)
+        user.set("again", PASSWORD)
+        await user.go_on()
+        await user.at(Step.PASSWORD)
+        await user.go_on()
+        await user.until(lambda: user.app.results)
+
+    (result,) = sit(first, tmp_path, invite=link)
+    assert result is not None
+    assert (result.network.nick, result.network.realname) == ("ann", "Ann Lee")
+
+    async def second(user: User) -> None:
+        await user.at(Step.ACCOUNT)
+        user.set("password", "another password")
+        user.set("again", "another password")
+        await user.go_on()
+        await user.see("The nick ann belongs to an account.", "(•) Log in", "do not fit together")
+        user.set("password", PASSWORD)
+        await user.go_on()
+        await user.at(Step.PASSWORD)
+        await user.go_on()
+        await user.until(lambda: user.app.results)
+
+    networks = {result.network_name: result.network}
+    assert sit(second, tmp_path, invite=link, networks=networks) == [result]
+
+
+def test_an_invite_that_is_used_up(invited: RunningRelay, tmp_path: Path) -> None:
+    async def scene(user: User) -> None:
+        await user.at(Step.NICK)
+        user.set("nick", "ann")
+        await user.go_on()
+        await user.at(Step.ACCOUNT)
+        user.set("password", PASSWORD)
+        user.set("again", PASSWORD)
+        await user.go_on()
+        await user.see("! the server does not take the invite", "Ask for a new link")
+        user.set("email", link_to(invited))
+        await user.go_on()
+        await user.see("Step 6 of 7")
+
+    sit(scene, tmp_path, invite=link_to(invited, token="no-such-token"))
+
+
+def test_another_server_than_that_of_the_invite(invited: RunningRelay, tmp_path: Path) -> None:
+    async def scene(user: User) -> None:
+        await user.see("! This is not the server of your invite", "Do not go on with this link.")
+        await user.press("enter")  # the focus is on the way back
+        await user.at(Step.ADDRESS)
+        await user.go_on()
+        await user.see("! This is not the server of your invite")
+
+    assert sit(scene, tmp_path, invite=link_to(invited, ca=invited.certificates.other_ca)) == []
+    assert not (tmp_path / "settings").exists()
+
+
+def test_leaving_while_the_ca_is_fetched(tmp_path: Path) -> None:
+    async def scene(user: User, port: int) -> None:
+        await user.see(f"Fetching the CA of localhost:{port}")
+        await user.press("alt+left")
+        await user.at(Step.ADDRESS)
+        await user.go_on()
+        await user.see(f"Fetching the CA of localhost:{port}")
+
+    with plain_server(b"", stays=True) as port:
+        link = f"securechat://localhost:{port}/#token=t,ca={'A' * 43}"
+        sit(lambda user: scene(user, port), tmp_path, invite=link)
 
 
 def test_the_keyring(relay: RunningRelay, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -35,10 +36,7 @@ from tests.client.talkers import Talker
 from tests.server.relay_harness import RunningRelay
 
 CATALOGUES: Final = translations.files()
-TEXTS: Final = translations.extract()
 MODULES: Final = translations.modules()
-TREES: Final = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
-ERRORS: Final = translations.error_names(TREES.values())
 
 USER_INTERFACE: Final = [
     path for path in MODULES if path.relative_to(translations.PACKAGE).parts[0] == "client"
@@ -65,12 +63,31 @@ PASSED_ON: Final = {
 
 NOT_SHOWN: Final = {
     ("client/chat/completion.py", "(addresses|files) (on|off)"): "what people type",
+    ("client/assistant/ca_fetch.py", "no application protocol"): "what OpenSSL says",
     ("client/assistant/failures.py", ".*[^.]"): "by what an error is known: its text, or OpenSSL's",
     ("client/chat/scrollback.py", "catch up"): "the name of a state",
     ("client/tui/search_screen.py", "not asked"): "the name of a state",
     ("client/tui/setup_screen.py", "pass show chat"): "what people type",
 }
 """The strings of words that need no mark, and why."""
+
+
+# Whoever only collects the tests need not wait for these.
+
+
+@cache
+def texts() -> list[translations.Text]:
+    return translations.extract()
+
+
+@cache
+def trees() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+
+
+@cache
+def errors() -> frozenset[str]:
+    return translations.error_names(trees().values())
 
 
 @pytest.fixture
@@ -100,8 +117,8 @@ def test_there_is_a_catalogue_of_each_language_but_english() -> None:
 
 
 def test_all_texts_are_translated_and_no_others(catalogue: Catalog) -> None:
-    assert translations.missing(translations.updated(catalogue, TEXTS)) == []
-    assert {message.id for message in catalogue if message.id} == set(TEXTS)
+    assert translations.missing(translations.updated(catalogue, texts())) == []
+    assert {message.id for message in catalogue if message.id} == set(texts())
 
 
 def test_no_translation_is_a_guess(catalogue: Catalog) -> None:
@@ -147,7 +164,7 @@ def test_what_is_filled_in_otherwise_is_noticed(original: str, translated: str) 
 
 @pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.parent.parent.name)
 def test_the_files_are_what_the_script_writes(path: Path) -> None:
-    catalog = translations.updated(translations.read(path), TEXTS)
+    catalog = translations.updated(translations.read(path), texts())
     assert path.read_bytes() == translations.as_po(catalog)
     assert path.with_suffix(".mo").read_bytes() == translations.as_mo(catalog)
 
@@ -183,24 +200,24 @@ def test_the_script_keeps_translations_and_forgets_what_is_gone(tmp_path: Path) 
 @pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_errors_can_be_translated(path: Path) -> None:
     allowed = {text for module, text in PASSED_ON if module == relative(path)}
-    assert list(text_checker.errors_in(TREES[path], ERRORS, allowed)) == []
+    assert list(text_checker.errors_in(trees()[path], errors(), allowed)) == []
 
 
 def test_no_exception_is_left_over() -> None:
     found = {
         (relative(path), text)
-        for path, tree in TREES.items()
-        for _line, text in text_checker.errors_in(tree, ERRORS)
+        for path, tree in trees().items()
+        for _line, text in text_checker.errors_in(tree, errors())
     }
     assert set(PASSED_ON) <= found
     for module, pattern in NOT_SHOWN:
-        words = text_checker.words_in(TREES[translations.PACKAGE / module], ERRORS)
+        words = text_checker.words_in(trees()[translations.PACKAGE / module], errors())
         assert any(re.fullmatch(pattern, text) for _line, text in words)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_marks_are_around_literals(path: Path) -> None:
-    assert list(text_checker.marks_in(TREES[path])) == []
+    assert list(text_checker.marks_in(trees()[path])) == []
 
 
 @pytest.mark.parametrize(
@@ -212,11 +229,11 @@ def test_what_is_shown_is_marked(path: Path) -> None:
     patterns = [pattern for module, pattern in NOT_SHOWN if module == relative(path)]
     found = [
         (line, text)
-        for line, text in text_checker.words_in(TREES[path], ERRORS)
+        for line, text in text_checker.words_in(trees()[path], errors())
         if not any(re.fullmatch(pattern, text) for pattern in patterns)
     ]
     if path.parent.name == "tui":
-        found += text_checker.shown_in(TREES[path])
+        found += text_checker.shown_in(trees()[path])
     assert found == []
 
 
@@ -236,7 +253,7 @@ def test_what_is_shown_is_marked(path: Path) -> None:
     ],
 )
 def test_an_error_that_cannot_be_translated_is_noticed(source: str) -> None:
-    assert len(list(text_checker.errors_in(ast.parse(source), ERRORS))) == 1
+    assert len(list(text_checker.errors_in(ast.parse(source), errors()))) == 1
 
 
 @pytest.mark.parametrize(
@@ -253,7 +270,7 @@ def test_an_error_that_cannot_be_translated_is_noticed(source: str) -> None:
     ],
 )
 def test_an_error_that_can_be_translated(source: str) -> None:
-    assert list(text_checker.errors_in(ast.parse(source), ERRORS)) == []
+    assert list(text_checker.errors_in(ast.parse(source), errors())) == []
 
 
 @pytest.mark.parametrize(
@@ -292,7 +309,7 @@ def test_a_mark_of_a_literal_or_of_what_was_marked(source: str) -> None:
     ],
 )
 def test_words_without_a_mark_are_noticed(source: str) -> None:
-    assert len(list(text_checker.words_in(ast.parse(source), ERRORS))) == 1
+    assert len(list(text_checker.words_in(ast.parse(source), errors()))) == 1
 
 
 @pytest.mark.parametrize(
@@ -307,7 +324,7 @@ def test_words_without_a_mark_are_noticed(source: str) -> None:
     ],
 )
 def test_what_is_no_text_or_is_marked(source: str) -> None:
-    assert list(text_checker.words_in(ast.parse(source), ERRORS)) == []
+    assert list(text_checker.words_in(ast.parse(source), errors())) == []
 
 
 @pytest.mark.parametrize(
@@ -418,9 +435,9 @@ def test_in_english_others_are_quoted(said: str) -> None:
 def test_the_reasons_with_something_filled_in_are_those_that_are_given() -> None:
     elsewhere = {
         text
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         if path.name != "refusals.py"
-        for text in translations.texts_in(tree, ERRORS)
+        for text in translations.texts_in(tree, errors())
     }
     given_by_the_server = {"Closing link: {reason}"}
     templates = {template for template, _pattern in refusals._PATTERNS}
