@@ -104,23 +104,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def default_hosts(machine_name: str) -> tuple[str, ...]:
-    """What the certificate is for when nobody says: this machine, by the names it surely has."""
-    hosts = ["localhost", "127.0.0.1", "::1"]
-    try:
-        pki.parse_host(machine_name)
-    except PkiError:
-        return tuple(hosts)  # such as "my_laptop", which no client could verify
-    if machine_name not in hosts:
-        hosts.append(machine_name)
-    return tuple(hosts)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     request = pki.Request(
         hosts=tuple(args.host),
-        default_hosts=default_hosts(platform.node()),
+        default_hosts=pki.default_hosts(platform.node()),
         clients=tuple(args.client),
         days=args.days,
         renew=args.renew,

@@ -2,11 +2,11 @@
 
 This module is for certificates and keys as things in files. It makes a CA, issues certificates for
 a relay and for people, writes them so that no key is ever readable by others, and reads them again
-with an error that says what is wrong. ``scripts/gen_certs.py`` is its face. Beside the CA it makes
-the self-signed certificates by which peers know each other's devices. It must not know
-sockets, TLS sessions or IRC: a client's name is a text that it writes into a certificate. It reads
-no clock (the time comes in as an argument) and imports nothing of the project but
-``securechat.errors``.
+with an error that says what is wrong. ``scripts/gen_certs.py`` and ``securechat-server cert`` are
+its faces. Beside the CA it makes the self-signed certificates by which peers know each other's
+devices. It must not know sockets, TLS sessions or IRC: a client's name is a text that it writes
+into a certificate. It reads no clock (the time comes in as an argument) and imports nothing of the
+project but ``securechat.errors``.
 
 Decisions, and why:
 
@@ -54,6 +54,7 @@ __all__ = [
     "ca_files",
     "client_files",
     "days_left",
+    "default_hosts",
     "device_files",
     "fingerprint",
     "hosts_of",
@@ -364,6 +365,21 @@ def parse_host(host: str) -> x509.GeneralName:
     if labels[-1].isdigit():  # "10.0.0.256": programs would read it as a broken address
         raise PkiError("{host!r} is neither a host name nor an IP address", host=host)
     return x509.DNSName(ascii_name)
+
+
+def default_hosts(machine_name: str) -> tuple[str, ...]:
+    """What a server certificate is for when nobody says: this machine, by the names it surely has.
+
+    ``machine_name`` is what the system calls it; one that no client could verify is left out.
+    """
+    hosts = ["localhost", "127.0.0.1", "::1"]
+    try:
+        parse_host(machine_name)
+    except PkiError:
+        return tuple(hosts)  # such as "my_laptop"
+    if machine_name not in hosts:
+        hosts.append(machine_name)
+    return tuple(hosts)
 
 
 def hosts_of(certificate: x509.Certificate) -> tuple[str, ...]:

@@ -849,6 +849,19 @@ class TestHandshake:
             )
 
 
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [
+        ("laptop", ("localhost", "127.0.0.1", "::1", "laptop")),
+        ("localhost", ("localhost", "127.0.0.1", "::1")),
+        ("my_laptop", ("localhost", "127.0.0.1", "::1")),
+        ("", ("localhost", "127.0.0.1", "::1")),
+    ],
+)
+def test_default_hosts(machine: str, expected: tuple[str, ...]) -> None:
+    assert pki.default_hosts(machine) == expected
+
+
 def test_public_names_exist_and_are_documented() -> None:
     for name in pki.__all__:
         assert hasattr(pki, name)

@@ -13,8 +13,10 @@ RPL_YOURHOST: Final = "002"
 RPL_CREATED: Final = "003"
 RPL_MYINFO: Final = "004"
 RPL_ISUPPORT: Final = "005"
+RPL_STATSKLINE: Final = "216"
 RPL_ENDOFSTATS: Final = "219"
 RPL_UMODEIS: Final = "221"
+RPL_STATSDLINE: Final = "225"
 RPL_STATSUPTIME: Final = "242"
 RPL_LUSERCLIENT: Final = "251"
 RPL_LUSEROP: Final = "252"
@@ -76,6 +78,7 @@ RPL_MOTDSTART: Final = "375"
 RPL_ENDOFMOTD: Final = "376"
 RPL_WHOISMODES: Final = "379"
 RPL_YOUREOPER: Final = "381"
+RPL_REHASHING: Final = "382"
 RPL_TIME: Final = "391"
 RPL_VISIBLEHOST: Final = "396"
 ERR_UNKNOWNERROR: Final = "400"
@@ -105,6 +108,7 @@ ERR_NOTREGISTERED: Final = "451"
 ERR_NEEDMOREPARAMS: Final = "461"
 ERR_ALREADYREGISTERED: Final = "462"
 ERR_PASSWDMISMATCH: Final = "464"
+ERR_YOUREBANNEDCREEP: Final = "465"
 ERR_CHANNELISFULL: Final = "471"
 ERR_UNKNOWNMODE: Final = "472"
 ERR_INVITEONLYCHAN: Final = "473"
@@ -176,6 +180,7 @@ ERROR_TEXTS: Final[Mapping[str, str]] = {
     ERR_NEEDMOREPARAMS: "Not enough parameters",
     ERR_ALREADYREGISTERED: "You may not reregister",
     ERR_PASSWDMISMATCH: "Password incorrect",
+    ERR_YOUREBANNEDCREEP: "You are banned from this server",
     ERR_CHANNELISFULL: "Cannot join channel (+l)",
     ERR_UNKNOWNMODE: "is unknown mode char to me",
     ERR_INVITEONLYCHAN: "Cannot join channel (+i)",

@@ -7,11 +7,13 @@ import enum
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from securechat.errors import ConnectionLost, NetworkError, TlsError
 from securechat.net.pipe import Pipe
 from securechat.net.timers import Timer
+from securechat.net.traffic import HandshakeFailure
 
 if TYPE_CHECKING:
     from securechat.net.io_thread import IoThread
@@ -147,7 +149,7 @@ class Connection:
 
     def send(self, data: bytes) -> None:
         """Queue ``data``. Dropped when the connection is closed."""
-        self.thread.send((self,), data)
+        self.thread.post(partial(self._queue_alone, data))
 
     def close(self) -> None:
         """Send what is queued, then close. The handler hears ``closed(None)``."""
@@ -167,6 +169,11 @@ class Connection:
 
         self.thread.post(wait)
 
+    @property
+    def queued_bytes(self) -> int:
+        """What waits to be taken by the socket, as it was a moment ago."""
+        return self._queued_bytes + len(self._unsent or b"")
+
     # ---- owner only ----
 
     @property
@@ -177,7 +184,7 @@ class Connection:
     @property
     def unsent_bytes(self) -> int:
         """What is queued, or encrypted, and not yet taken by the socket. Owner only."""
-        return self._queued_bytes + len(self._unsent or b"") + self._pipe.waiting_bytes
+        return self.queued_bytes + self._pipe.waiting_bytes
 
     @property
     def local_address(self) -> tuple[str, int]:
@@ -274,6 +281,7 @@ class Connection:
             self._cancel_deadline()
             self._handler.opened()
         if plain and self._state is _State.OPEN:
+            self.thread.traffic.received_bytes += len(plain)
             self._handler.received(plain)
         if self._pipe.eof:
             self.close()  # not at once: what the handler has answered is in the inbox
@@ -306,6 +314,7 @@ class Connection:
             blocked = False
         # Not all is gone: the socket is full, or the handshake must be done first.
         if self.unsent_bytes > self.send_limit_bytes:
+            self.thread.traffic.overflows += 1
             self.drop(NetworkError("SendQ exceeded"))
             return
         if self.writing is not blocked:
@@ -350,6 +359,10 @@ class Connection:
                     ours, theirs = self._socket.getsockname(), self._socket.getpeername()
             self._addresses = ours[:2], theirs[:2]
         return self._addresses
+
+    def _queue_alone(self, data: bytes) -> None:
+        self.thread.traffic.sent_bytes += len(data)
+        self.queue(data)
 
     def _watch(self, *, reading: bool, writing: bool) -> None:
         self.reading = reading
@@ -464,6 +477,8 @@ class Connection:
         # A handler knows its connection. Were that mutual, what TLS keeps of the two would stay
         # until the collector comes, which does not see how much it is.
         handler, self._handler = self._handler, _NOBODY
+        if error is not None and handler is not _NOBODY and not self._pipe.handshake_done:
+            self.thread.traffic.handshake_failures[HandshakeFailure.of(error)] += 1
         try:
             handler.closed(error)
         except Exception:  # noqa: BLE001 - a handler's bug must not leave the socket half done

@@ -8,7 +8,7 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from securechat.errors import NetworkError
@@ -19,6 +19,7 @@ from securechat.net.locks import make_lock
 from securechat.net.pipe import Pipe
 from securechat.net.threads import Thread, start_thread
 from securechat.net.timers import Clock, Timer, Timers
+from securechat.net.traffic import Traffic
 
 __all__ = ["INBOX_ENTRIES", "IoThread"]
 
@@ -32,7 +33,7 @@ _OVERLOAD_NAP_S: Final = 0.01
 """How long a thread waits, in seconds, before it looks again whether another has caught up."""
 
 _Work = Callable[[], None]
-_Multicast = tuple[Iterable[Connection], bytes, Connection | None]
+_Multicast = tuple[Collection[Connection], bytes, Connection | None]
 
 
 _running = threading.local()
@@ -46,7 +47,7 @@ class IoThread:
     All work for the connections comes through one inbox, so it is done in the order in which it was
     posted. Each turn of the loop: read what has come (handlers run here), empty the inbox, run the
     timers, then flush every connection that has something to say — once, so that all lines of a
-    turn are joined, encrypted as one record and sent by one call.
+    turn are joined, encrypted as one record and sent by one call. ``traffic`` has what has passed.
 
     :param name: of the thread.
     :param on_crash: called with the exception should the loop itself fail.
@@ -60,7 +61,8 @@ class IoThread:
         on_crash: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.clock = clock
-        self._name = name
+        self.name = name
+        self.traffic = Traffic()
         self._on_crash = on_crash
         self._lock = make_lock(f"{name} inbox", tier=1)  # guards _inbox, _woken, _ended
         self._inbox: list[_Work | _Multicast] = []
@@ -83,7 +85,7 @@ class IoThread:
     def start(self, neighbours: Iterable[IoThread] = ()) -> None:
         """Start the thread. ``neighbours`` are the threads that its handlers send to."""
         self._neighbours = tuple(thread for thread in neighbours if thread is not self)
-        self._thread = start_thread(self._name, self._run, on_crash=self._on_crash)
+        self._thread = start_thread(self.name, self._run, on_crash=self._on_crash)
 
     def begin_stop(self, timeout_s: float) -> None:
         """Finish all connections, then end; drop what is still there after ``timeout_s``."""
@@ -109,12 +111,13 @@ class IoThread:
         self._put(work)
 
     def send(
-        self, recipients: Iterable[Connection], data: bytes, skip: Connection | None = None
+        self, recipients: Collection[Connection], data: bytes, skip: Connection | None = None
     ) -> None:
         """Queue ``data`` for each of ``recipients``, which this thread owns, but not for ``skip``.
 
         ``recipients`` must not change afterwards. Consecutive calls with the same object are joined
-        before they are handed on, so a caller does well to keep the tuple of a group.
+        before they are handed on, so a caller does well to keep the tuple of a group. ``traffic``
+        counts each of them as a delivery to each recipient.
         """
         self._put((recipients, data, skip))
 
@@ -217,7 +220,7 @@ class IoThread:
 
     def assert_owner(self) -> None:
         """Fail when called from another thread."""
-        assert self._ident in (None, threading.get_ident()), f"{self._name}: foreign thread"
+        assert self._ident in (None, threading.get_ident()), f"{self.name}: foreign thread"
 
     def _begin(
         self,
@@ -319,7 +322,7 @@ class IoThread:
         with self._lock:
             entries, self._inbox = self._inbox, []
             self._woken = False
-        group: Iterable[Connection] = ()
+        group: Collection[Connection] = ()
         skipped: Connection | None = None
         parts: list[bytes] = []
         for entry in entries:
@@ -339,18 +342,23 @@ class IoThread:
         self._deliver(group, skipped, parts)
 
     def _deliver(
-        self, group: Iterable[Connection], skip: Connection | None, parts: list[bytes]
+        self, group: Collection[Connection], skip: Connection | None, parts: list[bytes]
     ) -> None:
         if not parts:
             return
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         dirty = self._dirty
+        count = len(group)
         for connection in group:
             if connection is not skip:
                 if not connection.dirty:  # queue() would see to it, by one more call for each
                     connection.dirty = True
                     dirty.append(connection)
                 connection.queue(data)
+            else:
+                count -= 1
+        self.traffic.deliveries += count * len(parts)
+        self.traffic.sent_bytes += count * len(data)
 
     def _finish_all(self, timeout_s: float) -> None:
         self._running = False

@@ -9,7 +9,8 @@ each effect once for each capability set and posts it to the I/O threads.
                       TOML file, checked whole
 - ``cli``             the console script
 - ``relay``           builds the parts, starts and stops them
-- ``admission``       how many connections each address may have
+- ``admission``       which addresses may connect, and how many connections each may have;
+  ``addresses`` what an IP address is
 - ``websocket``       what lies between a browser's connection and its session
 - ``tunnels``         the tunnels of peers; ``tunnel_end`` tells their ends from sessions
 - ``session``         one connection of one device; ``sessions`` the lock-guarded registry of all
@@ -17,16 +18,22 @@ each effect once for each capability set and posts it to the I/O threads.
 - ``dispatch``        the command table; ``context`` how a handler answers
 - ``client_batch``    a message of several lines, while its client sends it
 - ``commands/``       one module for each command group
+- ``bans``            whom operators keep out of the relay; ``ban_words`` how people write it
 - ``visibility``      what one user may see of others; ``rooms`` what a room looks like
 - ``help_topics``     what HELP says beside the commands
 - ``events``, ``effects``, ``state``, ``network``   the chat as a deterministic state machine
 - ``rules/``          what each event does to it, one module for each group
 - ``delivery/``       effects to bytes, one module for each group
 - ``history/``        what is kept of it, and given back
-- ``authentication``  logins and registrations; ``hash_workers``, ``store_thread`` do what is slow
+- ``authentication``  logins and registrations; ``credentials`` what is kept of a password;
+                      ``hash_workers``, ``store_thread`` do what is slow
 - ``room_keeper``     the rooms that belong to somebody, kept in the store
 - ``settings_keeper``, ``metadata_keeper``  what is set and published, kept in the store
 - ``device_keeper``   the devices that peers have had, kept in the store
+- ``ban_keeper``      bans, kept in the store
+- ``account_changes``  accounts made, closed and deleted from outside of the chat
+- ``telemetry/``      what is counted, whether the threads answer, the port for Prometheus
+- ``log_output``      where the log goes; ``sd_notify`` tells systemd how the relay is
 
 Locks: the *network lock* (tier 3) is held for one command: its handler, ``apply`` and the posting
 of its output, so that all members of a room see one order. ``Network``, ``Delivery`` and the

@@ -3,7 +3,8 @@
 The answer for an unknown account and for a wrong password is the same, in text and in time: an
 unknown account is checked against a decoy hash of the same cost, and challenged with a salt that is
 made from its name, so that it stays the same when asked again. (After a change of the Argon2
-parameters an account that has not logged in since still takes the time of the old ones.)
+parameters an account that has not logged in since still takes the time of the old ones.) That an
+account is suspended is told only to whoever has proved that it is theirs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
@@ -23,6 +25,7 @@ from securechat.errors import SecureChatError
 from securechat.irc.sasl import SCRAM_ITERATIONS, ScramVerifier
 from securechat.net.timers import Clock
 from securechat.server.config import AccountsConfig
+from securechat.server.credentials import SALT_BYTES, make_credentials
 from securechat.server.hash_workers import HashWorkers
 from securechat.server.login_throttle import LoginThrottle
 from securechat.server.names import ASCII_NAMES, Fold
@@ -34,24 +37,37 @@ from securechat.store.passwords import hash_password, needs_upgrade, verify_pass
 from securechat.store.secrets import RelaySecrets
 
 __all__ = [
+    "AccountSuspended",
     "Authenticator",
     "CertificateRefused",
     "InviteRefused",
+    "Registered",
     "Reply",
     "certificate_account",
+    "check_may_enter",
 ]
 
 _log = logging.getLogger(__name__)
 
-_SALT_BYTES: Final = 16
 _SECRET_BYTES: Final = 32
+
+_INVITE_REFUSED: Final = (
+    "this invitation code is unknown, used up or expired, or it is for another account"
+)
 
 Reply = Callable[[Outcome[str]], None]
 """Told the account that somebody now is, or the error; on a worker thread, so it must only post."""
 
 
+class AccountSuspended(SecureChatError):
+    """The account was proved to be theirs, but nobody may use it; the text says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"This account is suspended: {reason}".removesuffix(": "))
+
+
 class InviteRefused(SecureChatError):
-    """The invitation code is unknown, used up or expired."""
+    """The invitation code is unknown, used up, expired, or for another account."""
 
 
 class CertificateRefused(SecureChatError):
@@ -60,6 +76,17 @@ class CertificateRefused(SecureChatError):
 
 class _WrongPassword(SecureChatError):
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """An account that was registered. Immutable.
+
+    ``room``: which its invite opens to it; empty without one.
+    """
+
+    name: str
+    room: str = ""
 
 
 class Authenticator:
@@ -86,6 +113,11 @@ class Authenticator:
         self._secret = self.relay_secret("scram-decoy")
         self._decoy = hash_password(secrets.token_urlsafe(), config.argon2)
         self.throttle = LoginThrottle(config.failures_per_minute, clock, fold)
+
+    def configure(self, config: AccountsConfig) -> None:
+        """Go by other settings from now on."""
+        self._config = config
+        self.throttle.per_minute = config.failures_per_minute
 
     def relay_secret(self, name: str) -> bytes:
         """Return a random secret of this relay, the same after a restart. Blocks: for start-up."""
@@ -123,14 +155,15 @@ class Authenticator:
     def find_verifier(
         self,
         account: str,
-        reply: Callable[[Outcome[tuple[str | None, ScramVerifier]]], None],
+        reply: Callable[[Outcome[tuple[Account | None, ScramVerifier]]], None],
         *,
         factor: str | None = None,
     ) -> None:
-        """Find the SCRAM verifier of an account, and its name if it may be logged in to.
+        """Find the SCRAM verifier of an account, and the account if a proof can be of use.
 
-        There is no name for an unknown account, whose verifier is a decoy, nor without the
+        It is ``None`` for an unknown account, whose verifier is a decoy, and without the
         certificate that the account demands: no proof will do then, and what is said is the same.
+        Whether it is suspended is to be asked once there is a proof: ``check_may_enter``.
 
         :param factor: as for ``check_password``.
         :raises StoreBusy: nothing was begun.
@@ -142,8 +175,8 @@ class Authenticator:
                 if account_found is None or not account_found.scram:
                     reply(Outcome((None, self._decoy_verifier(account))))
                     return
-                name = account_found.name if complete else None
-                reply(Outcome((name, ScramVerifier.from_text(account_found.scram))))
+                verifier = ScramVerifier.from_text(account_found.scram)
+                reply(Outcome((account_found if complete else None, verifier)))
             except SecureChatError as error:
                 reply(Outcome(error=error))
 
@@ -164,19 +197,28 @@ class Authenticator:
 
     # ---- registration ----
 
-    def register(self, account: str, password: str, invite: str | None, reply: Reply) -> None:
+    def register(
+        self,
+        account: str,
+        password: str,
+        invite: str | None,
+        reply: Callable[[Outcome[Registered]], None],
+        *,
+        invited_only: bool = True,
+    ) -> None:
         """Create an account with a password (prepared), using up ``invite`` if one is given.
 
         The reply's error is ``AccountExists``, ``InviteRefused``, or that of a failing store.
+
+        :param invited_only: without it an invite that opens nothing is no reason to refuse.
 
         :raises HashersBusy: nothing was begun.
         """
 
         def hash_it() -> None:
             try:
-                hashed = hash_password(password, self._config.argon2)
-                scram = ScramVerifier.derive(password, salt=os.urandom(_SALT_BYTES)).to_text()
-                self._create(account, hashed, scram, invite, reply)
+                credentials = make_credentials(password, self._config.argon2)
+                self._create(account, credentials, invite, reply, invited_only=invited_only)
             except SecureChatError as error:
                 reply(Outcome(error=error))
 
@@ -193,7 +235,7 @@ class Authenticator:
         """Find the account that a certificate opens, creating that which it is made out to.
 
         One that is created has no password: only the certificate opens it. The reply's error is
-        ``CertificateRefused``, or that of a failing store.
+        ``CertificateRefused``, ``AccountSuspended``, or that of a failing store.
 
         :param account: whom the certificate names; empty if that cannot be an account.
         :param fingerprint: its own, by which other accounts may know it.
@@ -206,13 +248,16 @@ class Authenticator:
 
         def find_or_create(connection: sqlite3.Connection) -> Account:
             accounts = Accounts(connection)
+            found: Account | None
             key = self._fold(wanted or account)
             if account and key == self._fold(account):
-                return accounts.get(key) or accounts.create(account, key, "", "", now)
-            owner = AccountCertificates(connection).find(fingerprint)
-            found = accounts.get(owner) if owner is not None and key in ("", owner) else None
+                found = accounts.get(key) or accounts.create(account, key, "", "", now)
+            else:
+                owner = AccountCertificates(connection).find(fingerprint)
+                found = accounts.get(owner) if owner is not None and key in ("", owner) else None
             if found is None:
                 raise CertificateRefused("the certificate is for no account, or for another")
+            check_may_enter(found)
             return found
 
         self._store.submit(find_or_create, reply)
@@ -249,6 +294,10 @@ class Authenticator:
             return Outcome(error=_WrongPassword("wrong account or password"))
         if not complete:
             return Outcome(error=_WrongPassword("the certificate is missing that is demanded"))
+        try:
+            check_may_enter(account)
+        except AccountSuspended as error:
+            return Outcome(error=error)
         if needs_upgrade(stored, self._config.argon2):
             self._upgrade(account, password)
         return Outcome(account.name)
@@ -261,8 +310,7 @@ class Authenticator:
                 _log.warning("a password hash was not upgraded: %s", outcome.error)
 
         try:
-            hashed = hash_password(password, self._config.argon2)
-            scram = ScramVerifier.derive(password, salt=os.urandom(_SALT_BYTES)).to_text()
+            hashed, scram = make_credentials(password, self._config.argon2)
             self._store.submit(
                 lambda connection: Accounts(connection).upgrade_credentials(
                     self._fold(account.name), account.password_hash, hashed, scram
@@ -273,21 +321,31 @@ class Authenticator:
             note(Outcome(error=error))
 
     def _create(
-        self, account: str, hashed: str, scram: str, invite: str | None, reply: Reply
+        self,
+        account: str,
+        credentials: tuple[str, str],
+        invite: str | None,
+        reply: Callable[[Outcome[Registered]], None],
+        *,
+        invited_only: bool,
     ) -> None:
         now = self._wall_clock()
 
-        def create(accounts: Accounts, invites: Invites) -> str:
-            if invite is not None and not invites.redeem(invite, now):
-                raise InviteRefused("this invitation code is unknown, used up or expired")
-            return accounts.create(account, self._fold(account), hashed, scram, now).name
+        def create(accounts: Accounts, invites: Invites) -> Registered:
+            opened = None
+            if invite is not None:
+                opened = invites.redeem(invite, now, account, self._fold)
+                if opened is None and invited_only:
+                    raise InviteRefused(_INVITE_REFUSED)
+            created = accounts.create(account, self._fold(account), *credentials, now)
+            return Registered(created.name, opened.room if opened is not None else "")
 
         self._store.submit(lambda c: create(Accounts(c), Invites(c)), reply)
 
     def _decoy_verifier(self, account: str) -> ScramVerifier:
         seed = hmac.digest(self._secret, self._fold(account).encode(), "sha512")
         return ScramVerifier(
-            salt=seed[:_SALT_BYTES],
+            salt=seed[:SALT_BYTES],
             iterations=SCRAM_ITERATIONS,
             stored_key=seed[16:48],
             server_key=seed[32:],
@@ -304,6 +362,15 @@ def _find(connection: sqlite3.Connection, key: str, factor: str | None) -> _Foun
         return found, True
     held = AccountCertificates(connection).list(key)
     return found, factor in {certificate.fingerprint for certificate in held}
+
+
+def check_may_enter(account: Account) -> None:
+    """Check that ``account``, which was proved to be somebody's, may be used.
+
+    :raises AccountSuspended: it may not.
+    """
+    if account.suspended is not None:
+        raise AccountSuspended(account.suspended)
 
 
 def certificate_account(certificate: bytes) -> str | None:

@@ -4,39 +4,42 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import getpass
-import logging
-import secrets
+import os
 import signal
+import socket
 import sys
-import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from securechat import __version__
-from securechat.errors import ConfigError, LocalProtocolError, SecureChatError, TlsError
-from securechat.irc.sasl import prepare_password
+from securechat.errors import ConfigError, SecureChatError, TlsError
+from securechat.server import log_output, sd_notify
+from securechat.server.administration.console import add_tools, run_tool
+from securechat.server.administration.desk import desk_at
+from securechat.server.administration.invites import first_invite
+from securechat.server.administration.tools import TOOLS
 from securechat.server.config import Config
 from securechat.server.config_file import load_config, print_default_config
 from securechat.server.relay import Relay
-from securechat.store.database import open_database
-from securechat.store.invites import Invites
-from securechat.store.passwords import hash_password
 
 __all__ = ["build_parser", "main"]
 
 _DESCRIPTION: Final = """\
-A relay for a private chat: IRCv3 over TLS.
+A relay for a private chat: IRCv3 over TLS. Without a command it runs until it is stopped; SIGHUP
+has it take its configuration and its certificate anew.
 
-Exit codes: 0 stopped in good order, 1 cannot run, 2 the configuration or a flag is wrong."""
+Exit codes: 0 stopped in good order, or done; 1 cannot run, or a command has found something wrong;
+2 the configuration or an argument is wrong; 3 no relay runs that could answer."""
 
-_CODE_BYTES: Final = 12
-"""Randomness in an invitation code, in bytes: nobody guesses 96 bits over a network."""
 
-_USES_MOST: Final = 1_000_000
-_DAYS_MOST: Final = 36_500
+_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
+
+_RELOAD: Final = bytes([getattr(signal, "SIGHUP", 255)])
+
+_CRASH: Final = b"\0"
+"""Beside the numbers of signals: what the relay itself says when it cannot go on."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -45,8 +48,24 @@ def build_parser() -> argparse.ArgumentParser:
         prog="securechat-server",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_config_flags(default=None)],
     )
     add = parser.add_argument
+    add("--print-default-config", action="store_true", help="print a commented file and exit")
+    add("--check-config", action="store_true", help="check the configuration and exit")
+    add("--version", action="version", version=f"securechat {__version__}")
+    parser.set_defaults(tool=None)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands, also for a running relay")
+    # A flag that is not given behind the command must not undo the one before it.
+    add_tools(commands, TOOLS, _config_flags(default=argparse.SUPPRESS))
+    return parser
+
+
+def _config_flags(*, default: Any) -> argparse.ArgumentParser:
+    """Return what may be written before a command and behind it."""
+    flags = argparse.ArgumentParser(add_help=False)
+    group = flags.add_argument_group("configuration")
+    add = partial(group.add_argument, default=default)
     add("--config", type=Path, metavar="FILE", help="a TOML file; see --print-default-config")
     add(
         "--listen",
@@ -58,15 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--key", metavar="FILE", help="its private key, PEM (with --cert)")
     add("--client-ca", metavar="FILE", help="a CA whose client certificates log their holder in")
     add("--data", metavar="DIR", help="the folder of the database (default: data)")
-    add("--print-default-config", action="store_true", help="print a commented file and exit")
-    add("--check-config", action="store_true", help="check the configuration and exit")
-    add("--version", action="version", version=f"securechat {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="other commands")
-    invite = commands.add_parser("invite", help="make an invitation code; the relay may run")
-    invite.add_argument("--uses", type=int, default=1, metavar="N", help="default: 1")
-    invite.add_argument("--days", type=float, default=7.0, metavar="D", help="default: 7")
-    commands.add_parser("hash-password", help="hash an operator's password for the configuration")
-    return parser
+    return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,29 +86,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if (options.cert is None) != (options.key is None):
         parser.error("--cert and --key belong together")
-    if options.print_default_config:
-        print(print_default_config(), end="")  # noqa: T201 - what was asked for
-        return 0
+    load = partial(load_config, options.config, _overrides(options))
     try:
-        config = load_config(options.config, _overrides(options))
+        config = load()
+        if options.print_default_config:
+            defaults = load_config(None, _overrides(options))
+            print(print_default_config(defaults), end="")  # noqa: T201 - what was asked for
+            return 0
+        if options.check_config:
+            return 0
+        if options.tool is not None:
+            return run_tool(options.tool, options, config)
+        return _run(config, load)
     except ConfigError as error:
         for problem in error.problems:
             _complain(problem)
         return 2
-    if options.check_config:
-        return 0
-    try:
-        match options.command:
-            case "invite":
-                return _invite(parser, config, options.uses, options.days)
-            case "hash-password":
-                return _hash_password(config)
-            case _:
-                return _run(config)
     except TlsError as error:
-        _complain(f"{error}. scripts/gen_certs.py makes a certificate and its key.")
+        _complain(f"{error}. securechat-server cert make makes a certificate and its key.")
     except SecureChatError as error:
         _complain(str(error))
+    except KeyboardInterrupt:
+        _complain("interrupted")
+    except BrokenPipeError:  # whoever reads what we print has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit is quiet
     return 1
 
 
@@ -120,23 +132,47 @@ def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     }
 
 
-def _run(config: Config) -> int:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_LogFormatter())
-    logging.basicConfig(handlers=[handler], level=logging.INFO)
-    # From here on a signal only asks for the end: a half-built relay must not be torn down.
-    ending = threading.Event()
+def _run(config: Config, load: Callable[[], Config]) -> int:
+    """Run the relay until a signal asks for its end, or it cannot go on."""
+    log_output.apply(config.log)
+    with _signals() as (asked, ask):
+        _raise_descriptor_limit()
+        relay = Relay(
+            config,
+            on_crash=partial(ask.send, _CRASH),
+            load_config=load,
+            on_reload=lambda taken: log_output.apply(taken.log),
+        )
+        _show_first_invite(relay)
+        relay.start()
+        sd_notify.notify("READY=1")
+        while asked.recv(1) == _RELOAD:
+            relay.begin_reload()
+        return _end(relay)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Have each signal that is for us say its number, in a byte, on the first of two sockets.
+
+    While inside a signal only asks for something: a half-built relay must not be torn down. They
+    are not taken by handlers in Python: one that comes just before the main thread begins to wait
+    would be called when that wait is over.
+    """
+    asked, ask = socket.socketpair()
+    with asked, ask:
+        ask.setblocking(False)
+        signal.set_wakeup_fd(ask.fileno(), warn_on_full_buffer=False)
+        for name in _SIGNALS:
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), lambda number, frame: None)
+        yield asked, ask
+        signal.set_wakeup_fd(-1)
+
+
+def _end(relay: Relay) -> int:
     reason = "The relay is shutting down"
-
-    def end(number: int, frame: object) -> None:
-        ending.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    _raise_descriptor_limit()
-    relay = Relay(config, ending=ending)
-    relay.start()
-    ending.wait()
+    sd_notify.notify("STOPPING=1")
     if relay.crash is not None:
         reason = "The relay has a fault and is stopping"
         _complain(f"a thread crashed: {relay.crash!r}")
@@ -144,16 +180,14 @@ def _run(config: Config) -> int:
     return 0 if relay.crash is None else 1
 
 
-class _LogFormatter(logging.Formatter):
-    """One line for each event, safe for a terminal whatever names people give things."""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z")
-
-    def format(self, record: logging.LogRecord) -> str:
-        return "".join(
-            char if char.isprintable() or char == "\n" else ascii(char)[1:-1]
-            for char in super().format(record)
+def _show_first_invite(relay: Relay) -> None:
+    """Print how the first person gets in, where nobody can without an invite."""
+    link = first_invite(desk_at(relay, None))
+    if link is not None:
+        print(  # noqa: T201 - not for the log: who has it gets in
+            f"The first invite, for you; it is good for 7 days, and is not shown again:\n\n"
+            f"  securechat-client '{link}'\n",
+            flush=True,
         )
 
 
@@ -166,42 +200,5 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _invite(parser: argparse.ArgumentParser, config: Config, uses: int, days: float) -> int:
-    if not 1 <= uses <= _USES_MOST:
-        parser.error(f"--uses must be from 1 to {_USES_MOST:,}")
-    if not 0 < days <= _DAYS_MOST:
-        parser.error(f"--days must be above 0 and at most {_DAYS_MOST:,}")
-    code = secrets.token_urlsafe(_CODE_BYTES)
-    now = time.time()
-    connection = open_database(config.store.path, beside_relay=True)
-    try:
-        Invites(connection).create(code, uses=uses, expires_at=now + days * 86_400, created_at=now)
-    finally:
-        connection.close()
-    print(f"invite:{code}")  # noqa: T201 - what was asked for
-    return 0
-
-
-def _hash_password(config: Config) -> int:
-    try:
-        prepared = prepare_password(_ask_password())
-    except LocalProtocolError as error:
-        _complain(str(error))
-        return 2
-    print(hash_password(prepared, config.accounts.argon2))  # noqa: T201 - what was asked for
-    return 0
-
-
-def _ask_password() -> str:
-    """Return what was typed, or the first line of the standard input; empty for nothing."""
-    if sys.stdin.isatty():
-        try:
-            return getpass.getpass("Password: ")
-        except (EOFError, KeyboardInterrupt):
-            return ""
-    # Bytes that are no UTF-8 become what `prepare_password` refuses.
-    return sys.stdin.buffer.readline().decode(errors="surrogateescape").rstrip("\r\n")
-
-
 def _complain(text: str) -> None:
-    print(f"securechat-server: {text}", file=sys.stderr)  # noqa: T201 - for the person who started it
+    print(f"securechat-server: {text}", file=sys.stderr)  # noqa: T201 - for who started it

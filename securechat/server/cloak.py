@@ -11,9 +11,11 @@ import hmac
 import ipaddress
 from typing import Final
 
-__all__ = ["HOST_LENGTH", "cloak", "network_of"]
+__all__ = ["CLOAK_SUFFIX", "HOST_LENGTH", "cloak", "network_of"]
 
-_SUFFIX: Final = ".ip"
+CLOAK_SUFFIX: Final = ".ip"
+"""How all cloaks end."""
+
 _DIGEST_BYTES: Final = 10
 
 HOST_LENGTH: Final = 63
@@ -38,4 +40,4 @@ def network_of(address: str) -> str:
 def cloak(secret: bytes, address: str) -> str:
     """Return the host that others see for ``address``."""
     digest = hmac.digest(secret, network_of(address).encode(), "sha256")[:_DIGEST_BYTES]
-    return base64.b32encode(digest).decode().lower() + _SUFFIX
+    return base64.b32encode(digest).decode().lower() + CLOAK_SUFFIX

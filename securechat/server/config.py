@@ -22,6 +22,8 @@ __all__ = [
     "GatewayConfig",
     "HistoryConfig",
     "LimitsConfig",
+    "LogConfig",
+    "MetricsConfig",
     "OperatorConfig",
     "PeersConfig",
     "ServerConfig",
@@ -198,11 +200,16 @@ class AccountsConfig:
     registration: str = _setting(
         "open",
         checks.choice("open", "invite", "closed"),
-        'Who may register an account: anyone ("open"), whoever has a code made by '
-        '"securechat-server invite" ("invite"), nobody ("closed").',
+        'Who may register an account: anyone ("open"), whoever has an invite made by '
+        '"securechat-server invite" ("invite"), nobody ("closed"). Where nothing is set it is '
+        '"open" on a relay that only listens on this machine\'s own addresses (localhost), '
+        '"invite" on any other.',
     )
     required: bool = _setting(
-        False, checks.flag, "Whether one must be logged in to chat at all; false lets guests in."
+        False,
+        checks.flag,
+        "Whether one must be logged in to chat at all; false lets guests in, but for a relay whose "
+        'registration is "invite": nobody gets in there without one.',
     )
     before_connect: bool = _setting(
         True,
@@ -249,6 +256,11 @@ class AccountsConfig:
     def oldest_presence_ms(self, now_ms: int) -> int:
         """Return since when somebody may be without a device, to be there still at ``now_ms``."""
         return now_ms - self.always_on_days * 86_400_000 if self.always_on_days else 0
+
+    @property
+    def login_required(self) -> bool:
+        """Whether one must be logged in to chat."""
+        return self.required or self.registration == "invite"
 
     @property
     def argon2(self) -> Argon2Parameters:
@@ -448,6 +460,36 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """Figures for Prometheus, and whether all is well; for whoever watches over the relay."""
+
+    listen: tuple[tuple[str, int], ...] = _setting(
+        (),
+        checks.optional_addresses,
+        'Where to listen for HTTP: "127.0.0.1:9697", say, for /metrics (Prometheus) and /healthz. '
+        "It is plain HTTP and for anybody who gets there: no address that strangers can reach. "
+        'Empty: nowhere. It needs pip install "securechat[metrics]".',
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """What the relay writes of its doings, to the standard error output."""
+
+    format: str = _setting(
+        "text",
+        checks.choice("text", "json"),
+        'How: lines for people ("text"; in the journal of systemd without the time, which that '
+        'has) or one JSON object on each line ("json").',
+    )
+    level: str = _setting(
+        "info",
+        checks.choice("debug", "info", "warning", "error"),
+        "The least that is written.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class OperatorConfig:
     """Somebody who may use OPER."""
 
@@ -514,5 +556,7 @@ class Config:
     history: HistoryConfig = HistoryConfig()
     peers: PeersConfig = PeersConfig()
     limits: LimitsConfig = LimitsConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    log: LogConfig = LogConfig()
     operators: tuple[OperatorConfig, ...] = ()
     webirc: tuple[GatewayConfig, ...] = ()

@@ -26,6 +26,7 @@ __all__ = [
     "fingerprint",
     "flag",
     "is_gateway_name",
+    "is_loopback",
     "is_origin",
     "is_public_name",
     "is_tag_list",
@@ -131,6 +132,14 @@ def optional_addresses(value: Any) -> tuple[tuple[str, int], ...]:
             raise BadValue(f"{allowed}; {toml_text(item)}: no such host")
         found.append((host, port))
     return tuple(found)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine gets to what listens on ``host``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def texts(allowed: str, test: Callable[[str], bool]) -> Check:

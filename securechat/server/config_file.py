@@ -19,6 +19,8 @@ from securechat.server.config import (
     GatewayConfig,
     HistoryConfig,
     LimitsConfig,
+    LogConfig,
+    MetricsConfig,
     OperatorConfig,
     PeersConfig,
     ServerConfig,
@@ -26,7 +28,7 @@ from securechat.server.config import (
     TlsConfig,
     WebSocketConfig,
 )
-from securechat.server.config_checks import BadValue
+from securechat.server.config_checks import BadValue, is_loopback, optional_addresses
 from securechat.server.toml_text import toml_key, toml_text
 
 __all__ = ["load_config", "print_default_config"]
@@ -42,6 +44,8 @@ _SECTIONS: Final[Mapping[str, type[Any]]] = {
     "history": HistoryConfig,
     "peers": PeersConfig,
     "limits": LimitsConfig,
+    "metrics": MetricsConfig,
+    "log": LogConfig,
 }
 
 _LISTS: Final[Mapping[str, type[Any]]] = {"operators": OperatorConfig, "webirc": GatewayConfig}
@@ -67,6 +71,7 @@ def load_config(
         if isinstance(table, dict):
             table.update(values)
     problems: list[str] = []
+    _choose_registration(tables)
     lists: dict[str, Any] = {
         name: _read_list(name, entry, tables.pop(name, []), problems)
         for name, entry in _LISTS.items()
@@ -84,6 +89,29 @@ def load_config(
     if problems:
         raise ConfigError([f"{path}: {p}" if path is not None else p for p in problems])
     return Config(**lists, **sections)
+
+
+def _choose_registration(tables: dict[str, Any]) -> None:
+    """Set who may register where nobody has said it: the invited, if others can get to the relay.
+
+    What is wrong with the addresses is found later.
+    """
+    listen = [
+        address
+        for section, settings in (("server", ServerConfig()), ("websocket", WebSocketConfig()))
+        for address in _listen_of(tables.get(section), settings)
+    ]
+    accounts = tables.setdefault("accounts", {})
+    if isinstance(accounts, dict) and not all(is_loopback(host) for host, _ in listen):
+        accounts.setdefault("registration", "invite")
+
+
+def _listen_of(table: Any, settings: ServerConfig | WebSocketConfig) -> tuple[tuple[str, int], ...]:
+    given = table.get("listen") if isinstance(table, dict) else None
+    try:
+        return settings.listen if given is None else optional_addresses(given)
+    except BadValue:
+        return ()
 
 
 def _read_list(name: str, entry: type[T], tables: Any, problems: list[str]) -> tuple[T, ...]:
@@ -127,8 +155,11 @@ def _read(where: str, section: type[T], table: Any, problems: list[str]) -> T:
     return section(**values)
 
 
-def print_default_config() -> str:
-    """Return the default configuration as a commented TOML file, which ``load_config`` accepts."""
+def print_default_config(config: Config = Config()) -> str:  # noqa: B008 - it is immutable
+    """Return a commented TOML file, which ``load_config`` accepts.
+
+    :param config: the defaults, but for what flags say; without operators and web gateways.
+    """
     lines = [
         "# The configuration of securechat-server. What stands here are the defaults.",
         "# Check it with: securechat-server --config THIS_FILE --check-config",
@@ -137,7 +168,8 @@ def print_default_config() -> str:
         lines += ["", f"[{name}]", f"# {section.__doc__}"]
         for item in dataclasses.fields(section):
             lines += ["", *_comment(item.metadata["doc"])]
-            lines.append(f"{item.name} = {toml_text(item.default)}")
+            value = getattr(getattr(config, name), item.name)
+            lines.append(f"{item.name} = {toml_text(value)}")
     for name, entry in _LISTS.items():
         lines += ["", f"# {entry.__doc__} Once for each:", f"# [[{name}]]"]
         for item in dataclasses.fields(entry):

@@ -27,6 +27,7 @@ __all__ = [
     "as_middle",
     "end_line",
     "in_batch",
+    "relay_context",
 ]
 
 LABEL_BYTES: Final = 64
@@ -46,6 +47,9 @@ class Context:
 
     Answers are collected and sent when the command is done, so that a label, or a batch around
     several lines, is right whatever the handler does. Handlers never touch the connection.
+
+    ``origin`` is the same session, or ``None`` where the relay itself is the cause (see
+    ``relay_context``): those who take events on their way ask for it. Then there is no ``session``.
     """
 
     __slots__ = (
@@ -57,14 +61,19 @@ class Context:
         "held",
         "label",
         "message",
+        "origin",
         "services",
         "session",
         "ticket",
     )
 
-    def __init__(self, services: Services, session: Session, message: Message) -> None:
+    session: Session
+
+    def __init__(self, services: Services, session: Session | None, message: Message) -> None:
         self.services = services
-        self.session = session
+        self.origin = session
+        if session is not None:
+            self.session = session
         self.message = message
         self.held = False
         self.label = message.tags.get("label", "") if message.tags else ""
@@ -146,6 +155,11 @@ class Context:
         """Write a line to the relay's log, once the lock is released."""
         self._notes.append(text)
 
+    def take_notes(self) -> list[str]:
+        """Return the lines for the log; they are taken once."""
+        notes, self._notes = self._notes, []
+        return notes
+
     # ---- the store ----
 
     @property
@@ -217,7 +231,7 @@ class Context:
     def finish(self) -> list[str]:
         """Send the answers; return the notes for the log."""
         answers = self._take_answers()
-        notes, self._notes = self._notes, []
+        notes = self.take_notes()
         if self._refusals > 1:
             notes += [f"refused {self._known_command}: {self._refusals} times in all"]
         self._refusals = 0
@@ -268,6 +282,14 @@ class Context:
             self._lines = [(f"{tag};{tags}" if tags else tag, body), *lines[1:]]
         else:
             self._lines = self._labelled_batch(self.session.new_batch_reference())
+
+
+def relay_context(services: Services) -> Context:
+    """Return the context of an event of the relay itself: nobody is answered.
+
+    Guarded by the network lock; its notes are to be written after that.
+    """
+    return Context(services, None, Message("*"))
 
 
 def end_line(tags: str, body: str) -> bytes:

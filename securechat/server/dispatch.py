@@ -17,6 +17,7 @@ from securechat.irc.tags import parse_tags
 from securechat.server.client_batch import collected
 from securechat.server.context import Context
 from securechat.server.refusals import Fail, Refusal
+from securechat.server.telemetry.counters import Mishap
 
 if TYPE_CHECKING:
     from securechat.server.services import Services
@@ -156,6 +157,7 @@ def run(context: Context, work: Callable[[], None]) -> None:
             context.reply(numerics.ERR_UNKNOWNERROR, name, "Internal error; it has been logged")
         notes = [] if context.held else context.finish()
     if crash is not None:
+        context.services.counters.count(Mishap.COMMAND_CRASHED)
         _log.error("%s failed", context.message.command, exc_info=crash)
     for note in notes:
         _log.info("%s %s", context.session.label, note)

@@ -4,7 +4,7 @@
 holds what was true when it happened (``Author``), so that it can be encoded later. An effect names
 a channel or users, never a session or a connection: a message to a room of thousands is one small
 object. Only ``watchers`` and ``subscribers`` are sessions, for each device has lists of its own,
-and ``to`` and ``tokens``, for it is devices that are peers.
+``to`` and ``tokens``, for it is devices that are peers, and ``devices`` that are put off.
 
 All are immutable; the channels and users that they point to are not, and are looked at only under
 the network lock.
@@ -16,14 +16,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from securechat.irc.modes import ModeChange
+from securechat.server.bans import Ban
 from securechat.server.events import MessageKind, RedactMessage, SessionId, Stamp
 from securechat.server.refusals import Refusal
 from securechat.server.state import Author, Channel, User
 
 __all__ = [
     "AccountChanged",
+    "AccountClosed",
     "Answered",
     "AwayChanged",
+    "BanAdded",
+    "BanRemoved",
     "CameOnline",
     "CandidatesSent",
     "ChannelMessage",
@@ -39,12 +43,14 @@ __all__ = [
     "Kicked",
     "Killed",
     "MarkedRead",
+    "MemberForgotten",
     "MetadataChanged",
     "NickChanged",
     "Offered",
     "OwnerChanged",
     "PairEnded",
     "Parted",
+    "PutOff",
     "Quit",
     "RankRemembered",
     "ReachabilityChanged",
@@ -201,6 +207,14 @@ class RankRemembered(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class MemberForgotten(Effect):
+    """A room remembers nothing of an account (folded) any more; nobody sees it."""
+
+    channel: Channel
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
 class Invited(Effect):
     """For the one who is invited (``user``), and for the members who may invite."""
 
@@ -227,6 +241,45 @@ class Killed(Effect):
     user: User
     author: Author
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff(Effect):
+    """For ``devices`` of a user, which are told ``text`` and closed.
+
+    ``cause`` is the same in short, for the log; it holds no words of anybody.
+    """
+
+    user: User
+    devices: tuple[SessionId, ...]
+    text: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class BanAdded(Effect):
+    """For ``operators``; it is kept. ``count``: devices that are put off because of it."""
+
+    ban: Ban
+    count: int
+    operators: tuple[User, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BanRemoved(Effect):
+    """For ``operators``; it is kept. ``by`` is empty where a ban has ended by itself."""
+
+    ban: Ban
+    by: str
+    operators: tuple[User, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountClosed(Effect):
+    """For nobody; ``forgotten``: nothing is kept of the account (folded) any more."""
+
+    account: str
+    forgotten: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,34 @@ Callers do not know that: what they do after an event they pass as ``then``.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
-from securechat.server.context import Context
+from securechat.server.context import Context, relay_context
 from securechat.server.delivery.delivery import Delivery
 from securechat.server.effects import Effect
-from securechat.server.events import Event
+from securechat.server.events import Event, Stamp
 from securechat.server.journal import describe
 from securechat.server.network import Network
 
-__all__ = ["EventLog", "Keeper"]
+if TYPE_CHECKING:
+    from securechat.server.services import Services
 
-Keeper = Callable[[Sequence[Effect], Context], None]
-"""Hands what must last of an event's effects to the store. Called under the network lock, before
-the effects are delivered; it must not block."""
+__all__ = ["EventLog", "Keeper", "propose_for_relay"]
+
+_log = logging.getLogger(__name__)
+
+
+class Keeper(Protocol):
+    """Hands what must last to the store. Guarded by the network lock; must not block."""
+
+    def keep(self, found: Sequence[Effect], context: Context) -> None:
+        """Take the effects of one event, before they are delivered."""
+
+    def retry(self) -> None:
+        """Hand over again what the store could not keep: it has recovered."""
 
 
 class EventLog:
@@ -43,13 +56,38 @@ class EventLog:
         found = self._network.apply(event)
         if len(found) > 1:
             found = _with_own_ids(found)
-        for keep in self._keepers:
-            keep(found, context)
+        for keeper in self._keepers:
+            keeper.keep(found, context)
         self._delivery.deliver(found, context)
         for note in describe(found):
             context.note(note)
         if then is not None:
             then()
+
+    def keep_again(self) -> None:
+        """Have kept what the store could not keep, now that it has recovered."""
+        for keeper in self._keepers:
+            keeper.retry()
+
+
+def propose_for_relay(
+    services: Services,
+    make: Callable[[Stamp], Event],
+    then: Callable[[], None] | None = None,
+) -> None:
+    """Propose an event of the relay itself, which ``make`` makes of its stamp.
+
+    Takes the network lock, for as long as a command would; ``make`` and ``then`` are called under
+    it. Safe from any thread that holds no lock.
+
+    :raises Refusal, Fail: the state forbids it.
+    """
+    context = relay_context(services)
+    with services.lock:
+        services.event_log.propose(make(services.stamp(0)), context, then)
+        notes = context.take_notes()
+    for note in notes:
+        _log.info("relay: %s", note)
 
 
 def _with_own_ids(found: Iterable[Effect]) -> list[Effect]:

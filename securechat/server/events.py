@@ -16,14 +16,17 @@ from securechat.irc.modes import ModeChange
 
 __all__ = [
     "Accept",
+    "AddBan",
     "Announce",
     "Answer",
     "Attach",
+    "BanKind",
     "ChangeHost",
     "ChangeNick",
     "ChangeSetting",
     "ClaimRoom",
     "ClearMetadata",
+    "CloseAccount",
     "CreateAccount",
     "Detach",
     "DropRoom",
@@ -35,6 +38,7 @@ __all__ = [
     "Join",
     "Kick",
     "Kill",
+    "LetIn",
     "LogIn",
     "MarkRead",
     "MessageKind",
@@ -42,6 +46,7 @@ __all__ = [
     "Part",
     "RankAccount",
     "RedactMessage",
+    "RemoveBan",
     "RenameChannel",
     "Restore",
     "Retract",
@@ -69,6 +74,9 @@ SessionId = int
 """A session, on this relay or another; never used again."""
 
 MessageKind = Literal["PRIVMSG", "NOTICE", "TAGMSG"]
+
+BanKind = Literal["K", "D"]
+"""What a ban of the whole relay is about: a mask of people, or a network; see ``bans``."""
 
 
 class Stamp(NamedTuple):
@@ -220,13 +228,26 @@ class SetUserModes(Event):
 
 @dataclass(frozen=True, slots=True)
 class CreateAccount(Event):
-    """An account exists now; its nick is reserved for it.
+    """An account exists now, and may be used; its nick is reserved for it.
 
     A guest who holds the nick, and is not who has made the account, becomes ``displaced_nick``.
     """
 
     account: str
     displaced_nick: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAccount(Event):
+    """An account may not be used any more, until ``CreateAccount`` says that it exists.
+
+    Its users go with all their sessions, which are told ``reason``. ``forget``: nothing is left of
+    it, its rooms belong to nobody, and its nick is free.
+    """
+
+    account: str
+    reason: str
+    forget: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +273,30 @@ class Kill(Event):
 
     nick: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddBan(Event):
+    """An operator, or the relay itself, bans whom ``mask`` covers, instead of an equal ban.
+
+    ``mask`` is in its final form. ``by`` says whose ban it is; ``expires_ms`` when it ends (in
+    milliseconds since 1970 UTC), ``None`` for never.
+    """
+
+    kind: BanKind
+    mask: str
+    reason: str
+    by: str
+    expires_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveBan(Event):
+    """An operator, or the relay itself, ends a ban. ``by`` says who it was."""
+
+    kind: BanKind
+    mask: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +345,17 @@ class Invite(Event):
 
     channel: str
     nick: str
+
+
+@dataclass(frozen=True, slots=True)
+class LetIn(Event):
+    """The relay lets a user into a channel: as the invite says by which they have registered.
+
+    ``by`` is who says so to them.
+    """
+
+    channel: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)

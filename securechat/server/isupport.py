@@ -63,7 +63,7 @@ def isupport_tokens(config: Config, names: Names) -> list[str]:
     if config.history.enabled:
         tokens["CHATHISTORY"] = str(config.history.page)
         tokens["MSGREFTYPES"] = "msgid,timestamp"
-    if config.accounts.required:
+    if config.accounts.login_required:
         tokens["draft/ACCOUNTREQUIRED"] = None
     if names.utf8_mapping:
         tokens["UTF8MAPPING"] = names.utf8_mapping

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from securechat.server import effects
+from securechat.server.ban_words import until
 from securechat.server.effects import Effect
 
 __all__ = ["describe"]
@@ -23,6 +24,14 @@ def describe(found: Iterable[Effect]) -> Iterator[str]:
                 yield f"kick {user.nick} {channel.name} by {by}: {len(channel.members)} remain"
             case effects.Killed(user=user, author=author):
                 yield f"kill {user.nick} by {author.source.partition('!')[0]}"
+            case effects.PutOff(user=user, devices=devices, cause=cause):
+                yield f"put off {user.nick}: {cause}, {len(devices)} devices"
+            case effects.BanAdded(ban=ban, count=count):
+                yield f"{ban.kind}-line {ban.mask} by {ban.by} {until(ban)}: {count} devices there"
+            case effects.BanRemoved(ban=ban, by=by):
+                yield f"{ban.kind}-line {ban.mask} {f'removed by {by}' if by else 'has ended'}"
+            case effects.AccountClosed(account=account, forgotten=forgotten):
+                yield f"account {account} {'forgotten' if forgotten else 'closed'}"
             case effects.ChannelRenamed(channel=channel, author=author, old_name=old_name):
                 by = author.source.partition("!")[0]
                 yield f"rename {old_name} {channel.name} by {by}"

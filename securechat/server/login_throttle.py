@@ -31,12 +31,13 @@ class LoginThrottle:
     A try is taken *before* the password is looked at, and given back when it was right: so tries
     made at the same moment count as well.
 
-    :param per_minute: failures of one address in a minute; 0 for no limit.
+    :param per_minute: failures of one address in a minute; 0 for no limit. What is set later counts
+        for addresses and accounts that are new.
     :param fold: gives the form that equal names of accounts share.
     """
 
     def __init__(self, per_minute: int, clock: Clock, fold: Fold = ASCII_NAMES.fold) -> None:
-        self._per_minute = per_minute
+        self.per_minute = per_minute
         self._fold = fold
         self._clock = clock
         self._lock = make_lock("LoginThrottle", tier=1)  # guards _buckets
@@ -47,8 +48,8 @@ class LoginThrottle:
         now = self._clock()
         with self._lock:
             buckets = [
-                self._bucket(f"address {network_of(address)}", self._per_minute, now),
-                self._bucket(self._account_key(account), ACCOUNT_FACTOR * self._per_minute, now),
+                self._bucket(f"address {network_of(address)}", self.per_minute, now),
+                self._bucket(self._account_key(account), ACCOUNT_FACTOR * self.per_minute, now),
             ]
             if not all(bucket.ready(now) for bucket in buckets):
                 return False

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 from sqlite3 import Connection
 from typing import Final
 
-from securechat.errors import StoreBusy
+from securechat.server.backlog import Backlog
 from securechat.server.context import Context
 from securechat.server.effects import Effect, MetadataChanged
 from securechat.server.network import Network
-from securechat.server.store_thread import Outcome, StoreThread
+from securechat.server.store_thread import StoreThread
 from securechat.store.metadata import Metadata
 
-__all__ = ["MetadataKeeper"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["MetadataKeeper", "account_subject"]
 
 _ACCOUNT: Final = "account "
 _CHANNEL: Final = "channel "
 
 
 class MetadataKeeper:
-    """Hands changes of metadata to the store. Safe from any thread: it has no state of its own."""
+    """Hands changes of metadata to the store. Safe from any thread."""
 
     def __init__(self, store: StoreThread) -> None:
         self._store = store
+        self._backlog = Backlog(store, "metadata")
 
     def load(self, network: Network) -> None:
         """Give ``network``, which has its channels, their metadata and that of all accounts.
@@ -49,10 +47,17 @@ class MetadataKeeper:
         """Have the metadata among ``found`` kept. Does not block."""
         for effect in found:
             if isinstance(effect, MetadataChanged) and (effect.account or effect.uid):
-                try:
-                    self._store.submit(partial(_save, effect), _saved)
-                except StoreBusy as error:
-                    context.note(f"metadata of {effect.target} is not kept: {error}")
+                thing = effect.account, effect.uid, effect.key
+                self._backlog.write(thing, partial(_save, effect), context)
+
+    def retry(self) -> None:
+        """Have kept what could not be; for when the store has recovered."""
+        self._backlog.retry()
+
+
+def account_subject(account: str) -> str:
+    """Return what the store calls the account (folded) whose metadata it keeps."""
+    return _ACCOUNT + account
 
 
 def _forget(subjects: Sequence[str], connection: Connection) -> None:
@@ -66,8 +71,3 @@ def _save(effect: MetadataChanged, connection: Connection) -> None:
         Metadata(connection).set(subject, effect.key, effect.value)
     else:
         Metadata(connection).delete(subject, effect.key)
-
-
-def _saved(outcome: Outcome[None]) -> None:
-    if outcome.error is not None:
-        _log.error("metadata is not kept: %s", outcome.error)

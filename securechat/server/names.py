@@ -6,6 +6,7 @@ throttle of logins and the commands all ask it.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,7 +15,15 @@ from typing import Final
 from securechat.irc.casemapping import fold
 from securechat.irc.names import is_channel_name, is_nick
 
-__all__ = ["ASCII_NAMES", "UNICODE_EXTRA", "Fold", "Names", "make_names", "unicode_available"]
+__all__ = [
+    "ASCII_NAMES",
+    "UNICODE_EXTRA",
+    "Fold",
+    "Names",
+    "guest_nick",
+    "make_names",
+    "unicode_available",
+]
 
 Fold = Callable[[str], str]
 """Gives the form of a name that equal ones share; of what is no legal name, any form at all."""
@@ -50,6 +59,11 @@ class Names:
 
 
 ASCII_NAMES: Final = Names()
+
+
+def guest_nick(limit: int) -> str:
+    """Return a nick, of at most ``limit`` characters, for who has lost theirs to an account."""
+    return f"guest{secrets.randbelow(10**8):08}"[:limit]
 
 
 def unicode_available() -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from securechat.irc import numerics
+from securechat.server.bans import Bans
 from securechat.server.effects import Effect
 from securechat.server.events import Event, SessionId
 from securechat.server.lookalikes import Lookalikes
@@ -24,6 +25,7 @@ from securechat.server.state import (
     AnnouncedDevice,
     Channel,
     Pair,
+    Place,
     User,
     UserId,
     WhowasEntry,
@@ -57,8 +59,12 @@ class Network:
         self.users: dict[UserId, User] = {}
         self.nicks: dict[str, User] = {}  # by folded nick
         self.sessions: dict[SessionId, User] = {}
+        self.places: dict[SessionId, Place] = {}
         self.channels: dict[str, Channel] = {}  # by folded name
         self.accounts: dict[str, str] = {}  # folded name → name
+        self.closed_accounts: set[str] = set()
+        """Folded accounts that may not be used any more: a login may still be on its way."""
+        self.bans = Bans(self.fold)
         self._similar_nicks = Lookalikes(names)
         self._similar_accounts = Lookalikes(names)
         self.monitors: dict[SessionId, dict[str, str]] = {}
@@ -201,7 +207,10 @@ class Network:
                 }
                 for channel in self.channels.values()
             ],
+            "places": {key: list(place) for key, place in self.places.items()},
             "accounts": dict(self.accounts),
+            "closed_accounts": sorted(self.closed_accounts),
+            "bans": [list(ban) for ban in self.bans],
             "settings": {key: dict(values) for key, values in self.settings.items()},
             "read_markers": {key: dict(values) for key, values in self.read_markers.items()},
             "metadata": {key: dict(values) for key, values in self.metadata.items()},
@@ -249,6 +258,12 @@ class Network:
         """Reserve the nick ``name``, and what looks like it, for the account of that name."""
         self.accounts[self.fold(name)] = name
         self._similar_accounts.add(name)
+
+    def remove_account(self, account: str) -> None:
+        """Give up what is reserved for the account (folded); does nothing if there is none."""
+        name = self.accounts.pop(account, None)
+        if name is not None:
+            self._similar_accounts.remove(name)
 
     def count_room(self, account: str, change: int) -> None:
         """Take note that ``account`` (folded) owns more or fewer rooms than before."""

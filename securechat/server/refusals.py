@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from securechat.irc.numerics import ERR_NICKNAMEINUSE, ERROR_TEXTS
+from securechat.irc.numerics import ERR_NICKNAMEINUSE, ERR_YOUREBANNEDCREEP, ERROR_TEXTS
+from securechat.server.ban_words import farewell
 
-__all__ = ["Fail", "NickReserved", "Refusal"]
+__all__ = ["Banned", "Fail", "NickReserved", "Refusal"]
 
 
 class Refusal(Exception):
@@ -28,6 +29,13 @@ class NickReserved(Refusal):
     def __init__(self, nick: str) -> None:
         text = "Nickname is registered: log in to its account, or choose another"
         super().__init__(ERR_NICKNAMEINUSE, nick, text=text)
+
+
+class Banned(Refusal):
+    """Somebody may not be on the network because of a ban."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(ERR_YOUREBANNEDCREEP, text=farewell(reason))
 
 
 class Fail(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from securechat.irc.sasl import ResponseAssembler, ScramServer
+from securechat.store.accounts import Account
 
 __all__ = ["Registration", "SaslExchange"]
 
@@ -21,6 +22,7 @@ class Registration:
     metadata: dict[str, str] = field(default_factory=dict)
     subscriptions: list[str] = field(default_factory=list)  # keys of metadata
     negotiating: bool = False  # CAP LS or REQ has come, CAP END has not
+    room: str = ""  # which the invite opens by which an account was registered
     admitted: bool = False  # the password of the relay has been given
     commands: int = 0  # that have come; WEBIRC must be the first
     complete: bool = False
@@ -34,5 +36,5 @@ class SaslExchange:
     responses: ResponseAssembler = field(default_factory=ResponseAssembler)
     scram: ScramServer | None = None
     account: str = ""  # as the client named it
-    verified_name: str | None = None  # the account whose verifier the proof is checked against
+    verified: Account | None = None  # the account whose verifier the proof is checked against
     proved: bool = False  # SCRAM: all is said but the client's empty last word

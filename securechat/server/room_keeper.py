@@ -90,6 +90,19 @@ class RoomKeeper:
             self._note_failed(rooms)
             context.note(f"{_names(rooms)}: not kept for now: {error}")
 
+    def retry(self) -> None:
+        """Have kept what could not be; for when the store has recovered."""
+        with self._lock:
+            again = list(self._failed)
+            self._failed.clear()
+        for channel in again:
+            rooms = (channel,)
+            work = partial(_write_all, self._whole(channel))
+            try:
+                self._store.submit(work, partial(self._written, rooms))
+            except StoreBusy:
+                self._note_failed(rooms)
+
     def _written(self, rooms: Iterable[Channel], outcome: Outcome[None]) -> None:
         """Take how the store has fared; on its thread."""
         if outcome.error is not None:
@@ -126,6 +139,8 @@ class RoomKeeper:
             case effects.Kicked(channel=channel, user=user):
                 yield from self._people(channel, self._network.account_key(user))
             case effects.RankRemembered(channel=channel, account=account):
+                yield from self._people(channel, account)
+            case effects.MemberForgotten(channel=channel, account=account):
                 yield from self._people(channel, account)
             case effects.Quit(user=user, channels=channels):
                 for channel in channels:

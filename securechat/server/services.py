@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from securechat.net.locks import Lock
 from securechat.net.timers import Clock
 from securechat.server.authentication import Authenticator
+from securechat.server.certificate import ServedCertificate
 from securechat.server.config import Config
 from securechat.server.delivery.delivery import Delivery
 from securechat.server.event_log import EventLog
@@ -19,7 +20,9 @@ from securechat.server.events import SessionId, Stamp
 from securechat.server.history.keeper import HistoryKeeper
 from securechat.server.network import Network
 from securechat.server.sessions import SessionRegistry
-from securechat.server.store_thread import StoreThread
+from securechat.server.store_thread import Outcome, StoreThread
+from securechat.server.telemetry.counters import Counters
+from securechat.server.telemetry.health import Health
 from securechat.server.tunnels import Tunnels
 
 if TYPE_CHECKING:
@@ -28,9 +31,13 @@ if TYPE_CHECKING:
 __all__ = ["Services"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Services:
-    """The parts of one relay, made once and passed to all. Immutable itself."""
+    """The parts of one relay, made once and passed to all.
+
+    Only ``config`` and ``isupport`` are ever replaced, whole and under the network lock, by a
+    reload: see ``reload``. Who does not hold it may see the one before.
+    """
 
     config: Config
     lock: Lock  # the network lock, tier 3: guards network, delivery, sessions' capabilities
@@ -48,7 +55,13 @@ class Services:
     wall_clock: Clock  # seconds since 1970 UTC
     started_ms: int
     isupport: tuple[str, ...]  # the tokens of 005
-    channel_binding: bytes | None  # what a login by SCRAM-SHA-256-PLUS is bound to
+    reload: Callable[[Callable[[Outcome[list[str]]], None]], None]
+    """Has configuration and certificate taken anew, on another thread, and tells its argument how
+    that ended, there: what a person should know, or the error. Never blocks; raises
+    ``CaretakerBusy``."""
+    certificate: Callable[[], ServedCertificate]  # what new connections are shown
+    health: Health
+    counters: Counters = field(default_factory=Counters)
     _stamps: _Stamps = field(default_factory=lambda: _Stamps())
 
     @property

@@ -15,12 +15,14 @@ from securechat.net.connection import Connection
 from securechat.net.limits import TokenBucket
 from securechat.net.timers import Timer
 from securechat.server.admission import Seat
+from securechat.server.certificate import ServedCertificate
 from securechat.server.client_batch import ClientBatch
 from securechat.server.cloak import cloak
 from securechat.server.context import Context, end_line
 from securechat.server.dispatch import dispatch, run
 from securechat.server.events import Detach
 from securechat.server.registration import Registration, SaslExchange
+from securechat.server.telemetry.counters import Mishap
 
 if TYPE_CHECKING:
     from securechat.server.services import Services
@@ -122,6 +124,7 @@ class Session:
         "registration",
         "sasl",
         "secure",
+        "served",
         "server_name",
         "since_ms",
         "tls",
@@ -133,13 +136,15 @@ class Session:
         connection: Connection,
         *,
         seat: Seat,
+        certificate: ServedCertificate,
     ) -> None:
-        """Begin with the connection. With a refusal in ``seat`` the client is only told that; the
-        session leaves the seat when it is over.
+        """Begin with the connection, which was shown ``certificate``. With a refusal in ``seat``
+        the client is only told that; the session leaves the seat when it is over.
         """
         self._services = services
         self._seat = seat
         self.connection = connection
+        self.served = certificate
         self.host = cloak(services.cloak_secret, seat.address)
         self.id = services.registry.new_id()
         self.since_ms = services.now_ms()
@@ -199,10 +204,12 @@ class Session:
         self._seen = self._services.clock()
         self._pinged = False
         lines = self._lines.feed(data)
+        self.connection.thread.traffic.received_messages += len(lines)
         self._input[:0] = reversed(lines)
         self._input_bytes += sum(map(_size, lines))
         self._handle_lines()
         if self._input_bytes > self._services.config.limits.input_queue_bytes:
+            self._services.counters.count(Mishap.EXCESS_FLOOD)
             self.close("Excess Flood")
 
     def closed(self, error: NetworkError | None) -> None:
@@ -233,7 +240,7 @@ class Session:
     @property
     def channel_binding(self) -> bytes | None:
         """What a login can be bound to: the certificate that the client sees, if it is ours."""
-        return self._services.channel_binding if not self.gateway else None
+        return self.served.binding if not self.gateway else None
 
     @property
     def fingerprint(self) -> str:
@@ -316,6 +323,7 @@ class Session:
         They are counted, see ``ANSWER_BYTES``.
         """
         self._answered_bytes += len(data)
+        self.connection.thread.traffic.answers += data.count(b"\n")
         if context.ticket or self._unstored:
             ticket = context.ticket or self._unstored[-1].ticket
             self._unstored.append(_Answer(ticket, data, context))

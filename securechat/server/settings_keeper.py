@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from functools import partial
 from sqlite3 import Connection
 from typing import Any
 
-from securechat.errors import StoreBusy
+from securechat.server.backlog import Backlog
 from securechat.server.context import Context
 from securechat.server.effects import Effect, SettingChanged
 from securechat.server.events import Expire, Restore, Stamp
 from securechat.server.network import Network
 from securechat.server.rules.presence import PRESENCE
-from securechat.server.store_thread import Outcome, StoreThread
+from securechat.server.store_thread import StoreThread
 from securechat.store.settings import AccountSettings
 
 __all__ = ["SettingsKeeper"]
 
-_log = logging.getLogger(__name__)
-
 
 class SettingsKeeper:
-    """Hands changes of settings to the store. Safe from any thread: it has no state of its own."""
+    """Hands changes of settings to the store. Safe from any thread."""
 
     def __init__(self, store: StoreThread) -> None:
         self._store = store
+        self._backlog = Backlog(store, "settings")
 
     def load(self, network: Network, stamp: Stamp, oldest_ms: int) -> None:
         """Give ``network``, which knows its accounts, their settings and those who are always on.
@@ -48,12 +46,13 @@ class SettingsKeeper:
 
     def keep(self, found: Sequence[Effect], context: Context) -> None:
         """Have the settings among ``found`` kept. Does not block."""
-        try:
-            for effect in found:
-                if isinstance(effect, SettingChanged):
-                    self._store.submit(partial(_save, effect), _saved)
-        except StoreBusy as error:
-            context.note(f"a setting is not kept: {error}")
+        for effect in found:
+            if isinstance(effect, SettingChanged):
+                self._backlog.write((effect.account, effect.key), partial(_save, effect), context)
+
+    def retry(self) -> None:
+        """Have kept what could not be; for when the store has recovered."""
+        self._backlog.retry()
 
 
 def _presence(value: str) -> dict[str, Any] | None:
@@ -80,8 +79,3 @@ def _save(effect: SettingChanged, connection: Connection) -> None:
         settings.set(effect.account, effect.key, effect.value)
     else:
         settings.delete(effect.account, effect.key)
-
-
-def _saved(outcome: Outcome[None]) -> None:
-    if outcome.error is not None:
-        _log.error("a setting is not kept: %s", outcome.error)

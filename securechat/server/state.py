@@ -21,6 +21,7 @@ __all__ = [
     "ListEntry",
     "Membership",
     "Pair",
+    "Place",
     "User",
     "UserId",
     "WhowasEntry",
@@ -118,6 +119,13 @@ class User:
             "B" in self.modes,
             "o" in self.modes,
         )
+
+
+class Place(NamedTuple):
+    """Where a session has come from: what bans are compared with."""
+
+    address: str
+    cloak: str
 
 
 class WhowasEntry(NamedTuple):

@@ -15,14 +15,13 @@ from functools import partial
 from typing import Final
 
 from securechat.errors import NetworkError
-from securechat.irc.peering import REFUSED, TUNNEL_ALPN, TUNNEL_LINE_BYTES
-from securechat.net.connection import RECEIVE_BYTES, Connection, ConnectionHandler
+from securechat.irc.peering import REFUSED, TUNNEL_LINE_BYTES
+from securechat.net.connection import RECEIVE_BYTES, Connection
 from securechat.net.timers import Timer
 from securechat.server.admission import Seat
-from securechat.server.session import Session
 from securechat.server.tunnels import Tunnel, Tunnels
 
-__all__ = ["FIRST_LINE_S", "HIGH_WATER_BYTES", "SEND_LIMIT_BYTES", "ChatPortHandler", "TunnelEnd"]
+__all__ = ["FIRST_LINE_S", "HIGH_WATER_BYTES", "SEND_LIMIT_BYTES", "TunnelEnd"]
 
 _log = logging.getLogger(__name__)
 
@@ -36,41 +35,6 @@ it: a few reads, so that the two need not take turns."""
 SEND_LIMIT_BYTES: Final = 2 * (HIGH_WATER_BYTES + RECEIVE_BYTES)
 """What may wait for one side, whatever that of chats may be: never reached, as the other side is
 not read from before, at ``HIGH_WATER_BYTES`` and what one read is over it; TLS adds a little."""
-
-
-class ChatPortHandler:
-    """The handler of a connection to the chat port until the handshake is done. Then the protocol
-    agreed on (ALPN) says whether it is a session, or an end of a tunnel. Owned by its I/O thread.
-
-    :param make_session: called at once: what never comes to a handshake counts as a session.
-    """
-
-    __slots__ = ("_connection", "_session", "_tunnels")
-
-    def __init__(
-        self,
-        connection: Connection,
-        make_session: Callable[[Connection], Session],
-        tunnels: Tunnels,
-    ) -> None:
-        self._connection = connection
-        self._session = make_session(connection)
-        self._tunnels = tunnels
-
-    def opened(self) -> None:
-        """Hand the connection on."""
-        handler: ConnectionHandler = self._session
-        if self._connection.pipe.protocol == TUNNEL_ALPN:
-            handler = TunnelEnd(self._connection, self._session.give_way(), self._tunnels)
-        self._connection.hand_to(handler)
-        handler.opened()
-
-    def received(self, data: bytes) -> None:
-        """Do nothing: before it is called, ``opened`` has handed the connection on."""
-
-    def closed(self, error: NetworkError | None) -> None:
-        """Let the session end."""
-        self._session.closed(error)
 
 
 class TunnelEnd:

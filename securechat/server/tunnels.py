@@ -93,7 +93,6 @@ class Tunnels:
     """
 
     def __init__(self, config: PeersConfig, clock: Clock) -> None:
-        self.idle_s: Final = config.tunnel_idle_s
         self._config = config
         self._clock = clock
         self._lock = make_lock("Tunnels", tier=1)  # guards all that follows
@@ -104,6 +103,15 @@ class Tunnels:
         self._wrong: OrderedDict[str, TokenBucket] = OrderedDict()  # by address
         self._bytes = 0
         self._stopped = False
+
+    @property
+    def idle_s(self) -> float:
+        """How long a tunnel may be without a byte, in seconds."""
+        return self._config.tunnel_idle_s
+
+    def configure(self, config: PeersConfig) -> None:
+        """Go by other limits from now on; tunnels that there are stay."""
+        self._config = config
 
     # ---- for the sessions ----
 

@@ -20,7 +20,8 @@ class Account:
     """One account as it was when it was read. Immutable.
 
     ``password_hash`` is a PHC string (``securechat.store.passwords``), ``scram`` the serialised
-    SCRAM-SHA-256 verifier, opaque here. Times are seconds since 1970, UTC.
+    SCRAM-SHA-256 verifier, opaque here. Times are seconds since 1970, UTC. ``suspended`` is why
+    nobody may log in, ``None`` where everybody who can may.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Account:
     scram: str = field(repr=False)
     created_at: float
     last_login_at: float | None = None
+    suspended: str | None = None
 
 
 class Accounts:
@@ -61,7 +63,7 @@ class Accounts:
         """Return the account, or None if there is none of that name."""
         with store_errors(f"read the account {folded_name}"):
             row = self._connection.execute(
-                "SELECT name, password_hash, scram, created_at, last_login_at"
+                "SELECT name, password_hash, scram, created_at, last_login_at, suspended"
                 " FROM accounts WHERE folded_name = ?",
                 (folded_name,),
             ).fetchone()
@@ -92,6 +94,30 @@ class Accounts:
             ).rowcount
         return changed == 1
 
+    def suspend(self, folded_name: str, reason: str | None) -> None:
+        """Let nobody log in for this reason, or everybody again (``None``).
+
+        Raises ``StoreError`` if there is no such account.
+        """
+        with store_errors(f"suspend the account {folded_name}"):
+            changed = self._connection.execute(
+                "UPDATE accounts SET suspended = ? WHERE folded_name = ?", (reason, folded_name)
+            ).rowcount
+        _require(changed, folded_name)
+
+    def suspended(self) -> dict[str, str]:
+        """Return why each account is suspended that is, by folded name."""
+        with store_errors("list the suspended accounts"):
+            rows = self._connection.execute(
+                "SELECT folded_name, suspended FROM accounts WHERE suspended IS NOT NULL"
+            ).fetchall()
+        return dict(rows)
+
+    def delete(self, folded_name: str) -> None:
+        """Delete the account itself; does nothing if there is none. See ``account_records``."""
+        with store_errors(f"delete the account {folded_name}"):
+            self._connection.execute("DELETE FROM accounts WHERE folded_name = ?", (folded_name,))
+
     def touch_login(self, folded_name: str, at: float) -> None:
         """Note the time of a login. Raises ``StoreError`` if there is no such account."""
         with store_errors(f"note a login of {folded_name}"):
@@ -99,6 +125,15 @@ class Accounts:
                 "UPDATE accounts SET last_login_at = ? WHERE folded_name = ?", (at, folded_name)
             ).rowcount
         _require(changed, folded_name)
+
+    def load(self) -> list[Account]:
+        """Return all accounts in the order of the folded names."""
+        with store_errors("list the accounts"):
+            rows = self._connection.execute(
+                "SELECT name, password_hash, scram, created_at, last_login_at, suspended"
+                " FROM accounts ORDER BY folded_name"
+            ).fetchall()
+        return [Account(*row) for row in rows]
 
     def names(self) -> list[tuple[str, str]]:
         """Return (folded name, name) of every account, in the order of the folded names."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from securechat.errors import StoreError
 from securechat.store.migrations import check_schema, migrate
 
-__all__ = ["BUSY_TIMEOUT_MS", "CACHE_KIB", "open_database", "store_errors"]
+__all__ = ["BUSY_TIMEOUT_MS", "CACHE_KIB", "database_locked", "open_database", "store_errors"]
 
 # How long a statement waits for another program that has the file open (a backup, the sqlite3
 # shell). Such a lock lasts milliseconds; after seconds, failing tells more than waiting.
@@ -52,6 +52,20 @@ def open_database(path: Path, *, beside_relay: bool = False) -> sqlite3.Connecti
             if lock is not None:
                 lock.close()
             raise
+
+
+@contextlib.contextmanager
+def database_locked(path: Path) -> Iterator[None]:
+    """While inside, no relay can open the database, which need not exist; its folder is made.
+
+    Raises ``StoreError`` if a relay uses it.
+    """
+    with store_errors(f"use the database {path}"):
+        path = Path(os.path.realpath(path))
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _lock(path)
+    with contextlib.closing(lock):
+        yield
 
 
 class _LockedConnection(sqlite3.Connection):

@@ -1,20 +1,59 @@
-"""Invitation codes: who may register an account where not everybody may.
+"""Invites: who may register an account where not everybody may, and which, and to which room.
 
-Only a hash of each code is kept, so the database lets nobody in.
+Only a hash of each token is kept, so the database lets nobody in.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
+from securechat.errors import StoreError
 from securechat.store.database import store_errors
 
-__all__ = ["Invites"]
+__all__ = ["EXPIRED_KEPT_S", "ID_DIGITS", "Invite", "Invites"]
+
+EXPIRED_KEPT_S: Final = 90 * 86_400
+"""How long an invite is still listed after its end, in seconds: people ask why a link fails."""
+
+ID_DIGITS: Final = 8
+"""Hex digits by which an invite is named: a person can type them, and no two of a thousand invites
+are likely to share them. They tell nothing of the token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """One invite as it was when it was read. Immutable.
+
+    ``id`` is the beginning of the hash of its token. ``account`` is the only one that it can
+    register, as it was written, and ``room`` which whoever has registered may enter; empty where
+    the invite names none. Times are seconds since 1970, UTC.
+    """
+
+    id: str
+    uses_left: int
+    uses: int
+    expires_at: float
+    created_at: float
+    account: str = ""
+    room: str = ""
+
+    def usable(self, now: float) -> bool:
+        """Whether it opens anything at that time."""
+        return self.uses_left > 0 and now < self.expires_at
+
+
+_COLUMNS: Final = (
+    f"lower(substr(hex(code_hash), 1, {ID_DIGITS})), uses_left, uses, expires_at, created_at,"
+    " coalesce(account, ''), coalesce(room, '')"
+)
 
 
 class Invites:
-    """The table of invitation codes. Owned by the thread that opened the connection.
+    """The table of invites. Owned by the thread that opened the connection.
 
     Neither begins nor commits. Every method raises ``StoreError`` if the database cannot be read or
     written.
@@ -23,26 +62,85 @@ class Invites:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def create(self, code: str, *, uses: int, expires_at: float, created_at: float) -> None:
-        """Let ``code`` register ``uses`` accounts until ``expires_at`` (seconds since 1970 UTC)."""
+    def create(
+        self,
+        token: str,
+        *,
+        uses: int,
+        expires_at: float,
+        created_at: float,
+        account: str = "",
+        room: str = "",
+    ) -> Invite:
+        """Let ``token`` register ``uses`` accounts until ``expires_at``.
+
+        Those that ended more than ``EXPIRED_KEPT_S`` before ``created_at`` are forgotten.
+        """
         with store_errors("create an invitation"):
             self._connection.execute(
-                "INSERT INTO invites (code_hash, uses_left, expires_at, created_at)"
-                " VALUES (?, ?, ?, ?)",
-                (_hash(code), uses, expires_at, created_at),
+                "DELETE FROM invites WHERE expires_at < ?", (created_at - EXPIRED_KEPT_S,)
             )
+            self._connection.execute(
+                "INSERT INTO invites"
+                " (code_hash, uses_left, uses, expires_at, created_at, account, room)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (_hash(token), uses, uses, expires_at, created_at, account or None, room or None),
+            )
+        name = _hash(token).hex()[:ID_DIGITS]
+        return Invite(name, uses, uses, expires_at, created_at, account, room)
 
-    def redeem(self, code: str, now: float) -> bool:
-        """Use ``code`` once; ``False`` if there is no such code, or it is used up or expired."""
+    def redeem(
+        self, token: str, now: float, account: str, fold: Callable[[str], str]
+    ) -> Invite | None:
+        """Use ``token`` once, to register ``account``; return what it was before.
+
+        ``None``, and nothing is used, if there is no such token, or it is used up or expired, or is
+        for another account. ``fold`` gives the form of a name that equal ones share.
+        """
         with store_errors("redeem an invitation"):
-            cursor = self._connection.execute(
-                "UPDATE invites SET uses_left = uses_left - 1"
-                " WHERE code_hash = ? AND uses_left > 0 AND expires_at > ?",
-                (_hash(code), now),
+            row = self._connection.execute(
+                f"SELECT {_COLUMNS} FROM invites WHERE code_hash = ?", (_hash(token),)
+            ).fetchone()
+            invite = None if row is None else Invite(*row)
+            if invite is None or not invite.usable(now):
+                return None
+            if invite.account and fold(invite.account) != fold(account):
+                return None
+            self._connection.execute(
+                "UPDATE invites SET uses_left = uses_left - 1 WHERE code_hash = ?", (_hash(token),)
             )
-            return cursor.rowcount == 1
+        return invite
+
+    def load(self) -> list[Invite]:
+        """Return all invites that are kept, in the order in which they were made."""
+        with store_errors("list the invitations"):
+            rows = self._connection.execute(
+                f"SELECT {_COLUMNS} FROM invites ORDER BY created_at, code_hash"
+            ).fetchall()
+        return [Invite(*row) for row in rows]
+
+    def withdraw(self, name: str) -> Invite:
+        """Delete the invite whose ``id`` this is, or begins with it; return what it was.
+
+        Raises ``StoreError`` if it is none, or several.
+        """
+        found = [invite for invite in self.load() if name and invite.id.startswith(name.lower())]
+        if not found:
+            raise StoreError("there is no invitation {name}", name=name)
+        if len(found) > 1:
+            raise StoreError(
+                "there are {count} invitations whose id begins with {name}: write more of it",
+                count=len(found),
+                name=name,
+            )
+        with store_errors(f"withdraw the invitation {name}"):
+            self._connection.execute(
+                f"DELETE FROM invites WHERE lower(substr(hex(code_hash), 1, {ID_DIGITS})) = ?",
+                (found[0].id,),
+            )
+        return found[0]
 
 
-def _hash(code: str) -> bytes:
-    # A code is long and random, so a fast hash is enough.
-    return hashlib.sha256(code.encode()).digest()
+def _hash(token: str) -> bytes:
+    # A token is long and random, so a fast hash is enough.
+    return hashlib.sha256(token.encode()).digest()

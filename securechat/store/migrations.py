@@ -211,6 +211,30 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        # `account`: the only one that the invite can register, as it is to be written; `room`:
+        # which whoever has registered with it may enter. NULL: none is named. Invites from before
+        # have as many uses in all as were left.
+        "ALTER TABLE invites ADD COLUMN uses INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE invites ADD COLUMN account TEXT",
+        "ALTER TABLE invites ADD COLUMN room TEXT",
+        "UPDATE invites SET uses = uses_left",
+        # Why nobody may log in to the account; NULL where everybody who can may.
+        "ALTER TABLE accounts ADD COLUMN suspended TEXT",
+        # `kind` says what `mask` is compared with. `expires_ms` is NULL for a ban without an end.
+        """
+        CREATE TABLE bans (
+            kind TEXT NOT NULL,
+            folded_mask TEXT NOT NULL,
+            mask TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            set_by TEXT NOT NULL,
+            set_ms INTEGER NOT NULL,
+            expires_ms INTEGER,
+            PRIMARY KEY (kind, folded_mask)
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 
 

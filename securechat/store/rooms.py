@@ -150,6 +150,17 @@ class Rooms:
                 "DELETE FROM room_people WHERE room = ? AND account = ?", (uid, account)
             )
 
+    def delete_account(self, account: str) -> list[str]:
+        """Forget the account in all rooms, and the rooms that belong to it; return their names."""
+        with store_errors(f"forget {account} in rooms"):
+            own = self._connection.execute(
+                "SELECT uid, name FROM rooms WHERE owner = ? ORDER BY folded_name", (account,)
+            ).fetchall()
+            for uid, _ in own:
+                self.delete(uid)
+            self._connection.execute("DELETE FROM room_people WHERE account = ?", (account,))
+        return [name for _, name in own]
+
     def delete(self, uid: str) -> None:
         """Forget the room with its lists and people; does nothing if there is none of that uid."""
         with store_errors("delete a room"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from ipaddress import ip_address, ip_network
 from random import Random
 from typing import TypeVar
 
@@ -38,6 +39,11 @@ MASKS = ("ann!*@*", "*!*@h1.ip", "*!*@*", "BOB!*@*", "a:ann", "m:*!*@*", "m:a:Bo
 
 WORDS = ("", "x", "hello there")
 DEVICES = (b"one", b"two")
+ADDRESSES = ("192.0.2.1", "192.0.2.2", "2001:db8::1", "::1")
+BANS: dict[events.BanKind, tuple[str, ...]] = {
+    "K": ("ann!*@*", "*!*@192.0.2.1", "*!*@h1.ip", "BOB!*@*"),
+    "D": ("192.0.2.1", "192.0.2.0/24", "2001:db8::/32"),
+}
 PAIRS = ("p", "q")
 
 
@@ -62,7 +68,16 @@ def _attach(session: int, b: int, c: int) -> Event:
     account = pick((None, None, *ACCOUNTS), c)
     away = pick(("", "", "x", "*"), c // 16)
     stamp = Stamp(session, 0, "")
-    return events.Attach(stamp, pick(NICKS, b), "~u", "Real", host, "::1", account, away)
+    address = pick(ADDRESSES, b // 8)
+    return events.Attach(stamp, pick(NICKS, b), "~u", "Real", host, address, account, away)
+
+
+def _ban(session: int, b: int, c: int) -> Event:
+    """Ends soon, if at all: nothing else happens to those who are not there."""
+    kind: events.BanKind = "K" if b % 2 else "D"
+    expires_ms = None if b % 64 == 0 else 1 + c % 16  # from the time of the event on
+    stamp = Stamp(session, 0, "")
+    return events.AddBan(stamp, kind, pick(BANS[kind], b // 2), "spam", "root", expires_ms)
 
 
 def _user_modes(session: int, b: int, c: int) -> Event:
@@ -99,6 +114,7 @@ KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     lambda s, b, c: events.Part(Stamp(s, 0, ""), _room(b), pick(WORDS, c)),
     lambda s, b, c: events.Kick(Stamp(s, 0, ""), _room(b), pick(NICKS, c), "x"),
     lambda s, b, c: events.Invite(Stamp(s, 0, ""), _room(b), pick(NICKS, c)),
+    lambda s, b, c: events.LetIn(Stamp(s, 0, ""), _room(b), "relay.test"),
     lambda s, b, c: events.SetTopic(Stamp(s, 0, ""), _room(b), pick(WORDS, c)),
     lambda s, b, c: events.RenameChannel(Stamp(s, 0, ""), _room(b), _room(c), "x"),
     lambda s, b, c: events.ClaimRoom(Stamp(s, 0, ""), _room(b)),
@@ -135,10 +151,14 @@ KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     lambda s, b, c: events.Subscribe(Stamp(s, 0, ""), (pick("kl", b),)),
     lambda s, b, c: events.Unsubscribe(Stamp(s, 0, ""), (pick("kl", b),)),
     _user_modes,
-    lambda s, b, c: events.CreateAccount(Stamp(s, 0, ""), pick(ACCOUNTS, c), "guest"),
+    *[lambda s, b, c: events.CreateAccount(Stamp(s, 0, ""), pick(ACCOUNTS, c), "guest")] * 3,
     lambda s, b, c: events.LogIn(Stamp(s, 0, ""), pick(ACCOUNTS, c), "guest"),
     lambda s, b, c: events.GrantOperator(Stamp(s, 0, "")),
     lambda s, b, c: events.Kill(Stamp(s, 0, ""), pick(NICKS, b), "x"),
+    _ban,
+    lambda s, b, c: events.RemoveBan(Stamp(s, 0, ""), "K", pick(BANS["K"], b), "root"),
+    lambda s, b, c: events.RemoveBan(Stamp(s, 0, ""), "D", pick(BANS["D"], b), "root"),
+    lambda s, b, c: events.CloseAccount(Stamp(s, 0, ""), pick(ACCOUNTS, b), "x", c % 2 == 0),
     lambda s, b, c: events.Wallops(Stamp(s, 0, ""), pick(WORDS, c)),
     lambda s, b, c: events.Accept(Stamp(s, 0, ""), pick(NICKS, b), c % 2 == 0),
     lambda s, b, c: events.Announce(Stamp(s, 0, ""), pick(DEVICES, b)),
@@ -159,6 +179,9 @@ storms = st.binary(min_size=4 * 40, max_size=4 * 250).map(_storm)
 storm_settings = settings(max_examples=300)
 
 
+_OF_THE_RELAY = events.AddBan | events.RemoveBan | events.CloseAccount
+
+
 class World:
     """A network in a storm: gives each event a session that may have it, a time and an id."""
 
@@ -172,6 +195,10 @@ class World:
         self.count += 1
         session = wanted.stamp.session
         stamp = Stamp(self.count, self.count, f"id{self.count}")
+        if isinstance(wanted, events.AddBan) and wanted.expires_ms is not None:
+            wanted = replace(wanted, expires_ms=self.count + wanted.expires_ms)
+        if isinstance(wanted, _OF_THE_RELAY) and self.count % 4:  # there are few operators
+            return replace(wanted, stamp=stamp._replace(session=0))
         attached = self.sessions.get(session) in self.network.sessions
         if isinstance(wanted, events.Attach | events.CreateAccount | events.Detach):
             if isinstance(wanted, events.Attach):  # a new session, its id never used before
@@ -223,6 +250,20 @@ def check_users(network: Network) -> None:
     counted = Counter(letter for user in network.users.values() for letter in user.modes)
     assert +network.mode_counts == counted
     assert min(network.mode_counts.values(), default=0) >= 0
+
+
+def check_bans(network: Network, now_ms: int) -> None:
+    """Nobody is there from a banned network, and it is found which networks those are."""
+    assert network.places.keys() == network.sessions.keys()
+    bans = list(network.bans)
+    assert len({(ban.kind, fold(ban.mask)) for ban in bans}) == len(bans)
+    for ban in bans:
+        assert network.bans.get(ban.kind, ban.mask) is ban
+    networks = [ip_network(ban.mask) for ban in bans if ban.kind == "D" and ban.in_force(now_ms)]
+    for address in ADDRESSES:
+        banned = any(ip_address(address) in network for network in networks)
+        assert banned == (network.bans.of_address(address, now_ms) is not None)
+        assert not (banned and any(place.address == address for place in network.places.values()))
 
 
 def check_monitors(network: Network) -> None:
@@ -312,6 +353,8 @@ def test_a_storm_leaves_the_state_in_one_piece(storm: list[Event]) -> None:
                 assert made.owner == network.account_key(member.user)
                 assert member.user is network.sessions[fitted.stamp.session]
         check_users(network)
+        if isinstance(fitted, events.AddBan | events.RemoveBan | events.Attach):
+            check_bans(network, world.count)
         check_monitors(network)
         check_metadata(network)
         check_channels(network)
@@ -357,7 +400,8 @@ def test_effects_tell_those_who_share_a_channel_and_name_what_exists(storm: list
         if isinstance(fitted, events.Kill):  # it is the other who leaves
             user = network.find_user(fitted.nick)
         sharing = _sharing(user, network) if user is not None else set()
-        shared = {key: _sharing(user, network) for key, user in network.gone.items()}
+        many = network.users if isinstance(fitted, _OF_THE_RELAY) else network.gone
+        shared = {key: _sharing(user, network) for key, user in many.items()}
         outcome = world.apply(fitted)
         if isinstance(outcome, Refusal | Fail):
             continue
@@ -369,6 +413,8 @@ def test_effects_tell_those_who_share_a_channel_and_name_what_exists(storm: list
                 assert told == _sharing(effect.user, network)
             elif isinstance(effect, effects.WallopsSent):
                 assert told == {key for key, other in network.users.items() if "w" in other.modes}
+            elif isinstance(fitted, _OF_THE_RELAY) and not isinstance(effect, effects.Quit):
+                assert told <= network.users.keys()
             elif not isinstance(effect, effects.Quit):
                 assert told in (set(), sharing)
             if isinstance(effect, effects.Joined):
@@ -419,6 +465,8 @@ def test_storms_reach_every_rule() -> None:
         *("ERR_USERNOTINCHANNEL", "ERR_USERONCHANNEL", "ERR_NOTONCHANNEL", "ERR_NOSUCHNICK"),
         *("ERR_MONLISTFULL", "CameOnline", "WentOffline"),
         *("DeviceAnnounced", "DeviceRetracted", "ReachabilityChanged", "ACCOUNT_REQUIRED"),
+        *("BanAdded", "BanRemoved", "PutOff", "AccountClosed", "MemberForgotten"),
+        *("BANS_YOU", "NO_SUCH_BAN", "ERR_YOUREBANNEDCREEP:", "ERR_NOPRIVILEGES"),
         *("NOT_ANNOUNCED", "NO_SUCH_PEER", "NO_SUCH_OFFER"),
     }
     assert {name for name in rare if not seen[name]} == set(), seen

@@ -140,19 +140,6 @@ def test_a_server_certificate_that_ends_soon_is_mentioned(
     assert "expires in 10 days: --renew" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("machine", "expected"),
-    [
-        ("laptop", ("localhost", "127.0.0.1", "::1", "laptop")),
-        ("localhost", ("localhost", "127.0.0.1", "::1")),
-        ("my_laptop", ("localhost", "127.0.0.1", "::1")),
-        ("", ("localhost", "127.0.0.1", "::1")),
-    ],
-)
-def test_default_hosts(machine: str, expected: tuple[str, ...]) -> None:
-    assert gen_certs.default_hosts(machine) == expected
-
-
 def test_the_machine_name_is_among_the_hosts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

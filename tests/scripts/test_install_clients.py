@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / ".ci" / "install-clients"
-PACKAGES = "irssi weechat-headless weechat-plugins iproute2 nftables tmux"
+PACKAGES = "irssi weechat-headless weechat-plugins iproute2 nftables tmux systemd"
 
 Stub = Callable[[str, str], None]
 
@@ -47,14 +47,14 @@ def run(folder: Path) -> str:
 
 
 def test_nothing_is_done_where_they_are(tmp_path: Path, stub: Stub) -> None:
-    for program in ("irssi", "weechat-headless", "ip", "nft", "tmux"):
+    for program in ("irssi", "weechat-headless", "ip", "nft", "tmux", "systemd-analyze"):
         stub(program, "")
     stub("apt-get", "echo called >&2")
     assert run(tmp_path) == ""
 
 
 def test_only_what_is_missing_is_installed(tmp_path: Path, stub: Stub) -> None:
-    for program in ("irssi", "weechat-headless", "ip", "tmux"):
+    for program in ("irssi", "weechat-headless", "ip", "tmux", "systemd-analyze"):
         stub(program, "")
     stub("id", "echo 0")
     stub("apt-get", "")

@@ -21,7 +21,10 @@ from tests.server.relay_harness import (
 
 
 class StartRelay(Protocol):
-    """Starts a relay that the fixture stops; takes the changes of ``make_config``, and clocks."""
+    """Starts a relay that the fixture stops.
+
+    Takes the changes of ``make_config``, clocks, and what loads the configuration anew.
+    """
 
     def __call__(self, **changes: Any) -> RunningRelay: ...
 
@@ -41,8 +44,9 @@ def start_relay(
 
     def start(**changes: Any) -> RunningRelay:
         clocks: dict[str, Any] = {"wall_clock": changes.pop("wall_clock", lambda: WALL_S)}
-        if "clock" in changes:
-            clocks["clock"] = changes.pop("clock")
+        for name in ("clock", "load_config"):
+            if name in changes:
+                clocks[name] = changes.pop(name)
         config = make_config(relay_certificates, tmp_path / "relay.db", **changes)
         relays.append(RunningRelay(config, relay_certificates, **clocks))
         running.callback(relays[-1].stop)

@@ -50,6 +50,7 @@ def parse_event(text: str, at_ms: int) -> Event:
 def _attach(stamp: Stamp, words: list[str]) -> Event:
     nick, *rest = words
     account = rest[1] if rest[:1] == ["as"] else None
+    address = rest[rest.index("from") + 1] if "from" in rest else "::1"
     away = " ".join(rest[rest.index("away") + 1 :]) if "away" in rest else ""
     return events.Attach(
         stamp,
@@ -57,10 +58,21 @@ def _attach(stamp: Stamp, words: list[str]) -> Event:
         f"~{nick.lower()}",
         f"Real {nick}",
         f"h{stamp.session}.ip",
-        "::1",
+        address,
         account,
         away,
     )
+
+
+def _ban(kind: events.BanKind) -> Callable[[Stamp, list[str]], Event]:
+    """``kline <seconds or -> <mask> <reason>``"""
+
+    def parse(stamp: Stamp, words: list[str]) -> Event:
+        seconds, mask, *reason = words
+        expires_ms = None if seconds == "-" else stamp.at_ms + 1000 * int(seconds)
+        return events.AddBan(stamp, kind, mask, " ".join(reason), "root", expires_ms)
+
+    return parse
 
 
 def _send(kind: events.MessageKind) -> Callable[[Stamp, list[str]], Event]:
@@ -108,6 +120,12 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "watch": lambda s, w: events.Watch(s, tuple(w)),
     "unwatch": lambda s, w: events.Unwatch(s, tuple(w)),
     "umode": lambda s, w: events.SetUserModes(s, tuple(parse_modes(w[0], w[1:], USER_MODES))),
+    "kline": _ban("K"),
+    "dline": _ban("D"),
+    "unkline": lambda s, w: events.RemoveBan(s, "K", w[0], "root"),
+    "undline": lambda s, w: events.RemoveBan(s, "D", w[0], "root"),
+    "close": lambda s, w: events.CloseAccount(s, w[0], " ".join(w[1:]), forget=False),
+    "forget": lambda s, w: events.CloseAccount(s, w[0], " ".join(w[1:]), forget=True),
     "account": lambda s, w: events.CreateAccount(s, w[0], "guest7"),
     "login": lambda s, w: events.LogIn(s, w[0], "guest8"),
     "oper": lambda s, w: events.GrantOperator(s),
@@ -118,6 +136,7 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "part": lambda s, w: events.Part(s, w[0], " ".join(w[1:])),
     "kick": lambda s, w: events.Kick(s, w[0], w[1], " ".join(w[2:])),
     "invite": lambda s, w: events.Invite(s, w[0], w[1]),
+    "let-in": lambda s, w: events.LetIn(s, w[0], "relay.test"),
     "topic": lambda s, w: events.SetTopic(s, w[0], " ".join(w[1:])),
     "mode": lambda s, w: events.SetChannelModes(
         s, w[0], tuple(parse_modes(w[1], w[2:], CHANNEL_MODES))
@@ -173,12 +192,22 @@ def show_effect(effect: Effect) -> str:
         case effects.RankRemembered(channel=channel, author=author, account=account):
             words = " ".join(format_modes([effect.change]))
             return f"rank of {account} in {channel.name} by {_nick(author)}: {words}"
+        case effects.MemberForgotten(channel=channel, account=account):
+            return f"forgotten {account} in {channel.name}"
         case effects.Invited(channel=channel, user=user, author=author):
             return f"invited {channel.name} {user.nick} by {_nick(author)}"
         case effects.Quit(user=user, reason=reason, audience=audience, channels=channels):
             return f"quit {user.nick}: {reason} | to {_nicks(audience)} | from {_names(channels)}"
         case effects.Killed(user=user, author=author, reason=reason):
             return f"killed {user.nick} by {_nick(author)}: {reason}"
+        case effects.PutOff(user=user, devices=devices, text=text, cause=cause):
+            return f"put off {user.nick} {_ids(devices)}: {text} ({cause})"
+        case effects.BanAdded(ban=ban, count=count, operators=operators):
+            return f"{ban.kind}-line {ban.mask}: {count} | to {_nicks(operators)}"
+        case effects.BanRemoved(ban=ban, by=by, operators=operators):
+            return f"no {ban.kind}-line {ban.mask} {by or '-'} | to {_nicks(operators)}"
+        case effects.AccountClosed(account=account, forgotten=forgotten):
+            return f"{'forgotten' if forgotten else 'closed'} {account}"
         case effects.WallopsSent(author=author, text=text, audience=audience):
             return f"wallops {_nick(author)}: {text} | to {_nicks(audience)}"
         case effects.SessionsChanged(user=user):

@@ -25,6 +25,7 @@ from securechat.server.config import (
     GatewayConfig,
     HistoryConfig,
     LimitsConfig,
+    MetricsConfig,
     OperatorConfig,
     PeersConfig,
     ServerConfig,
@@ -273,7 +274,7 @@ class RunningRelay:
         self.may_log_errors = False
         self._stopped = False
         self._crashed = threading.Event()
-        self.relay = Relay(config, ending=self._crashed, **clocks)
+        self.relay = Relay(config, on_crash=self._crashed.set, **clocks)
         self.relay.start()
 
     @property
@@ -386,6 +387,7 @@ def make_config(
     peers: dict[str, Any] | None = None,
     limits: dict[str, Any] | None = None,
     websocket: dict[str, Any] | None = None,
+    metrics: dict[str, Any] | None = None,
     operators: tuple[OperatorConfig, ...] = (),
     webirc: tuple[GatewayConfig, ...] = (),
 ) -> Config:
@@ -409,4 +411,5 @@ def make_config(
         operators=operators,
         webirc=webirc,
         websocket=WebSocketConfig(**(websocket or {})),
+        metrics=MetricsConfig(**(metrics or {})),
     )

@@ -16,11 +16,14 @@ import pytest
 
 from securechat.errors import AccountExists, SecureChatError, StoreBusy, StoreError
 from securechat.irc.sasl import SCRAM_ITERATIONS, ScramVerifier
-from securechat.server import authentication
+from securechat.server import authentication, credentials
 from securechat.server.authentication import (
+    AccountSuspended,
     Authenticator,
     InviteRefused,
+    Registered,
     certificate_account,
+    check_may_enter,
 )
 from securechat.server.config import AccountsConfig
 from securechat.server.hash_workers import HashersBusy, HashWorkers
@@ -53,12 +56,20 @@ class Door:
 
     def verifier(self, account: str) -> tuple[str | None, ScramVerifier]:
         outcome = self._wait(lambda reply: self.authenticator.find_verifier(account, reply))
-        return outcome.result()
+        found, verifier = outcome.result()
+        return (None if found is None else found.name), verifier
 
-    def register(self, account: str, password: str, invite: str | None = None) -> Outcome[str]:
+    def register(
+        self, account: str, password: str, invite: str | None = None, *, invited_only: bool = True
+    ) -> Outcome[Registered]:
         return self._wait(
-            lambda reply: self.authenticator.register(account, password, invite, reply)
+            lambda reply: self.authenticator.register(
+                account, password, invite, reply, invited_only=invited_only
+            )
         )
+
+    def suspend(self, account: str, reason: str) -> None:
+        self.store.call(lambda connection: Accounts(connection).suspend(account, reason))
 
     def adopt(self, account: str) -> Outcome[Account]:
         return self._wait(lambda reply: self.authenticator.adopt_certificate(account, reply))
@@ -75,10 +86,10 @@ class Door:
         assert found is not None
         return found
 
-    def invite(self, code: str, *, uses: int = 1, for_s: float = 60.0) -> None:
+    def invite(self, code: str, *, uses: int = 1, for_s: float = 60.0, **opens: str) -> None:
         self.store.call(
             lambda connection: Invites(connection).create(
-                code, uses=uses, expires_at=NOW_S + for_s, created_at=NOW_S
+                code, uses=uses, expires_at=NOW_S + for_s, created_at=NOW_S, **opens
             )
         )
 
@@ -138,11 +149,11 @@ class Hashes:
             self.checked.append(phc.rpartition("$")[0].rpartition("$")[0])
             return verify_password(password, phc)
 
-        monkeypatch.setattr(authentication, "hash_password", hash_it)
+        monkeypatch.setattr(credentials, "hash_password", hash_it)
         monkeypatch.setattr(authentication, "verify_password", verify)
 
 
-def error_of(outcome: Outcome[str]) -> BaseException:
+def error_of(outcome: Outcome[Any]) -> BaseException:
     assert outcome.error is not None
     assert outcome.value is None
     return outcome.error
@@ -152,7 +163,7 @@ def error_of(outcome: Outcome[str]) -> BaseException:
 
 
 def test_a_registered_account_is_logged_in_by_its_password_in_any_case(door: Door) -> None:
-    assert door.register("Alice", "correct horse").result() == "Alice"
+    assert door.register("Alice", "correct horse").result() == Registered("Alice")
     assert door.check("Alice", "correct horse").result() == "Alice"
     assert door.check("ALICE", "correct horse").result() == "Alice"
     assert door.authenticator.account_names() == ["Alice"]
@@ -230,7 +241,7 @@ def test_a_login_is_right_though_its_hash_could_not_be_upgraded(
     def no_memory(password: str, parameters: Argon2Parameters) -> str:
         raise StoreError("not enough memory to hash a password")
 
-    monkeypatch.setattr(authentication, "hash_password", no_memory)
+    monkeypatch.setattr(credentials, "hash_password", no_memory)
     assert new.check("alice", "correct horse").result() == "alice"
     assert "a password hash was not upgraded: not enough memory" in caplog.text
 
@@ -345,7 +356,7 @@ def test_an_invitation_is_used_by_an_account_that_was_made(door: Door) -> None:
     door.invite("come in")
     door.register("taken", "correct horse")
     assert isinstance(error_of(door.register("taken", "x", "come in")), AccountExists)
-    assert door.register("alice", "correct horse", "come in").result() == "alice"
+    assert door.register("alice", "correct horse", "come in").result() == Registered("alice")
     error = error_of(door.register("bob", "correct horse", "come in"))
     assert isinstance(error, InviteRefused)
     assert "used up" in str(error)
@@ -362,6 +373,65 @@ def test_a_wrong_invitation_makes_no_account(door: Door, code: str) -> None:
 def test_an_expired_invitation_makes_no_account(door: Door) -> None:
     door.invite("come in", for_s=0)
     assert isinstance(error_of(door.register("alice", "x", "come in")), InviteRefused)
+
+
+def test_an_invitation_is_for_the_account_that_it_names(door: Door) -> None:
+    door.invite("come in", account="Alice", room="#x")
+    assert isinstance(error_of(door.register("bob", "correct horse", "come in")), InviteRefused)
+    assert door.register("alice", "correct horse", "come in").result() == Registered("alice", "#x")
+
+
+def test_where_anybody_may_register_an_invitation_is_only_of_use_for_its_room(door: Door) -> None:
+    door.invite("come in", room="#x")
+    registered = [
+        door.register(name, "correct horse", "come in", invited_only=False).result()
+        for name in ("alice", "bob")
+    ]
+    assert registered == [Registered("alice", "#x"), Registered("bob")]
+
+
+# ---- suspension ----
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("spam {again}", "This account is suspended: spam {again}"),
+        ("", "This account is suspended"),
+    ],
+)
+def test_only_who_has_proved_an_account_theirs_learns_that_it_is_suspended(
+    door: Door, monkeypatch: pytest.MonkeyPatch, reason: str, text: str
+) -> None:
+    door.register("alice", "correct horse")
+    door.register("bob", "correct horse")
+    door.suspend("alice", reason)
+    outcomes = []
+    for account in ("alice", "bob", "nobody"):
+        hashes = Hashes(monkeypatch)
+        error = error_of(door.check(account, "wrong"))
+        outcomes.append((type(error), str(error), hashes.made, hashes.checked))
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+    error = error_of(door.check("alice", "correct horse"))
+    assert isinstance(error, AccountSuspended)
+    assert str(error) == text
+    door.store.call(lambda connection: Accounts(connection).suspend("alice", None))
+    assert door.check("alice", "correct horse").result() == "alice"
+
+
+def test_a_verifier_is_the_same_whether_its_account_is_suspended(door: Door) -> None:
+    door.register("alice", "correct horse")
+    before = door.verifier("alice")
+    door.suspend("alice", "spam")
+    assert door.verifier("alice") == before
+    with pytest.raises(AccountSuspended, match="spam"):
+        check_may_enter(door.stored("alice"))
+
+
+def test_no_certificate_opens_a_suspended_account(door: Door) -> None:
+    door.adopt("carol")
+    door.suspend("carol", "spam")
+    assert isinstance(error_of(door.adopt("carol")), AccountSuspended)
 
 
 # ---- operators ----

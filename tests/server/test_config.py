@@ -136,6 +136,13 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "kick_length": (*NO_WHOLE_NUMBER, "19", "301"),
         "realname_length": (*NO_WHOLE_NUMBER, "19", "201"),
     },
+    "metrics": {
+        "listen": ('"127.0.0.1:9697"', "[9697]", '["127.0.0.1"]', '["a b:1"]', '["h:65536"]'),
+    },
+    "log": {
+        "format": (*NO_STRING, '""', '"xml"', '"JSON"'),
+        "level": (*NO_STRING, '""', '"INFO"', '"trace"'),
+    },
 }
 
 CASES = [

@@ -61,6 +61,26 @@ def test_who_can_be_reached_as_a_peer() -> None:
     assert journal(*both, *private)[len(both) :] == [[] for _ in private]
 
 
+def test_bans_and_closed_accounts() -> None:
+    """And not the reasons."""
+    *_, added, ended = journal(*SETTING, f"0 kline - bob!*@* {SAID}", "0 unkline bob!*@*")
+    assert added == [
+        "K-line bob!*@* by root without an end: 1 devices there",
+        "put off bob: Banned, 1 devices",
+        "leave bob #den: 1 remain",
+    ]
+    assert ended == ["K-line bob!*@* removed by root"]
+    *_, suspended, forgotten = journal(
+        "1 attach alice as alice", f"0 close alice {SAID}", "0 forget alice x"
+    )
+    assert suspended == ["account alice closed", "put off alice: Account closed, 1 devices"]
+    assert forgotten == ["account alice forgotten"]
+    assert journal("0 kline 0 x!*@* x", "0 dline 1 192.0.2.1 x")[-1] == [
+        "K-line x!*@* has ended",
+        "D-line 192.0.2.1 by root until 1970-01-01 00:00:01 UTC: 0 devices there",
+    ]
+
+
 def test_what_is_said_and_set_is_not_told() -> None:
     quiet = (
         f"1 privmsg #den {SAID}",

@@ -16,7 +16,7 @@ from securechat.irc.message import NO_TAGS
 from securechat.server import effects, events, network, rules
 from securechat.server.effects import Effect
 from securechat.server.events import Event, Stamp
-from securechat.server.refusals import Fail, NickReserved, Refusal
+from securechat.server.refusals import Banned, Fail, NickReserved, Refusal
 from securechat.server.rules import belonging
 from securechat.server.rules.table import RULES
 from securechat.server.state import Author
@@ -58,6 +58,227 @@ TRANSCRIPTS = {
         >> 4 kill root enough
         << killed root by root: enough
         << quit root: Killed (root (enough)) | to nobody | from nowhere
+    """,
+    "the relay lets somebody in": """
+        >> 1 attach alice
+        >> 2 attach bob
+        >> 2 let-in #den
+        >> 1 join #den
+        << joined #den alice
+        >> 1 mode #den +i
+        << mode #den by alice: +i
+        >> 2 join #den
+        !! ERR_INVITEONLYCHAN #den
+        >> 2 let-in #den
+        << invited #den bob by relay.test
+        >> 2 join #den
+        << joined #den bob
+        >> 2 let-in #den
+    """,
+    "an operator bans a mask": """
+        >> 1 attach alice as alice
+        >> 2 attach alice as alice
+        << sessions alice: 1 2
+        >> 3 attach bob
+        >> 4 attach root
+        >> 4 kline - alice!*@* spam
+        !! ERR_NOPRIVILEGES
+        >> 4 unkline alice!*@*
+        !! ERR_NOPRIVILEGES
+        >> 4 oper
+        << umode root: +o
+        >> 1 join #den
+        << joined #den alice
+        >> 3 join #den
+        << joined #den bob
+        >> 4 kline - *!*@h4.ip spam
+        !! FAIL BANS_YOU *!*@h4.ip
+        >> 4 unkline alice!*@*
+        !! FAIL NO_SUCH_BAN alice!*@*
+        >> 4 kline - ALICE!*@* spam
+        << K-line ALICE!*@*: 2 | to root
+        << put off alice 1 2: You are banned from this relay: spam (Banned)
+        << quit alice: Banned | to bob | from #den
+        >> 1 detach closed
+        >> 2 detach closed
+        >> 5 attach Alice
+        !! ERR_YOUREBANNEDCREEP: You are banned from this relay: spam
+        >> 3 nick alice
+        !! ERR_ERRONEUSNICKNAME alice: A ban covers this nickname
+        >> 4 nick alice
+        << nick root alice | to nobody
+        >> 4 unkline alice!*@*
+        << no K-line ALICE!*@* root | to alice
+        >> 4 nick root
+        << nick alice root | to nobody
+        >> 5 attach Alice
+    """,
+    "a ban may cover some devices only": """
+        >> 1 attach alice as alice from 192.0.2.1
+        >> 2 attach alice as alice from 192.0.2.2 away out
+        << sessions alice: 1 2
+        >> 3 attach alice as alice from ::ffff:192.0.2.3
+        << sessions alice: 1 2 3
+        >> 0 kline - *!*@192.0.2.3 spam
+        << K-line *!*@192.0.2.3: 1 | to nobody
+        << put off alice 3: You are banned from this relay: spam (Banned)
+        << sessions alice: 1 2
+        >> 0 dline - 192.0.2.1 spam
+        << D-line 192.0.2.1: 1 | to nobody
+        << put off alice 1: You are banned from this relay: spam (Banned)
+        << sessions alice: 2
+        << away alice: out | to nobody
+        >> 4 attach bob from 192.0.2.1
+        !! ERR_YOUREBANNEDCREEP: You are banned from this relay: spam
+        >> 4 attach bob from ::ffff:192.0.2.1
+        !! ERR_YOUREBANNEDCREEP: You are banned from this relay: spam
+        >> 4 attach bob from 192.0.2.3
+        !! ERR_YOUREBANNEDCREEP: You are banned from this relay: spam
+        >> 4 attach bob from 192.0.2.2
+        >> 0 kline - *!*@h2.ip spam
+        << K-line *!*@h2.ip: 1 | to nobody
+        << put off alice 2: You are banned from this relay: spam (Banned)
+        << quit alice: Banned | to nobody | from nowhere
+    """,
+    "who is always on": """
+        >> 0 account alice
+        >> 1 set alice always-on on
+        << setting alice always-on: on
+        >> 1 attach alice as alice from 192.0.2.1
+        << setting alice presence: …
+        >> 0 dline - 192.0.2.0/24 spam
+        << D-line 192.0.2.0/24: 1 | to nobody
+        << put off alice 1: You are banned from this relay: spam (Banned)
+        << sessions alice:
+        << away alice: Not here at the moment | to nobody
+        << setting alice presence: …
+        >> 0 kline - alice!*@* spam
+        << K-line alice!*@*: 0 | to nobody
+        << quit alice: Banned | to nobody | from nowhere
+        << setting alice presence:
+    """,
+    "operators and loopback": """
+        >> 1 attach alice
+        >> 2 attach root from 192.0.2.1
+        >> 2 oper
+        << umode root: +o
+        >> 3 attach chief from 192.0.2.2
+        >> 3 oper
+        << umode chief: +o
+        >> 2 kline - chief!*@* spam
+        << K-line chief!*@*: 0 | to root chief
+        >> 0 dline - ::/0 spam
+        << D-line ::/0: 0 | to root chief
+        >> 4 attach bob from ::1
+        >> 2 dline - 192.0.2.2 spam
+        << D-line 192.0.2.2: 1 | to root chief
+        << put off chief 3: You are banned from this relay: spam (Banned)
+        << quit chief: Banned | to nobody | from nowhere
+        >> 2 dline - 192.0.2.0/24 spam
+        !! FAIL BANS_YOU 192.0.2.0/24
+    """,
+    "bans end": """
+        >> 0 kline 3 x!*@* spam
+        << K-line x!*@*: 0 | to nobody
+        >> 0 dline 2 192.0.2.1 spam
+        << D-line 192.0.2.1: 0 | to nobody
+        >> 1 attach alice from 192.0.2.1
+        !! ERR_YOUREBANNEDCREEP: You are banned from this relay: spam
+        >> 1 attach alice from 192.0.2.1
+        >> 2 attach x
+        >> 0 unkline x!*@*
+        !! FAIL NO_SUCH_BAN x!*@*
+        >> 0 kline - y!*@* spam
+        << no K-line x!*@* - | to nobody
+        << no D-line 192.0.2.1 - | to nobody
+        << K-line y!*@*: 0 | to nobody
+        >> 0 kline 1 y!*@* spam
+        << K-line y!*@*: 0 | to nobody
+        >> 3 attach y
+        >> 0 dline 1 192.0.2.1 spam
+        << no K-line y!*@* - | to nobody
+        << D-line 192.0.2.1: 1 | to nobody
+        << put off alice 1: You are banned from this relay: spam (Banned)
+        << quit alice: Banned | to nobody | from nowhere
+        >> 0 dline - 192.0.2.2 spam
+        << no D-line 192.0.2.1 - | to nobody
+        << D-line 192.0.2.2: 0 | to nobody
+        >> 0 undline 192.0.2.2
+        << no D-line 192.0.2.2 root | to nobody
+    """,
+    "an account is suspended": """
+        >> 0 account alice
+        >> 1 attach alice as alice
+        >> 1 set alice always-on on
+        << setting alice always-on: on
+        << setting alice presence: …
+        >> 1 join #den
+        << joined #den alice
+        >> 2 attach bob
+        >> 2 join #den
+        << joined #den bob
+        >> 3 attach wanderer as alice
+        >> 0 close ALICE You are suspended
+        << closed alice
+        << put off alice 1: You are suspended (Account closed)
+        << quit alice: Account closed | to bob | from #den
+        << setting alice presence:
+        << put off wanderer 3: You are suspended (Account closed)
+        << quit wanderer: Account closed | to nobody | from nowhere
+        >> 4 attach alice as alice
+        !! ERR_YOUREBANNEDCREEP: This account may not be used
+        >> 2 login alice
+        !! ERR_SASLFAIL: This account may not be used
+        >> 2 nick alice
+        !! ERR_NICKNAMEINUSE alice: Nickname is registered: log in to its account, or choose another
+        >> 0 account alice
+        >> 4 attach alice as alice
+        << setting alice presence: …
+        >> 4 join #den
+        << joined #den alice
+        >> 4 mode #den +m
+        << mode #den by alice: +m
+    """,
+    "an account is forgotten": """
+        >> 0 account alice
+        >> 1 attach alice as alice
+        >> 1 set alice always-on on
+        << setting alice always-on: on
+        << setting alice presence: …
+        >> 1 publish * avatar cat.png
+        << metadata alice avatar: cat.png | to  | of alice
+        >> 1 join #den
+        << joined #den alice
+        >> 1 join #own
+        << joined #own alice
+        >> 2 attach bob as bob
+        >> 2 join #den
+        << joined #den bob
+        >> 2 join #hall
+        << joined #hall bob
+        >> 2 rank #hall alice +v
+        << rank of alice in #hall by bob: +v
+        >> 1 read bob 5
+        << read bob 5 | to alice
+        >> 0 forget alice Deleted
+        << forgotten alice
+        << put off alice 1: Deleted (Account closed)
+        << quit alice: Account closed | to bob | from #den #own
+        << setting alice presence:
+        << owner of #den by alice: None
+        << owner of #own by alice: None
+        << forgotten alice in #hall
+        << setting alice always-on:
+        << metadata alice avatar:  | to  | of alice
+        >> 3 attach wanderer as alice
+        !! ERR_YOUREBANNEDCREEP: This account may not be used
+        >> 2 nick alice
+        << nick bob alice | to nobody
+        >> 0 account alice
+        << nick alice guest7 | to nobody
+        >> 3 attach alice as alice
+        >> 0 forget nobody Deleted
+        << forgotten nobody
     """,
     "an operator says something to all who want it": """
         >> 1 attach alice
@@ -1507,7 +1728,7 @@ def test_the_transcripts_have_every_event_every_effect_and_every_refusal() -> No
         seen_refusals |= {(r.numeric, r.text) for r in (*chat.refusals, *refused)}
     assert seen_events == _kinds(events, Event)
     assert seen_effects == _kinds(effects, Effect)
-    raised = {(NickReserved("").numeric, NickReserved("").text)}
+    raised = {(each.numeric, each.text) for each in (NickReserved(""), Banned("spam"))}
     for module in (network, *RULE_MODULES):
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Refusal":
@@ -1735,6 +1956,7 @@ CHANGES = [
     "1 part #den",
     "1 kick #den bob",
     "1 invite #den carol",
+    "3 let-in #den",
     "1 topic #den hi",
     "1 mode #den +m",
     "1 mode #den +b x!*@*",
@@ -1752,6 +1974,10 @@ CHANGES = [
     "10 offer eve * two",
     "10 answer one",
     "10 withdraw one",
+    "4 kline - x!*@* spam",
+    "0 undline 192.0.2.1",
+    "0 close zoe x",
+    "0 forget zoe x",
 ]
 
 
@@ -1801,6 +2027,8 @@ def test_a_snapshot_tells_every_change(change: str) -> None:
         << reachable zoe | to eve
         >> 5 offer zoe * one
         << offered one by eve eve's | to 10
+        >> 0 dline - 192.0.2.1 spam
+        << D-line 192.0.2.1: 0 | to root
         """
     )
     before = chat.network.snapshot()

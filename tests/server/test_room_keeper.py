@@ -121,6 +121,10 @@ def test_a_new_room(kept: Kept) -> None:
         "1 detach bye",
         "3 login carol",
         "1 drop #den",
+        "0 close alice x",
+        "0 close bob x",
+        "0 forget alice x",
+        "0 forget bob x",
         "1 nick alison",
         "1 rename #den #yard",
         "1 rename #den #DEN",
@@ -231,3 +235,14 @@ def test_who_was_there_is_put_back_or_forgotten(kept: Kept) -> None:
     again.keeper.forget_absent()
     assert again.network.present_before == {}
     again.check()
+
+
+def test_a_forgotten_account_is_remembered_by_no_room(kept: Kept) -> None:
+    """Be it there, away for now, or not a member at all."""
+    kept.play("2 join #b", "1 join #b", "1 rank #den bob +v", "1 detach bye", "0 forget alice x")
+    kept.check()
+    assert [room.record.name for room in kept.saved()] == ["#b"]
+    assert [person.account for room in kept.saved() for person in room.people] == ["bob"]
+    kept.play("3 login carol", "3 join #b", "2 rank #b carol +h", "3 detach x", "0 forget carol x")
+    kept.check()
+    assert [person.account for room in kept.saved() for person in room.people] == ["bob"]

@@ -66,11 +66,37 @@ def test_the_last_login_is_noted(accounts):
     assert accounts.get("alice") == replace(created, last_login_at=1700000000.75)
 
 
+def test_an_account_is_suspended_until_it_is_not(accounts):
+    created = accounts.create("Alice", "alice", "phc", "scram", 1.0)
+    accounts.create("Bob", "bob", "phc", "scram", 1.0)
+    assert created.suspended is None
+    assert accounts.suspended() == {}
+    for reason in ("spam", ""):
+        accounts.suspend("alice", reason)
+        assert accounts.get("alice") == replace(created, suspended=reason)
+        assert accounts.suspended() == {"alice": reason}
+    accounts.suspend("alice", None)
+    assert accounts.get("alice") == created
+
+
+def test_what_is_deleted_may_be_created_anew(accounts):
+    accounts.create("Alice", "alice", "phc", "scram", 1.0)
+    bob = accounts.create("Bob", "bob", "phc", "scram", 1.0)
+    accounts.suspend("alice", "spam")
+    accounts.delete("alice")
+    accounts.delete("nobody")
+    assert accounts.load() == [bob]
+    again = accounts.create("ALICE", "alice", "other", "other", 2.0)
+    assert accounts.load() == [again, bob]
+
+
 def test_there_is_nothing_to_change_in_no_account(accounts):
     with pytest.raises(StoreError, match="no account nobody"):
         accounts.set_credentials("nobody", "phc", "scram")
     with pytest.raises(StoreError, match="no account nobody"):
         accounts.touch_login("nobody", 1.0)
+    with pytest.raises(StoreError, match="no account nobody"):
+        accounts.suspend("nobody", "")
 
 
 def test_names_come_in_the_order_of_the_folded_ones(accounts):
@@ -109,7 +135,11 @@ def test_an_error_of_the_database_is_a_store_error(connection, accounts):
         lambda: accounts.set_credentials("alice", "phc", "scram"),
         lambda: accounts.upgrade_credentials("alice", "phc", "phc 2", "scram"),
         lambda: accounts.touch_login("alice", 1.0),
+        lambda: accounts.suspend("alice", None),
+        lambda: accounts.delete("alice"),
         accounts.names,
+        accounts.load,
+        accounts.suspended,
     ):
         with pytest.raises(StoreError, match="no such table"):
             use()

@@ -8,7 +8,9 @@ common (unknown, too early, too few parameters, operators only) is checked befor
 from __future__ import annotations
 
 from securechat.server.commands import (
+    accounts,
     authentication,
+    bans,
     batches,
     capabilities,
     certificates,
@@ -48,6 +50,7 @@ COMMANDS = build_table(
         gateways,
         capabilities,
         authentication,
+        accounts,
         settings,
         certificates,
         devices,
@@ -55,6 +58,7 @@ COMMANDS = build_table(
         modes,
         user_modes,
         operators,
+        bans,
         room,
         messaging,
         metadata,

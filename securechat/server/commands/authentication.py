@@ -1,6 +1,6 @@
-"""AUTHENTICATE, REGISTER, VERIFY, OPER: who somebody is.
+"""AUTHENTICATE, OPER: who somebody is.
 
-https://ircv3.net/specs/extensions/sasl-3.1, sasl-3.2 and account-registration
+https://ircv3.net/specs/extensions/sasl-3.1 and sasl-3.2
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import time
 from typing import Final
 
 from securechat.errors import (
-    AccountExists,
     LocalProtocolError,
     MessageTooLong,
     RemoteProtocolError,
@@ -32,28 +31,36 @@ from securechat.irc.sasl import (
     prepare_password,
 )
 from securechat.server.authentication import (
+    AccountSuspended,
     CertificateRefused,
-    InviteRefused,
     certificate_account,
+    check_may_enter,
 )
 from securechat.server.commands.capabilities import sasl_mechanisms
-from securechat.server.commands.registration import complete_registration, is_admitted
-from securechat.server.context import Context, as_middle
+from securechat.server.commands.registration import complete_registration
+from securechat.server.context import Context
 from securechat.server.dispatch import command
 from securechat.server.events import CreateAccount, GrantOperator, LogIn
 from securechat.server.hash_workers import HashersBusy
-from securechat.server.refusals import Fail, Refusal
+from securechat.server.names import guest_nick
+from securechat.server.refusals import Refusal
 from securechat.server.registration import SaslExchange
 from securechat.server.rules.users import check_may_log_in
 from securechat.server.store_thread import Outcome
+from securechat.server.telemetry.counters import LoginResult
 from securechat.store.accounts import Account
 
-__all__ = ["SECOND_FACTOR", "log_in", "second_factor"]
+__all__ = [
+    "SECOND_FACTOR",
+    "announce_login",
+    "apply_login",
+    "log_in",
+    "propose_account",
+    "second_factor",
+]
 
 SECOND_FACTOR: Final = "second-factor"
 """The setting of an account by which a password is not enough: "on" or not."""
-
-_INVITE_PREFIX: Final = "invite:"
 
 _TRY_LATER: Final = "Too many failed logins; wait a minute"
 _BUSY: Final = "Logins are not possible at the moment; try again"
@@ -88,55 +95,8 @@ def authenticate(context: Context, message: Message) -> None:
     if response is not None:
         try:
             _step(context, exchange, response)
-        except RemoteProtocolError as error:
-            _fail(context, exchange, str(error))
-
-
-@command("REGISTER", least=3, early=True)
-def register(context: Context, message: Message) -> None:
-    """REGISTER <account | *> <email | * | invite:code> <password>.
-
-    Create an account named like your nick, and log in to it. No e-mail is needed or kept. Where
-    one must be invited, give "invite:" and the code in the place of the e-mail.
-    """
-    account, email, password = message.params[:3]
-    services, session = context.services, context.session
-    nick = context.nick
-    shown = nick if account == "*" else account
-    if session.account is not None:
-        raise Fail("REGISTER", "ALREADY_AUTHENTICATED", session.account, text="You are logged in")
-    if services.config.accounts.registration == "closed":
-        raise Fail("REGISTER", "DISALLOWED", as_middle(shown), text="Registration is closed")
-    if not session.registration.complete:
-        _check_early(context, shown)
-    _check_account_name(context, nick, shown)
-    prepared = _new_password(services.config.accounts.password_length, nick, password)
-    invite = None
-    if services.config.accounts.registration == "invite":
-        invite = email.removeprefix(_INVITE_PREFIX)
-    if not services.authenticator.throttle.take(nick, session.address):  # never given back
-        raise Fail("REGISTER", "TEMPORARILY_UNAVAILABLE", nick, text="Too often; wait a minute")
-
-    def finish(outcome: Outcome[str]) -> None:
-        context.resume(lambda: _registered(context, nick, outcome), anyway=True)
-
-    try:
-        services.authenticator.register(nick, prepared, invite, finish)
-    except HashersBusy as error:
-        raise Fail("REGISTER", "TEMPORARILY_UNAVAILABLE", nick, text=str(error)) from error
-    context.hold()
-
-
-@command("VERIFY", least=2, early=True)
-def verify(context: Context, message: Message) -> None:
-    """VERIFY <account> <code>.
-
-    Not needed here: accounts are registered at once.
-    """
-    account = as_middle(message.params[0])
-    if context.session.account is not None:
-        raise Fail("VERIFY", "ALREADY_AUTHENTICATED", account, text="You are logged in")
-    raise Fail("VERIFY", "INVALID_CODE", account, text="No registration waits for a code")
+        except (AccountSuspended, RemoteProtocolError) as error:
+            _fail(context, exchange, error)
 
 
 @command("OPER", least=2)
@@ -190,13 +150,14 @@ def _step(context: Context, exchange: SaslExchange, response: bytes) -> None:
         _scram_begin(context, exchange, response)
     elif not exchange.proved:
         final = exchange.scram.finish(response)
-        if exchange.verified_name is None:
+        if exchange.verified is None:
             raise RemoteProtocolError("unknown account, or without the certificate it demands")
+        check_may_enter(exchange.verified)
         exchange.proved = True
         _give_back(context, exchange)
         _challenge(context, final)
-    elif exchange.verified_name is not None:
-        _logged_in(context, exchange.verified_name)
+    elif exchange.verified is not None:
+        _logged_in(context, exchange, exchange.verified.name)
 
 
 def _plain(context: Context, exchange: SaslExchange, response: bytes) -> None:
@@ -216,7 +177,7 @@ def _plain(context: Context, exchange: SaslExchange, response: bytes) -> None:
             account, prepared, finish, factor=second_factor(context, account)
         )
     except StoreBusy as error:
-        _unavailable(context, error)
+        _unavailable(context, exchange, error)
         return
     context.hold()
 
@@ -245,7 +206,7 @@ def _external(context: Context, exchange: SaslExchange, response: bytes) -> None
             named, finish, fingerprint=session.fingerprint, wanted=wanted
         )
     except StoreBusy as error:
-        _unavailable(context, error)
+        _unavailable(context, exchange, error)
         return
     context.hold()
 
@@ -259,7 +220,7 @@ def _scram_begin(context: Context, exchange: SaslExchange, response: bytes) -> N
     exchange.account = scram.begin(response)
     _check_throttle(context, exchange)
 
-    def finish(outcome: Outcome[tuple[str | None, ScramVerifier]]) -> None:
+    def finish(outcome: Outcome[tuple[Account | None, ScramVerifier]]) -> None:
         context.resume(lambda: _scram_challenge(context, exchange, scram, outcome))
 
     try:
@@ -267,7 +228,7 @@ def _scram_begin(context: Context, exchange: SaslExchange, response: bytes) -> N
             exchange.account, finish, factor=second_factor(context, exchange.account)
         )
     except StoreBusy as error:
-        _unavailable(context, error)
+        _unavailable(context, exchange, error)
         return
     context.hold()
 
@@ -276,12 +237,12 @@ def _scram_challenge(
     context: Context,
     exchange: SaslExchange,
     scram: ScramServer,
-    outcome: Outcome[tuple[str | None, ScramVerifier]],
+    outcome: Outcome[tuple[Account | None, ScramVerifier]],
 ) -> None:
     try:
-        exchange.verified_name, verifier = outcome.result()
+        exchange.verified, verifier = outcome.result()
     except SecureChatError as error:
-        _unavailable(context, error)
+        _unavailable(context, exchange, error)
         return
     _challenge(context, scram.challenge(verifier))
 
@@ -295,6 +256,7 @@ def _check_throttle(context: Context, exchange: SaslExchange) -> None:
     address = context.session.address
     if not context.services.authenticator.throttle.take(exchange.account, address):
         context.session.sasl = None
+        _count(context, exchange, LoginResult.THROTTLED)
         raise Refusal(numerics.ERR_SASLFAIL, text=_TRY_LATER)
 
 
@@ -303,12 +265,12 @@ def _finish_login(context: Context, exchange: SaslExchange, outcome: Outcome[str
         account = outcome.result()
     except (HashersBusy, StoreBusy) as error:
         _give_back(context, exchange)
-        _unavailable(context, error)
+        _unavailable(context, exchange, error)
     except SecureChatError as error:
-        _fail(context, exchange, str(error))
+        _fail(context, exchange, error)
     else:
         _give_back(context, exchange)
-        _logged_in(context, account)
+        _logged_in(context, exchange, account)
 
 
 def _finish_external(
@@ -316,18 +278,18 @@ def _finish_external(
 ) -> None:
     try:
         account = outcome.result()
-    except CertificateRefused as error:
-        _fail(context, exchange, str(error))
+    except (AccountSuspended, CertificateRefused) as error:
+        _fail(context, exchange, error)
         return
     except SecureChatError as error:
-        _unavailable(context, error)
+        _unavailable(context, exchange, error)
         return
     network = context.services.network
     if network.fold(account.name) not in network.accounts:
-        _propose_account(context, account.name)
+        propose_account(context, account.name)
     if context.session.ended:
         return
-    _logged_in(context, account.name)
+    _logged_in(context, exchange, account.name)
     if account.password_hash and network.fold(named) == network.fold(account.name):
         # Whoever made it first might not be whom the certificate means.
         created = time.strftime("%Y-%m-%d", time.gmtime(account.created_at))
@@ -341,39 +303,54 @@ def _give_back(context: Context, exchange: SaslExchange) -> None:
     context.services.authenticator.throttle.give_back(exchange.account, context.session.address)
 
 
-def _unavailable(context: Context, error: SecureChatError) -> None:
+def _unavailable(context: Context, exchange: SaslExchange, error: SecureChatError) -> None:
     context.session.sasl = None
+    _count(context, exchange, LoginResult.UNAVAILABLE)
     context.note(f"login not possible: {error}")
     context.reply(numerics.ERR_SASLFAIL, _BUSY)
 
 
-def _fail(context: Context, exchange: SaslExchange, reason: str) -> None:
-    """Refuse a login: the reason goes to the log, the client learns only that it failed."""
+def _fail(context: Context, exchange: SaslExchange, error: SecureChatError) -> None:
+    """Refuse a login: the reason goes to the log, the client learns only that it failed.
+
+    But somebody who has proved that the account is theirs learns that it is suspended, and why:
+    902 "is sent when the SASL authentication fails because the account is currently locked out,
+    held, or otherwise administratively made unavailable".
+    """
     session = context.session
     session.sasl = None
     session.failed_logins += 1
+    _count(context, exchange, LoginResult.FAILED)
     account = exchange.account.encode("ascii", "backslashreplace").decode()[:64]
-    context.note(f"login refused for account {account!r} from {session.address}: {reason}")
-    context.reply(numerics.ERR_SASLFAIL, numerics.ERROR_TEXTS[numerics.ERR_SASLFAIL])
+    context.note(f"login refused for account {account!r} from {session.address}: {error}")
+    if isinstance(error, AccountSuspended):
+        context.reply(numerics.ERR_NICKLOCKED, str(error))
+    else:
+        context.reply(numerics.ERR_SASLFAIL, numerics.ERROR_TEXTS[numerics.ERR_SASLFAIL])
     if session.failed_logins >= context.services.config.accounts.login_attempts:
         session.close_soon("Too many SASL authentication failures")
 
 
-def _logged_in(context: Context, account: str) -> None:
+def _logged_in(context: Context, exchange: SaslExchange, account: str) -> None:
     session = context.session
     session.sasl = None
     if session.registration.complete:
         # "Servers SHOULD allow a client, authenticated or otherwise, to reauthenticate"
         check_may_log_in(context.services.network, context.user, account)
+    _count(context, exchange, LoginResult.OK)
     _enter(context, account)
     context.reply(numerics.RPL_SASLSUCCESS, "SASL authentication successful")
-    _apply_login(context, account)
+    apply_login(context, account)
+
+
+def _count(context: Context, exchange: SaslExchange, result: LoginResult) -> None:
+    context.services.counters.count_login(exchange.mechanism, result)
 
 
 def log_in(context: Context, account: str) -> None:
     """Make the session one of ``account``, which has been proved otherwise than by SASL."""
     _enter(context, account)
-    _apply_login(context, account)
+    apply_login(context, account)
 
 
 def second_factor(context: Context, account: str) -> str | None:
@@ -385,17 +362,19 @@ def second_factor(context: Context, account: str) -> str | None:
 def _enter(context: Context, account: str) -> None:
     context.session.account = account
     context.services.authenticator.logged_in(account)
-    _announce(context, account)
+    announce_login(context, account)
 
 
-def _announce(context: Context, account: str) -> None:
+def announce_login(context: Context, account: str) -> None:
+    """Tell the client that it is logged in."""
     user = context.services.network.sessions.get(context.session.id)
     nick = context.nick
     source = user.author.source if user is not None else f"{nick}!*@{context.session.host}"
     context.reply(numerics.RPL_LOGGEDIN, source, account, f"You are now logged in as {account}")
 
 
-def _apply_login(context: Context, account: str) -> None:
+def apply_login(context: Context, account: str) -> None:
+    """Have the network know that the session, whose account it is, is logged in."""
     session = context.session
     if session.registration.complete:
         context.propose(LogIn(context.stamp(), account, _guest_nick(context)))
@@ -404,84 +383,16 @@ def _apply_login(context: Context, account: str) -> None:
         complete_registration(context)
 
 
-# ---- registration, operators ----
+# ---- accounts, operators ----
 
 
-def _check_early(context: Context, shown: str) -> None:
-    """Check that an account may be made before the client is on the network."""
-    text = ""
-    if not context.services.config.accounts.before_connect:
-        text = "Register when you are on the network"
-    elif not is_admitted(context):
-        text = "Give the password of this relay first (PASS)"
-    if text:
-        raise Fail("REGISTER", "COMPLETE_CONNECTION_REQUIRED", as_middle(shown), text=text)
-    taken = context.session.registration.nick_in_use
-    if context.nick == "*" and taken:
-        raise Fail("REGISTER", "ACCOUNT_EXISTS", taken, text="This nick is in use")
-
-
-def _check_account_name(context: Context, nick: str, shown: str) -> None:
-    """Check that the client may have an account of the name ``shown``."""
-    network, limits = context.services.network, context.services.config.limits
-    if nick == "*":
-        raise Fail("REGISTER", "NEED_NICK", "*", text="Choose a nick first")
-    if network.fold(shown) != network.fold(nick):
-        text = "An account must be named like your nick"
-        raise Fail("REGISTER", "ACCOUNT_NAME_MUST_BE_NICK", as_middle(shown), text=text)
-    if not network.names.is_nick(nick, limits.nick_length):
-        raise Fail("REGISTER", "BAD_ACCOUNT_NAME", nick, text="This cannot be an account's name")
-    if network.fold(nick) in network.accounts:
-        raise Fail("REGISTER", "ACCOUNT_EXISTS", nick, text="This account exists already")
-    holder = network.find_user(nick)
-    if holder is not None and context.session.id not in holder.sessions:
-        raise Fail("REGISTER", "ACCOUNT_EXISTS", nick, text="This nick is in use")
-    if network.resembles_account(nick, None) or network.resembles_nick(nick, holder, None):
-        raise Fail("REGISTER", "BAD_ACCOUNT_NAME", nick, text="This looks like somebody else")
-
-
-def _new_password(least: int, account: str, password: str) -> str:
-    try:
-        prepared = prepare_password(password)
-    except LocalProtocolError as error:
-        raise Fail("REGISTER", "UNACCEPTABLE_PASSWORD", account, text=f"No: {error}") from error
-    if len(prepared) < least or prepared.casefold() == account.casefold():
-        text = f"Choose a password of at least {least} characters, and not your nick"
-        raise Fail("REGISTER", "WEAK_PASSWORD", account, text=text)
-    return prepared
-
-
-def _registered(context: Context, account: str, outcome: Outcome[str]) -> None:
-    session = context.session
-    try:
-        account = outcome.result()
-    except AccountExists as error:
-        text = "This account exists already"
-        raise Fail("REGISTER", "ACCOUNT_EXISTS", account, text=text) from error
-    except InviteRefused as error:
-        raise Fail("REGISTER", "INVALID_EMAIL", account, text=str(error)) from error
-    except SecureChatError as error:
-        context.note(f"registration not possible: {error}")
-        text = "Registration is not possible at the moment; try again"
-        raise Fail("REGISTER", "TEMPORARILY_UNAVAILABLE", account, text=text) from error
-    _propose_account(context, account)
-    if session.ended:
-        return
-    session.account = account
-    context.note(f"registered account {account}")
-    context.send("REGISTER", "SUCCESS", account, "Account registered; you are logged in")
-    _announce(context, account)
-    _apply_login(context, account)
-
-
-def _propose_account(context: Context, account: str) -> None:
+def propose_account(context: Context, account: str) -> None:
     """Make an account known, also when the session has ended meanwhile: its nick is reserved."""
     context.propose(CreateAccount(context.stamp(), account, _guest_nick(context)))
 
 
 def _guest_nick(context: Context) -> str:
-    limit = context.services.config.limits.nick_length
-    return f"guest{secrets.randbelow(10**8):08}"[:limit]
+    return guest_nick(context.services.config.limits.nick_length)
 
 
 def _operator(context: Context, key: str, right: bool) -> None:

@@ -12,13 +12,14 @@ from securechat.irc.peering import CAPABILITY
 from securechat.irc.sasl import EXTERNAL, PLAIN, SCRAM_SHA_256, SCRAM_SHA_256_PLUS
 from securechat.irc.text import cut_text
 from securechat.server.commands.registration import complete_registration, may_register_early
+from securechat.server.config import Config
 from securechat.server.context import Context
 from securechat.server.dispatch import command
 from securechat.server.events import Retract
 from securechat.server.refusals import Refusal
 from securechat.server.rooms import words_lines
 
-__all__ = ["sasl_mechanisms"]
+__all__ = ["announce_changes", "sasl_mechanisms"]
 
 _VALUES_VERSION = 302
 """The version of CAP from which values and several lines are understood."""
@@ -40,7 +41,8 @@ def cap(context: Context, message: Message) -> None:
             session.cap_version = max(session.cap_version, min(version, _VALUES_VERSION))
             if session.cap_version >= _VALUES_VERSION:
                 _change(context, session.caps | caps.CAP_NOTIFY)
-            _send_list(context, "LS", _offer(context, version), version)
+            offer = _offer(context, version, context.services.config)
+            _send_list(context, "LS", offer, version)
         case "LIST":
             names = caps.capability_names(session.caps)
             _send_list(context, "LIST", names, session.cap_version)
@@ -74,17 +76,38 @@ def _pause_registration(context: Context) -> None:
         registration.negotiating = True
 
 
-def _offer(context: Context, version: int) -> list[str]:
-    accounts, limits = context.services.config.accounts, context.services.config.limits
-    offered = [name for name in caps.BITS if _offered(context, name)]
+def announce_changes(context: Context, before: Config) -> None:
+    """Tell the client what is offered otherwise than with the configuration ``before``.
+
+    "the server MUST inform clients of capability changes": what is gone is not enabled any more.
+    """
+    session = context.session
+    old, new = (
+        _offer(context, session.cap_version, config) for config in (before, context.services.config)
+    )
+    names = {word.partition("=")[0] for word in new}
+    gone = [name for word in old if (name := word.partition("=")[0]) not in names]
+    news = [word for word in new if word not in old]
+    if session.caps & caps.CAP_NOTIFY:
+        for subcommand, words in (("DEL", gone), ("NEW", news)):
+            for line in words_lines(words, 0):
+                context.send("CAP", context.nick, subcommand, line)
+    lost = sum(caps.BITS.get(name, 0) for name in gone)
+    if session.caps & lost:
+        _change(context, session.caps & ~lost)
+
+
+def _offer(context: Context, version: int, config: Config) -> list[str]:
+    accounts, limits = config.accounts, config.limits
+    offered = [name for name in caps.BITS if _offered(config, name)]
     if version < _VALUES_VERSION:  # even if the client has asked for more before
         return offered
     # A client asks for an e-mail address where one is required; that is where a code is given.
     registration = ",".join(
-        ["before-connect"] * may_register_early(context.services.config)
+        ["before-connect"] * may_register_early(config)
         + ["email-required"] * (accounts.registration == "invite")
     )
-    sts = _sts(context)
+    sts = _sts(context, config)
     if sts:
         offered.append("sts")
     metadata = (
@@ -104,20 +127,19 @@ def _offer(context: Context, version: int) -> list[str]:
     return [f"{name}={values[name]}" if values.get(name) else name for name in offered]
 
 
-def _sts(context: Context) -> str:
+def _sts(context: Context, config: Config) -> str:
     """Return the policy for the name that the client has asked for, empty for none.
 
     https://ircv3.net/specs/extensions/sts: cannot be requested, so it is none of the capabilities.
     """
-    config, name = context.services.config.tls, context.session.server_name
-    if name not in config.sts_names:
+    tls, name = config.tls, context.session.server_name
+    if name not in tls.sts_names:
         return ""
-    preload = ",preload" if name in config.sts_preload else ""
-    return f"duration={config.sts_duration_s}{preload}"
+    preload = ",preload" if name in tls.sts_preload else ""
+    return f"duration={tls.sts_duration_s}{preload}"
 
 
-def _offered(context: Context, name: str) -> bool:
-    config = context.services.config
+def _offered(config: Config, name: str) -> bool:
     if name == "draft/account-registration":
         return config.accounts.registration != "closed"
     if name == CAPABILITY:
@@ -139,7 +161,7 @@ def _request(context: Context, argument: str) -> None:
         return
     for item in argument.split():
         name = item.removeprefix("-")
-        if not _offered(context, name):
+        if not _offered(context.services.config, name):
             context.send("CAP", context.nick, "NAK", argument)
             return
         if not item.startswith("-"):

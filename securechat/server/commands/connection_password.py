@@ -5,39 +5,59 @@ https://modern.ircdocs.horse/#pass-message
 Which of them is meant is found by trying: what is not the relay's password, but has a colon, is
 taken for ``account:password``. A relay without a password ignores what has none, as clients send
 passwords that were meant for another server.
+
+``invite:token:account:password`` registers an account with an invite: for clients that know no
+REGISTER. They say the same whenever they connect; once there is the account it is a login.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from securechat.errors import LocalProtocolError, SecureChatError, StoreBusy
 from securechat.irc import numerics
 from securechat.irc.message import Message
 from securechat.irc.sasl import prepare_password
+from securechat.server.authentication import AccountSuspended, Registered
+from securechat.server.commands.accounts import INVITE_PREFIX, begin_account, end_account
 from securechat.server.commands.authentication import log_in, second_factor
 from securechat.server.context import Context
 from securechat.server.dispatch import command
 from securechat.server.hash_workers import HashersBusy
-from securechat.server.refusals import Refusal
+from securechat.server.refusals import Fail, Refusal
 from securechat.server.store_thread import Outcome
+from securechat.server.telemetry.counters import PASS, LoginResult
 
 __all__: list[str] = []
 
 _TRY_LATER: Final = "Too many failed logins; wait a minute"
 _BUSY: Final = "Passwords cannot be checked at the moment; try again"
+_RESULTS: Final = {_TRY_LATER: LoginResult.THROTTLED, _BUSY: LoginResult.UNAVAILABLE}
+
+
+class _Invited(NamedTuple):
+    """What somebody says who comes with an invite."""
+
+    token: str
+    account: str
+    password: str
 
 
 @command("PASS", least=1, early=True)
 def password(context: Context, message: Message) -> None:
-    """PASS <password> | <account>:<password>.
+    """PASS <password> | <account>:<password> | invite:<token>:<account>:<password>.
 
-    Give the relay's password, or log in to an account; before NICK and USER.
+    Give the relay's password, or log in to an account, which is made if you come with an invite;
+    before NICK and USER.
     """
     services, session = context.services, context.session
     given = message.params[0]
     if session.registration.complete:
         raise Refusal(numerics.ERR_ALREADYREGISTERED)
+    invited = _parse_invited(given)
+    if invited is not None and session.account is None:
+        _come_in(context, invited)
+        return
     account, _, own = given.partition(":")
     is_login = bool(account and own) and session.account is None
     demanded = services.config.server.password_hash
@@ -62,6 +82,42 @@ def password(context: Context, message: Message) -> None:
         _refuse(context, _BUSY, str(error))
     else:
         context.hold()
+
+
+def _parse_invited(given: str) -> _Invited | None:
+    if not given.startswith(INVITE_PREFIX):
+        return None
+    parts = given.removeprefix(INVITE_PREFIX).split(":", 2)
+    return _Invited(*parts) if len(parts) == 3 and all(parts) else None
+
+
+def _come_in(context: Context, invited: _Invited) -> None:
+    """Log in to the account that the client names, making it if there is none yet."""
+    services, account = context.services, invited.account
+    if services.network.fold(account) in services.network.accounts:
+        if services.authenticator.throttle.take(account, context.session.address):
+            _try_login(context, account, invited.password)
+        else:
+            _refuse(context, _TRY_LATER, "too often")
+        return
+
+    def finish(outcome: Outcome[Registered]) -> None:
+        context.resume(lambda: _registered(context, account, outcome), anyway=True)
+
+    try:
+        begin_account(context, account, invited.password, invited.token, finish)
+    except Fail as fail:
+        _refuse(context, fail.params[-1], f"no account for an invite: {fail}")
+    else:
+        context.hold()
+
+
+def _registered(context: Context, account: str, outcome: Outcome[Registered]) -> None:
+    try:
+        if end_account(context, account, outcome):
+            log_in(context, account)
+    except Fail as fail:
+        _refuse(context, fail.params[-1], f"no account for an invite: {fail}")
 
 
 def _checked(context: Context, given: str, throttled: str, *, right: bool) -> None:
@@ -99,15 +155,20 @@ def _logged_in(context: Context, account: str, outcome: Outcome[str]) -> None:
     except (HashersBusy, StoreBusy) as error:
         throttle.give_back(account, context.session.address)
         _refuse(context, _BUSY, str(error))
+    except AccountSuspended as error:
+        _refuse(context, str(error), str(error))
     except SecureChatError as error:
         _refuse(context, numerics.ERROR_TEXTS[numerics.ERR_PASSWDMISMATCH], str(error))
     else:
         throttle.give_back(account, context.session.address)
+        context.services.counters.count_login(PASS, LoginResult.OK)
         log_in(context, name)
 
 
 def _refuse(context: Context, text: str, reason: str) -> None:
     """Say 464 and ERROR: whoever does not know the password need not stay."""
+    result = _RESULTS.get(text, LoginResult.FAILED)
+    context.services.counters.count_login(PASS, result)
     context.note(f"password refused from {context.session.address}: {reason}")
     context.reply(numerics.ERR_PASSWDMISMATCH, text)
     context.session.close_soon(text)

@@ -10,7 +10,6 @@ certificate that an account demands.
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Final
 
 from securechat.errors import LocalProtocolError
@@ -18,6 +17,7 @@ from securechat.irc import numerics
 from securechat.irc.message import Message
 from securechat.irc.sasl import prepare_password
 from securechat.irc.tags import parse_tags
+from securechat.server.addresses import parse_ip, parse_ip_range
 from securechat.server.config import GatewayConfig
 from securechat.server.context import Context
 from securechat.server.dispatch import command
@@ -75,8 +75,8 @@ def _is_from(context: Context, gateway: GatewayConfig) -> bool:
     session = context.session
     if gateway.fingerprint and session.fingerprint != gateway.fingerprint:
         return False
-    here = _parse(session.address)
-    networks = [ipaddress.ip_network(network) for network in gateway.addresses]
+    here = parse_ip(session.address)
+    networks = [parse_ip_range(network) for network in gateway.addresses]
     return not networks or any(here in network for network in networks)
 
 
@@ -94,7 +94,7 @@ def _checked(
 def _accept(context: Context, gateway: str, message: Message) -> None:
     session = context.session
     try:
-        address = str(_parse(message.params[3]))
+        address = str(parse_ip(message.params[3]))
     except ValueError:
         _refuse(context, "not an address", "Invalid IP address")
         return
@@ -111,13 +111,6 @@ def _accept(context: Context, gateway: str, message: Message) -> None:
     context.note(f"connects for {address} ({described})")
     if refusal:
         session.close_soon(refusal)
-
-
-def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        return parsed.ipv4_mapped
-    return parsed
 
 
 def _refuse(context: Context, reason: str, text: str = _REFUSED) -> None:

@@ -18,7 +18,7 @@ from securechat.server.config import Config
 from securechat.server.context import Context
 from securechat.server.delivery.channels import show_joined
 from securechat.server.dispatch import command
-from securechat.server.events import Attach, ChangeNick, Expire
+from securechat.server.events import Attach, ChangeNick, Expire, LetIn
 from securechat.server.history.replay import replay_absence
 from securechat.server.refusals import NickReserved, Refusal
 
@@ -115,7 +115,7 @@ def complete_registration(context: Context) -> None:
         context.refuse(Refusal(numerics.ERR_PASSWDMISMATCH))
         session.close_soon("Password incorrect")
         return
-    if services.config.accounts.required and session.account is None:
+    if services.config.accounts.login_required and session.account is None:
         _demand_account(context)
         return
     event = Attach(
@@ -137,6 +137,8 @@ def complete_registration(context: Context) -> None:
             # The nick is kept: a login may follow. Told before 433, at which clients move on.
             if session.caps & caps.STANDARD_REPLIES:
                 context.send("FAIL", "NICK", "NICKNAME_RESERVED", registration.nick, refusal.text)
+        elif refusal.numeric == numerics.ERR_YOUREBANNEDCREEP:
+            session.close_soon(refusal.text)
         else:
             registration.nick = ""
         raise
@@ -194,6 +196,8 @@ def _welcome(context: Context, gone_ms: int) -> None:
         show_joined(channel, user, context)
     if gone_ms:
         replay_absence(context, gone_ms)
+    if session.registration.room:
+        context.propose(LetIn(context.stamp(), session.registration.room, services.name))
     _expire(context)
     account = f" account {session.account}" if session.account else " as a guest"
     context.note(f"registered {user.nick}{account}")

@@ -7,6 +7,7 @@ https://ircv3.net/specs/extensions/extended-isupport
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 
 from securechat import __version__
@@ -15,6 +16,7 @@ from securechat.irc import numerics
 from securechat.irc.isupport import token_lines
 from securechat.irc.masks import matches
 from securechat.irc.message import Message
+from securechat.server.commands.bans import list_bans
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
 from securechat.server.refusals import Refusal
@@ -71,15 +73,15 @@ def motd(context: Context) -> None:
     context.reply(numerics.RPL_ENDOFMOTD, "End of /MOTD command")
 
 
-def send_isupport(context: Context) -> None:
-    """Send the 005 lines.
+def send_isupport(context: Context, news: Iterable[str] | None = None) -> None:
+    """Send the 005 lines, of ``news`` alone if they are given.
 
     "The server MUST NOT send any unbatched RPL_ISUPPORT message while both of these capabilities
     are enabled."
     """
     batched = context.session.caps & _ISUPPORT_CAPS == _ISUPPORT_CAPS
     with context.batch("draft/isupport") if batched else nullcontext():
-        for tokens in token_lines(context.services.isupport):
+        for tokens in token_lines(context.services.isupport if news is None else news):
             context.reply(numerics.RPL_ISUPPORT, *tokens, "are supported by this server")
 
 
@@ -156,10 +158,11 @@ def links(context: Context, message: Message) -> None:
 
 
 @command("STATS", least=1)
-def stats(context: Context, message: Message) -> None:
-    """STATS u [<server>].
+def stats(context: Context, message: Message) -> Iterator[None]:
+    """STATS <letter> [<server>].
 
-    See for how long the relay has been running.
+    See what the relay tells of itself. u: for how long it has been running.
+    k and d: the bans of people and of addresses; for operators.
     """
     query, *target = message.params
     check_server(context, *target)
@@ -170,6 +173,10 @@ def stats(context: Context, message: Message) -> None:
         days, hours = divmod(hours, 24)
         text = f"Server Up {days} days {hours}:{minutes:02}:{seconds:02}"
         context.reply(numerics.RPL_STATSUPTIME, text)
+    elif query in ("k", "K", "d", "D"):
+        if "o" not in context.user.modes:
+            raise Refusal(numerics.ERR_NOPRIVILEGES)
+        yield from list_bans(context, "K" if query in "kK" else "D")
     context.reply(numerics.RPL_ENDOFSTATS, as_middle(query), "End of /STATS report")
 
 

@@ -230,6 +230,7 @@ DELIVERERS: Final[Deliverers] = {
     effects.ChannelModesChanged: _channel_modes_changed,
     effects.Invited: _invited,
     effects.ChannelRenamed: _renamed,
+    effects.MemberForgotten: _nothing_to_see,
     effects.OwnerChanged: _nothing_to_see,
     effects.RankRemembered: _nothing_to_see,
     effects.RetentionChanged: _nothing_to_see,

@@ -99,7 +99,7 @@ class Delivery:
         """Send to those of ``sessions`` that have the capabilities ``needed``; origin included."""
         others = []
         for session in sessions:
-            if session is not context.session:
+            if session is not context.origin:
                 others.append(session)
             elif session.caps & needed == needed:
                 to_origin(lines, context)

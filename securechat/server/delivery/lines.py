@@ -53,7 +53,7 @@ def to_origin(lines: Lines, context: Context) -> None:
 
 def to_session(session: Session, lines: Sequence[tuple[str, str]], context: Context) -> None:
     """Send a session lines that are for it alone: with the answers, if it is the origin."""
-    if session is context.session:
+    if session is context.origin:
         context.lines(lines)
     elif lines:
         session.connection.send(b"".join(end_line(*line) for line in lines))

@@ -85,6 +85,7 @@ class HistoryKeeper:
         self._submitted = False  # the store will take them
         self._scheduled = False  # a timer will submit them
         # Owned by the store thread.
+        self.lost = 0  # entries that the store could not keep; anybody may read it
         self._kept = 0  # the ticket of the last item that was written, or lost
         self._group: _Group | None = None
         self._grown: dict[str, None] = {}  # conversations written to since they were trimmed
@@ -109,7 +110,8 @@ class HistoryKeeper:
                 self._count += len(items)
                 if waits:
                     self._waiting[context.session] = None
-                hurry = waits and not self._submitted
+                # Without a session there is no thread that could come back to it later.
+                hurry = (waits or context.origin is None) and not self._submitted
                 later = not (hurry or self._submitted or self._scheduled)
                 self._submitted = self._submitted or hurry
                 self._scheduled = self._scheduled or later
@@ -144,6 +146,10 @@ class HistoryKeeper:
         if submit:
             self._submit(context)
 
+    def retry(self) -> None:
+        """Have written what waits, now that the store has recovered. What was lost stays so."""
+        self.flush()
+
     def _flush_later(self, context: Context, delay_s: float) -> None:
         context.session.connection.thread.call_later(delay_s, partial(self._flush_now, context))
 
@@ -163,7 +169,8 @@ class HistoryKeeper:
                 _log.error("%d entries of the history were lost: %s", lost, error)
             else:
                 context.note(f"the history must wait: {error}")
-                self._flush_later(context, _RETRY_S)
+                if context.origin is not None:  # else it is written with what comes next
+                    self._flush_later(context, _RETRY_S)
 
     # ---- on the store thread ----
 
@@ -183,7 +190,7 @@ class HistoryKeeper:
         return group
 
     def _write(self, connection: sqlite3.Connection) -> None:
-        self._group = self._take()
+        self._group = self._group or self._take()  # called again where the first time was undone
         history = History(connection)
         entries: list[Entry] = []
         for item in self._group.items:
@@ -207,6 +214,7 @@ class HistoryKeeper:
         first = self._kept + 1
         self._kept += len(group.items)
         if outcome.error is not None:
+            self.lost += len(group.items)
             _log.error("%d entries of the history were lost: %s", len(group.items), outcome.error)
         threads: dict[IoThread, list[Session]] = {}
         for session in group.waiting:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 from sqlite3 import Connection
 from typing import TYPE_CHECKING
 
-from securechat.errors import StoreBusy
-from securechat.server.effects import ChannelRenamed, Effect, MarkedRead
+from securechat.server.backlog import Backlog
+from securechat.server.effects import AccountClosed, ChannelRenamed, Effect, MarkedRead
 from securechat.server.names import Fold
-from securechat.server.store_thread import Outcome, StoreThread
+from securechat.server.store_thread import StoreThread
 from securechat.store.read_markers import ReadMarkers
 
 if TYPE_CHECKING:
@@ -19,14 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ReadMarkerKeeper"]
 
-_log = logging.getLogger(__name__)
-
 
 class ReadMarkerKeeper:
-    """Hands read markers to the store. Safe from any thread: it has no state of its own."""
+    """Hands read markers to the store. Safe from any thread."""
 
     def __init__(self, store: StoreThread, fold: Fold) -> None:
         self._store = store
+        self._backlog = Backlog(store, "read markers")
         self._fold = fold
 
     def load(self) -> dict[str, dict[str, int]]:
@@ -35,21 +33,24 @@ class ReadMarkerKeeper:
 
     def keep(self, found: Sequence[Effect], context: Context) -> None:
         """Have the markers among ``found`` kept, and moved with their rooms. Does not block."""
-        fold = self._fold
+        fold, write = self._fold, self._backlog.write
         for effect in found:
             match effect:
                 case MarkedRead(account=str(account), target=target, read_ms=read_ms):
-                    work = partial(_set, fold(account), fold(target), read_ms)
-                case ChannelRenamed(old_name=old, channel=channel) if fold(old) != fold(
-                    channel.name
-                ):
-                    work = partial(_move, fold(old), fold(channel.name))
+                    thing = "set", fold(account), fold(target)
+                    write(thing, partial(_set, *thing[1:], read_ms), context)
+                case ChannelRenamed(old_name=old, channel=channel):
+                    if fold(old) != fold(channel.name):
+                        move = partial(_move, fold(old), fold(channel.name))
+                        write(("move", fold(old)), move, context)
+                case AccountClosed(account=account, forgotten=True):
+                    write(("forget", account), partial(_forget, account), context)
                 case _:
-                    continue
-            try:
-                self._store.submit(work, _kept)
-            except StoreBusy as error:
-                context.note(f"read markers are not kept: {error}")
+                    pass
+
+    def retry(self) -> None:
+        """Have kept what could not be; for when the store has recovered."""
+        self._backlog.retry()
 
 
 def _set(account: str, target: str, read_ms: int, connection: Connection) -> None:
@@ -60,6 +61,5 @@ def _move(old: str, new: str, connection: Connection) -> None:
     ReadMarkers(connection).move(old, new)
 
 
-def _kept(outcome: Outcome[None]) -> None:
-    if outcome.error is not None:
-        _log.error("read markers are not kept: %s", outcome.error)
+def _forget(account: str, connection: Connection) -> None:
+    ReadMarkers(connection).delete_account(account)

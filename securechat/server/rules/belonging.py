@@ -16,11 +16,11 @@ from securechat.irc import numerics
 from securechat.irc.modes import PREFIXES, ModeChange
 from securechat.server import effects, events
 from securechat.server.effects import Effect
-from securechat.server.events import Event, SessionId
+from securechat.server.events import Event, SessionId, Stamp
 from securechat.server.refusals import Refusal
 from securechat.server.rules.ranks import at_least, check_rank, may_give, outranks
 from securechat.server.rules.rule import Rule
-from securechat.server.state import Channel, Membership, User
+from securechat.server.state import Author, Channel, Membership, User
 
 if TYPE_CHECKING:
     from securechat.server.network import Network
@@ -30,6 +30,7 @@ __all__ = [
     "check_may_own_another",
     "check_not_owner",
     "enter",
+    "forget_account",
     "leave",
     "logged_in",
     "make_owner",
@@ -208,12 +209,35 @@ def transfer(network: Network, event: events.TransferRoom) -> list[Effect]:
 def drop(network: Network, event: events.DropRoom) -> list[Effect]:
     """Make a room belong to nobody; it goes at once if nobody is in it."""
     user, channel = _owned(network, event.stamp.session, event.channel)
+    return [_disown(network, event.stamp, channel, user.author)]
+
+
+def _disown(network: Network, stamp: Stamp, channel: Channel, author: Author) -> Effect:
     _change_owner(network, channel, None)
     _mark_founders(network, channel)
     channel.remembered.clear()
     channel.members_since.clear()
     network.end_if_empty(channel)
-    return [effects.OwnerChanged(event.stamp, channel, user.author)]
+    return effects.OwnerChanged(stamp, channel, author)
+
+
+def forget_account(network: Network, stamp: Stamp, account: str) -> list[Effect]:
+    """Have all rooms forget ``account`` (folded), of which nobody is there.
+
+    Those that were its own belong to nobody.
+    """
+    network.present_before.pop(account, None)
+    author = Author(network.accounts.get(account, account), None)
+    found: list[Effect] = []
+    for channel in list(network.channels.values()):
+        if channel.owner == account:
+            found.append(_disown(network, stamp, channel, author))
+            continue
+        ranks = channel.remembered.pop(account, None)
+        since_ms = channel.members_since.pop(account, None)
+        if ranks is not None or since_ms is not None:
+            found.append(effects.MemberForgotten(stamp, channel, account))
+    return found
 
 
 def set_retention(network: Network, event: events.SetRetention) -> list[Effect]:

@@ -22,7 +22,7 @@ from securechat.server.rules.messages import silenced_by
 from securechat.server.rules.ranks import at_least, check_outranks, check_rank
 from securechat.server.rules.read_markers import move_markers
 from securechat.server.rules.rule import Rule
-from securechat.server.state import Channel, User
+from securechat.server.state import Author, Channel, User
 
 if TYPE_CHECKING:
     from securechat.server.network import Network
@@ -110,6 +110,16 @@ def invite(network: Network, event: events.Invite) -> list[Effect]:
     return [effects.Invited(event.stamp, channel, target, user.author)]
 
 
+def let_in(network: Network, event: events.LetIn) -> list[Effect]:
+    """Let a user into a channel, once; does nothing if there is none, or they are in it."""
+    user = network.sessions[event.stamp.session]
+    channel = network.find_channel(event.channel)
+    if channel is None or user.id in channel.members:
+        return []
+    channel.invited.setdefault(user.id, event.stamp.at_ms)
+    return [effects.Invited(event.stamp, channel, user, Author(event.by, None))]
+
+
 def set_topic(network: Network, event: events.SetTopic) -> list[Effect]:
     """Give a channel a topic."""
     user, channel = network.member(event.stamp.session, event.channel)
@@ -171,6 +181,7 @@ RULES: Final[Mapping[type[Event], Rule]] = {
     events.Part: part,
     events.Kick: kick,
     events.Invite: invite,
+    events.LetIn: let_in,
     events.SetTopic: set_topic,
     events.RenameChannel: rename,
 }

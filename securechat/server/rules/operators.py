@@ -20,12 +20,12 @@ from securechat.server.state import User
 if TYPE_CHECKING:
     from securechat.server.network import Network
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "operator_of"]
 
 
 def kill(network: Network, event: events.Kill) -> list[Effect]:
     """Put a user off the network, with all their sessions."""
-    operator = _operator(network, event)
+    operator = operator_of(network, event)
     user = network.find_user(event.nick)
     if user is None:
         raise Refusal(numerics.ERR_NOSUCHNICK, event.nick)
@@ -39,12 +39,13 @@ def kill(network: Network, event: events.Kill) -> list[Effect]:
 
 def wallops(network: Network, event: events.Wallops) -> list[Effect]:
     """Say something to all who have +w."""
-    operator = _operator(network, event)
+    operator = operator_of(network, event)
     audience = tuple(user for user in network.users.values() if "w" in user.modes)
     return [effects.WallopsSent(event.stamp, operator.author, event.text, audience)]
 
 
-def _operator(network: Network, event: Event) -> User:
+def operator_of(network: Network, event: Event) -> User:
+    """Return the user who has proposed ``event``; refuse unless they are an operator."""
     user = network.sessions[event.stamp.session]
     if "o" not in user.modes:
         raise Refusal(numerics.ERR_NOPRIVILEGES)

@@ -29,6 +29,7 @@ __all__ = [
     "forget_presence",
     "keep_presence",
     "say_away",
+    "show_away",
     "stays",
 ]
 
@@ -52,14 +53,19 @@ def set_away(network: Network, event: events.SetAway) -> list[Effect]:
 
 
 def say_away(network: Network, stamp: Stamp, user: User, text: str) -> list[Effect]:
-    """Note ``text`` for the session of ``stamp``; return what others see change.
+    """Note ``text`` for the session of ``stamp``; return what others see change."""
+    user.away_texts.pop(stamp.session, None)
+    if text:
+        user.away_texts[stamp.session] = text
+    return show_away(network, stamp, user)
+
+
+def show_away(network: Network, stamp: Stamp, user: User) -> list[Effect]:
+    """Have others see whether ``user`` is away; return what they see change.
 
     Somebody is away when all their devices are, or have gone; what is shown then is the text of the
     last one that gave one.
     """
-    user.away_texts.pop(stamp.session, None)
-    if text:
-        user.away_texts[stamp.session] = text
     before, user.away = user.away, _shown(user)
     if user.away == before:
         return []

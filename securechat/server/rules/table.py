@@ -7,7 +7,9 @@ from typing import Final
 
 from securechat.server.events import Event
 from securechat.server.rules import (
+    accounts,
     always_on,
+    bans,
     belonging,
     channels,
     messages,
@@ -28,10 +30,12 @@ from securechat.server.rules.rule import Rule
 __all__ = ["RULES"]
 
 RULES: Final[Mapping[type[Event], Rule]] = {
+    **accounts.RULES,
     **always_on.RULES,
     **users.RULES,
     **user_modes.RULES,
     **operators.RULES,
+    **bans.RULES,
     **channels.RULES,
     **belonging.RULES,
     **modes.RULES,

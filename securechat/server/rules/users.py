@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from securechat.irc import numerics
 from securechat.irc.modes import ModeChange
 from securechat.server import effects, events
+from securechat.server.addresses import parse_ip
 from securechat.server.effects import Effect
 from securechat.server.events import Event, SessionId, Stamp
-from securechat.server.refusals import NickReserved, Refusal
+from securechat.server.refusals import Banned, NickReserved, Refusal
 from securechat.server.rules.belonging import logged_in
 from securechat.server.rules.metadata import adopt_metadata, unsubscribe_all
 from securechat.server.rules.monitors import came_online, stop_watching, went_offline
@@ -19,27 +20,39 @@ from securechat.server.rules.presence import (
     forget_presence,
     keep_presence,
     say_away,
+    show_away,
     stays,
 )
 from securechat.server.rules.rule import Rule
 from securechat.server.rules.settings import HOST, show_host
 from securechat.server.rules.user_modes import set_user_mode
-from securechat.server.state import User
+from securechat.server.state import Place, User
 
 if TYPE_CHECKING:
     from securechat.server.network import Network
 
-__all__ = ["RULES", "check_may_log_in", "enter_network", "forget_session", "leave_network"]
+__all__ = [
+    "RULES",
+    "check_may_log_in",
+    "end_sessions",
+    "enter_network",
+    "forget_session",
+    "leave_network",
+    "put_off",
+]
 
 _OTHER_DEVICES: Final = "Other devices of yours have the account that you have; disconnect them"
 _LEFT: Final = "left the relay"
 _OTHER_ACCOUNT: Final = "is logged in to another account now"
+_CLOSED: Final = "This account may not be used"
+_BANNED_NICK: Final = "A ban covers this nickname"
 _STAYS: Final = "Your account is always on: connect anew, or first SET always-on off"
 
 
 def attach(network: Network, event: events.Attach) -> list[Effect]:
     """A session is on the network: as a new user, or attached to that of its account."""
     stamp = event.stamp
+    _check_may_attach(network, event)
     user = network.find_user(event.nick)
     _check_free(network, event.nick, user, event.account)
     if user is None:
@@ -62,6 +75,7 @@ def attach(network: Network, event: events.Attach) -> list[Effect]:
         seen = [effects.SessionsChanged(stamp, user)]
     user.sessions.append(stamp.session)
     network.sessions[stamp.session] = user
+    network.places[stamp.session] = Place(str(parse_ip(event.address)), event.host)
     seen += say_away(network, stamp, user, event.away)
     if len(user.sessions) > 1:
         return seen
@@ -70,17 +84,50 @@ def attach(network: Network, event: events.Attach) -> list[Effect]:
     return seen + keep_presence(network, stamp, user)
 
 
+def _check_may_attach(network: Network, event: events.Attach) -> None:
+    """Refuse whom a ban covers, and an account that is closed."""
+    if event.account is not None and network.fold(event.account) in network.closed_accounts:
+        raise Refusal(numerics.ERR_YOUREBANNEDCREEP, text=_CLOSED)
+    at_ms, bans = event.stamp.at_ms, network.bans
+    shown = network.setting(event.account, HOST) or event.host
+    hosts = {shown, event.host, str(parse_ip(event.address))}
+    ban = bans.of_address(event.address, at_ms) or bans.covering(
+        event.nick, event.username, hosts, at_ms
+    )
+    if ban is not None:
+        raise Banned(ban.reason)
+
+
 def detach(network: Network, event: events.Detach) -> list[Effect]:
     """A session has ended. The user goes with the last one, if they are not always on."""
     stamp = event.stamp
     user = network.sessions.get(stamp.session)
     if user is None:
         return []
-    seen = forget_session(network, stamp, user, stamp.session)
-    user.sessions.remove(stamp.session)
-    if not user.sessions and not stays(network, user):
-        return seen + leave_network(network, stamp, user, event.reason)
-    seen += [effects.SessionsChanged(stamp, user), *say_away(network, stamp, user, "")]
+    return end_sessions(network, stamp, user, (stamp.session,), event.reason)
+
+
+def end_sessions(
+    network: Network,
+    stamp: Stamp,
+    user: User,
+    sessions: Collection[SessionId],
+    reason: str,
+    *,
+    may_stay: bool = True,
+) -> list[Effect]:
+    """Take sessions of ``user`` off the network, at least one.
+
+    The user goes with the last one, always on or not unless they ``may_stay``.
+    """
+    seen: list[Effect] = []
+    for session in sessions:
+        seen += forget_session(network, stamp, user, session)
+        user.sessions.remove(session)
+        user.away_texts.pop(session, None)
+    if not user.sessions and not (may_stay and stays(network, user)):
+        return seen + leave_network(network, stamp, user, reason)
+    seen += [effects.SessionsChanged(stamp, user), *show_away(network, stamp, user)]
     if user.sessions:
         return seen
     user.gone_ms = stamp.at_ms
@@ -90,10 +137,30 @@ def detach(network: Network, event: events.Detach) -> list[Effect]:
     return seen + keep_presence(network, stamp, user)
 
 
+def put_off(
+    network: Network,
+    stamp: Stamp,
+    user: User,
+    devices: tuple[SessionId, ...],
+    text: str,
+    cause: str,
+    *,
+    may_stay: bool,
+) -> list[Effect]:
+    """End sessions of ``user``, which are told ``text``; others see ``cause``.
+
+    Who may not stay goes, even where no session is attached: then ``devices`` are all they have.
+    """
+    if not devices:
+        return leave_network(network, stamp, user, cause)
+    told = effects.PutOff(stamp, user, devices, text, cause)
+    return [told, *end_sessions(network, stamp, user, devices, cause, may_stay=may_stay)]
+
+
 def forget_session(network: Network, stamp: Stamp, user: User, session: SessionId) -> list[Effect]:
     """Forget a session that is on the network; its ``user`` keeps it in their list."""
     ended = end_announcement(network, stamp, user, session, _LEFT)
-    del network.sessions[session]
+    del network.sessions[session], network.places[session]
     stop_watching(network, session)
     unsubscribe_all(network, session)
     return ended
@@ -135,6 +202,10 @@ def change_nick(network: Network, event: events.ChangeNick) -> list[Effect]:
         raise Refusal(numerics.ERR_NICKNAMEINUSE, event.nick)
     if event.nick == user.nick:
         return []
+    at_ms = event.stamp.at_ms
+    hosts = {user.host, *(host for key in user.sessions for host in network.places[key])}
+    if "o" not in user.modes and network.bans.covering(event.nick, user.username, hosts, at_ms):
+        raise Refusal(numerics.ERR_ERRONEUSNICKNAME, event.nick, text=_BANNED_NICK)
     for channel in user.channels.values():
         # A nick can be read like a message, and a mask may be of the old one.
         if not channel.ranks(user) and channel.muted(user):
@@ -171,6 +242,7 @@ def set_realname(network: Network, event: events.SetRealname) -> list[Effect]:
 
 def create_account(network: Network, event: events.CreateAccount) -> list[Effect]:
     """Reserve the nick of an account; who holds it otherwise must move on."""
+    network.closed_accounts.discard(network.fold(event.account))
     network.add_account(event.account)
     holder = network.find_user(event.account)
     maker = network.sessions.get(event.stamp.session)
@@ -190,6 +262,8 @@ def check_may_log_in(network: Network, user: User, account: str) -> None:
 
     One with several devices, or who stays without any, belongs to the account that it has.
     """
+    if network.fold(account) in network.closed_accounts:
+        raise Refusal(numerics.ERR_SASLFAIL, text=_CLOSED)
     if user.account in (None, account):
         return
     if len(user.sessions) > 1:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from securechat.store.accounts import Accounts
+from securechat.store.invites import Invites
 from securechat.store.passwords import Argon2Parameters, hash_password
 from tests.server.conftest import StartRelay
-from tests.server.relay_harness import PASSWORD, Client, FakeClock, RunningRelay, commands
+from tests.server.relay_harness import (
+    PASSWORD,
+    WALL_S,
+    Client,
+    FakeClock,
+    RunningRelay,
+    commands,
+)
 
 RELAY_PASSWORD = "open: sesame"
 USER = "USER ann 0 * :Ann"
@@ -177,3 +188,141 @@ def test_the_password_is_in_no_log(
     with_ann.join("bob")
     assert "password refused from 127.0.0.1: wrong account or password" in caplog.text
     assert "very-secret-word" not in caplog.text
+
+
+# ---- invites ----
+
+
+@pytest.fixture
+def by_invite(start_relay: StartRelay) -> RunningRelay:
+    """A relay for the invited, with a password besides."""
+    return start_relay(
+        accounts={"registration": "invite"},
+        server={"password_hash": hash_password(RELAY_PASSWORD, CHEAP)},
+    )
+
+
+def invite(relay: RunningRelay, token: str = "Tok_en-1", **opens: str) -> None:
+    relay.relay.services.store.call(
+        lambda connection: Invites(connection).create(
+            token, uses=1, expires_at=WALL_S + 60, created_at=WALL_S, **opens
+        )
+    )
+
+
+def test_an_invite_makes_an_account_and_is_a_login_from_then_on(by_invite: RunningRelay) -> None:
+    invite(by_invite)
+    for _ in range(2):
+        client = by_invite.connect()
+        found = client.ask(f"PASS :invite:Tok_en-1:ann:{PASSWORD}:with:colons", "NICK ann", USER)
+        assert found[0].endswith(" ann :You are now logged in as ann")
+        assert commands(found)[1] == "001"
+        client.quit()
+    client = by_invite.connect()
+    client.request("sasl")
+    assert commands(client.authenticate_plain("ann", f"{PASSWORD}:with:colons")) == ["900", "903"]
+
+
+def test_an_invite_opens_its_room_to_who_gives_it_by_pass(by_invite: RunningRelay) -> None:
+    invite(by_invite)
+    owner = by_invite.connect()
+    owner.ask(f"PASS :invite:Tok_en-1:bob:{PASSWORD}", "NICK bob", USER, "JOIN #x", "MODE #x +i")
+    invite(by_invite, "other", room="#x")
+    client = by_invite.connect()
+    assert "INVITE ann #x" in client.ask(f"PASS :invite:other:ann:{PASSWORD}", "NICK ann", USER)
+    assert commands(client.ask("JOIN #x"))[0] == "JOIN"
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (f"invite:other:ann:{PASSWORD}", "this invitation code is unknown, used up or expired"),
+        (f"invite:Tok_en-1:carl:{PASSWORD}", "this invitation code is unknown, used up or"),
+        ("invite:Tok_en-1:ann:short", "Choose a password of at least 8 characters"),
+        ("invite:Tok_en-1:ann:tab\tin the password", "No: the password contains control"),
+        (f"invite:Tok_en-1:a!b:{PASSWORD}", "This cannot be an account's name"),
+        (f"invite:Tok_en-1:bob:{PASSWORD}", "This nick is in use"),
+        ("invite:Tok_en-1:dora:wrong password", "Password incorrect"),
+        ("invite:Tok_en-1:ann", "Password incorrect"),
+    ],
+)
+def test_what_an_invite_does_not_open(start_relay: StartRelay, given: str, text: str) -> None:
+    """Nothing is used up by it."""
+    relay = start_relay()
+    relay.join("bob")
+    relay.account("dora").quit()
+    services = relay.relay.services
+    services.config = replace(
+        services.config, accounts=replace(services.config.accounts, registration="invite")
+    )
+    invite(relay, account="ann")
+    client = relay.connect()
+    client.send(f"PASS :{given}")
+    refused, closed = client.read_to_end()
+    assert refused.startswith(f"464 * :{text}")
+    assert closed.startswith(f"ERROR :Closing link: {text}")
+    found = relay.connect().ask(f"PASS :invite:Tok_en-1:ann:{PASSWORD}", "NICK ann", USER)
+    assert "001" in commands(found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"registration": "closed"}, "Registration is closed"),
+        ({"before_connect": False}, "Register when you are on the network"),
+    ],
+)
+def test_no_account_is_made_where_none_may_be(
+    start_relay: StartRelay, settings: dict[str, object], text: str
+) -> None:
+    relay = start_relay(accounts=settings)
+    invite(relay)
+    client = relay.connect()
+    client.send(f"PASS :invite:Tok_en-1:ann:{PASSWORD}")
+    assert client.read_to_end() == [f"464 * :{text}", f"ERROR :Closing link: {text}"]
+
+
+def test_guessing_tokens_is_throttled(start_relay: StartRelay, clock: FakeClock) -> None:
+    relay = start_relay(clock=clock, accounts={"registration": "invite", "failures_per_minute": 3})
+    invite(relay)
+    for number in range(3):
+        client = relay.connect()
+        client.send(f"PASS :invite:guess{number}:ann{number}:{PASSWORD}")
+        assert "unknown, used up or expired" in client.read_to_end()[0]
+    client = relay.connect()
+    client.send(f"PASS :invite:Tok_en-1:ann:{PASSWORD}")
+    assert client.read_to_end()[0] == "464 * :Too often; wait a minute"
+    clock.now += 60
+    found = relay.connect().ask(f"PASS :invite:Tok_en-1:ann:{PASSWORD}", "NICK ann", USER)
+    assert "001" in commands(found)
+    for _ in range(2):
+        client = relay.connect()
+        client.send("PASS :invite:Tok_en-1:ann:wrong password")
+        assert client.read_to_end() == WRONG
+    client = relay.connect()
+    client.send(f"PASS :invite:Tok_en-1:ann:{PASSWORD}")
+    assert client.read_to_end()[0] == "464 * :Too many failed logins; wait a minute"
+
+
+def test_neither_token_nor_password_is_in_the_log(
+    start_relay: StartRelay, caplog: pytest.LogCaptureFixture
+) -> None:
+    relay = start_relay(accounts={"registration": "invite"})
+    client = relay.connect()
+    client.send("PASS :invite:secret-token:ann:very-secret-word")
+    client.read_to_end()
+    relay.stop()
+    assert "no account for an invite: REGISTER INVALID_EMAIL this invitation code" in caplog.text
+    assert "secret-token" not in caplog.text
+    assert "very-secret-word" not in caplog.text
+
+
+def test_a_suspended_account(with_ann: RunningRelay) -> None:
+    with_ann.relay.services.store.call(lambda c: Accounts(c).suspend("ann", "spam"))
+    client = with_ann.connect()
+    client.send(f"PASS :ann:{PASSWORD}")
+    text = "This account is suspended: spam"
+    assert client.read_to_end() == [f"464 * :{text}", f"ERROR :Closing link: {text}"]
+    client = with_ann.connect()
+    client.send("PASS :ann:wrong password")
+    assert client.read_to_end() == WRONG

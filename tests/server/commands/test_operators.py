@@ -1,9 +1,15 @@
-"""KILL and WALLOPS: what operators of the relay may do."""
+"""KILL, WALLOPS, REHASH: what operators of the relay may do."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+
 import pytest
 
+from securechat.errors import ConfigError
+from securechat.server.caretaker import CaretakerBusy
+from securechat.server.config import Config
 from tests.server.commands.operators import as_operator, with_operator
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import NAME, RunningRelay, commands
@@ -149,3 +155,56 @@ def test_no_tag_for_others(start_relay: StartRelay, cap: str) -> None:
     ann = relay.join("ann", cap)
     relay.join("bob").ask("PRIVMSG ann :x")
     assert not any("draft/oper" in message.tags for message in ann.sync())
+
+
+# ---- REHASH ----
+
+
+def rehashing(start_relay: StartRelay, load: Callable[[], Config]) -> RunningRelay:
+    return with_operator(start_relay, load_config=load)
+
+
+def test_rehash(start_relay: StartRelay) -> None:
+    """ "force the local server to re-read and process its configuration file"; RPL_REHASHING:
+    "<client> <config file> :Rehashing"."""
+    wanted: list[Config] = []
+    relay = rehashing(start_relay, lambda: wanted[0])
+    server = dataclasses.replace(relay.config.server, motd="Be kind.")
+    wanted.append(dataclasses.replace(relay.config, server=server))
+    root = as_operator(relay.join("root"))
+    rehashing_line, *lines = root.ask("REHASH")
+    assert rehashing_line == "382 root * Rehashing"
+    assert lines[0] == "NOTICE root :taken: [server] motd"
+    assert commands(lines) == ["NOTICE"] * len(lines)
+    assert "372 root :- Be kind." in root.ask("MOTD")
+
+
+def test_a_configuration_that_cannot_be_used(
+    start_relay: StartRelay, caplog: pytest.LogCaptureFixture
+) -> None:
+    """ "FAIL REHASH CONFIG_BAD :Could not reload config from disk" """
+
+    def load() -> Config:
+        raise ConfigError(["line 3: no such key", "line 5: too large"])
+
+    root = as_operator(rehashing(start_relay, load).join("root"))
+    assert root.ask("REHASH") == [
+        "382 root * Rehashing",
+        "FAIL REHASH CONFIG_BAD :The configuration cannot be used; all is as before",
+        "NOTICE root :line 3: no such key",
+        "NOTICE root :line 5: too large",
+    ]
+    assert "rehash refused: line 3: no such key; line 5: too large" in caplog.text
+
+
+def test_refused_rehash(start_relay: StartRelay, monkeypatch: pytest.MonkeyPatch) -> None:
+    relay = with_operator(start_relay)
+    assert commands(relay.join("ann").ask("REHASH")) == ["481"]
+    root = as_operator(relay.join("root"))
+
+    def busy(done: object) -> None:
+        raise CaretakerBusy("16 pieces of work wait already")
+
+    monkeypatch.setattr(relay.relay.services, "reload", busy)
+    text = "16 pieces of work wait already"
+    assert root.ask("REHASH") == [f"FAIL REHASH TEMPORARILY_UNAVAILABLE :{text}"]

@@ -516,7 +516,7 @@ def test_looking_up_when_the_store_is_busy(
     monkeypatch.setattr(relay.relay.services.store, "submit", busy)
     assert failures(ann.ask("PEER LOOKUP ann")) == ["TEMPORARILY_UNAVAILABLE LOOKUP ann"]
     assert announce(ann, PHONE)[0].startswith("PEER ANNOUNCED ")
-    assert "a device is not kept: too much" in caplog.text
+    assert "devices are not kept for now: too much" in caplog.text
 
 
 def test_who_leaves_while_looking_up(
@@ -576,7 +576,7 @@ def test_a_device_that_cannot_be_kept_is_logged(
     monkeypatch.setattr(device_keeper, "_add", fail)
     account(relay, "ann", DESK)
     relay.relay.services.store.call(lambda connection: None)
-    assert "a device is not kept: no disk" in caplog.text
+    assert "devices are not kept for now: no disk" in caplog.text
 
 
 # ---- OFFER, ANSWER, CANDIDATES, WITHDRAW ----

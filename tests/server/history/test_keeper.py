@@ -14,6 +14,7 @@ import pytest
 
 from securechat.errors import StoreBusy, StoreError
 from securechat.server import session, store_thread
+from securechat.server.store_thread import StoreThread
 from securechat.store.history import History
 from tests.e2e.children import RelayProcess, run_relay
 from tests.server.conftest import StartRelay
@@ -293,14 +294,17 @@ def test_a_transaction_that_fails(relay: RunningRelay, monkeypatch: pytest.Monke
     """Whatever goes wrong in the store, everybody who waits is told, and it goes on after."""
     relay.may_log_errors = True
     ann, _ = together(relay, ("ann", *ECHO), ("bob",))
+    assert ann.ask("PRIVMSG #a :first") == [":ann PRIVMSG #a first"]  # and the joins are kept
 
     def fail(*args: Any) -> None:
         raise OSError("no transaction today")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_thread, "_commit", fail)
+        patch.setattr(StoreThread, "_commit", fail)
+        patch.setattr(store_thread, "_attempt", fail)
         assert ann.ask("PRIVMSG #a :lost") == [f"FAIL PRIVMSG NOT_KEPT :{LOST}"]
     assert ann.ask("PRIVMSG #a :kept") == [":ann PRIVMSG #a kept"]
+    assert relay.relay.services.history.lost == 1
 
 
 def test_a_full_store_refuses(relay: RunningRelay) -> None:

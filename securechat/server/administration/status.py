@@ -1,0 +1,170 @@
+"""``status`` and ``reload``: how a relay that runs is doing, and having it read its files anew."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from securechat.errors import SecureChatError, StoreError
+from securechat.net.listener import format_address
+from securechat.server.administration.desk import Desk
+from securechat.server.administration.findings import Level
+from securechat.server.administration.output import columns, moment, say, say_json
+from securechat.server.administration.store_checks import check_disk, read_only
+from securechat.server.administration.tool import Arguments, Tool
+from securechat.server.telemetry.figures import figures
+
+if TYPE_CHECKING:
+    from securechat.server.relay import Relay
+
+__all__ = ["NOT_RUNNING", "TOOLS"]
+
+NOT_RUNNING: Final = 3
+"""The exit code where no relay runs: "program is not running", as LSB has it and systemctl too."""
+
+
+def _status(desk: Desk, arguments: Arguments) -> dict[str, Any]:
+    database = _size(desk.config.store.path)
+    disk = [finding.text for finding in check_disk(desk) if finding.level is not Level.OK]
+    if desk.relay is None:
+        database |= _counts(desk.config.store.path)
+        return {"running": False, "database": database, "problems": disk}
+    told = dataclasses.asdict(figures(desk.relay.services))
+    problems = [*told.pop("problems"), *disk]
+    return {
+        "running": True,
+        "pid": os.getpid(),
+        "listen": _listen(desk.relay),
+        "database": database,
+        **told,
+        "problems": problems,
+    }
+
+
+def _listen(relay: Relay) -> dict[str, list[str]]:
+    ports = {
+        "irc": relay.addresses,
+        "websocket": relay.websocket_addresses,
+        "metrics": relay.metrics_addresses,
+    }
+    return {name: [format_address(*one) for one in found] for name, found in ports.items()}
+
+
+def _size(path: Path) -> dict[str, Any]:
+    """Return where the database is, and its size on the disk."""
+    size = None
+    with contextlib.suppress(OSError):
+        files = (path, path.with_name(f"{path.name}-wal"))
+        size = sum(file.stat().st_size for file in files if file is path or file.exists())
+    return {"path": str(path), "bytes": size}
+
+
+def _counts(path: Path) -> dict[str, int]:
+    """Return what is in the database, if it can be read. Of a running one the figures tell."""
+    found = {}
+    with contextlib.suppress(StoreError), read_only(path) as connection:
+        for table in ("accounts", "messages"):
+            (found[table],) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return found
+
+
+def _reload(desk: Desk, arguments: Arguments) -> list[str]:
+    if desk.relay is None:
+        raise SecureChatError(
+            "no relay runs with the database {path}: there is nothing to reload",
+            path=desk.config.store.path,
+        )
+    return desk.relay.reload()
+
+
+# ---- where the person is ----
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _show_status(result: Any, options: argparse.Namespace) -> int:
+    if options.json:
+        say_json(result)
+    else:
+        rows = _running(result) if result["running"] else [("relay", "none runs")]
+        rows = [*rows, *_database_rows(result["database"])]
+        rows += [("problem", problem) for problem in result["problems"]]
+        say("\n".join(columns(rows)))
+    return 0 if result["running"] else NOT_RUNNING
+
+
+def _running(told: Any) -> Iterator[tuple[str, str]]:
+    versions, rates, store = told["versions"], told["per_second"], told["store"]
+    started = f"since {moment(told['started_s'])}, for {_span(told['uptime_s'])}"
+    yield "relay", f"runs {started} (process {told['pid']})"
+    yield (
+        "versions",
+        f"securechat {versions['securechat']}, Python {versions['python']}, {versions['openssl']}",
+    )
+    listen = told["listen"]
+    yield "listens on", ", ".join(listen["irc"])
+    if listen["websocket"]:
+        yield "WebSocket on", ", ".join(listen["websocket"])
+    if listen["metrics"]:
+        yield "metrics on", ", ".join(listen["metrics"])
+    yield "certificate", _days(told["certificate_days_left"])
+    yield "people", f"{told['users']:,} in {told['rooms']:,} rooms, {told['sessions']:,} devices"
+    yield "accounts", f"{told['accounts']:,}"
+    come, go = rates["received_messages"], rates["deliveries"]
+    yield "each second", f"{come:,.1f} messages come in, {go:,.1f} are delivered (last minute)"
+    yield "waiting", f"{told['queue_bytes']:,} bytes for clients, {store['queue_length']} writes"
+    yield "writing", _writing(store)
+
+
+def _writing(store: Any) -> str:
+    commits, failures = store["commits"], store["failures"]
+    count = sum(commits["counts"])
+    mean = f", {1000 * commits['total'] / count:,.1f} ms each" if count else ""
+    return f"{count:,} commits{mean}; {failures} failures"
+
+
+def _database_rows(database: Any) -> Iterator[tuple[str, str]]:
+    yield "database", database["path"]
+    if database["bytes"] is None:
+        yield "", "does not exist yet"
+        return
+    counts = [f"{database[what]:,} {what}" for what in ("accounts", "messages") if what in database]
+    yield "", ", ".join([f"{database['bytes'] / 1_000_000:,.1f} MB", *counts])
+
+
+def _days(days: int) -> str:
+    return "HAS EXPIRED" if days < 0 else f"{days} days are left"
+
+
+def _span(seconds: float) -> str:
+    return str(timedelta(seconds=int(seconds)))
+
+
+def _show_reload(result: Any, options: argparse.Namespace) -> int:
+    say("\n".join(result))
+    return 0
+
+
+TOOLS: Final[tuple[Tool, ...]] = (
+    Tool(
+        "status",
+        f"Show how the relay is doing; exit code {NOT_RUNNING} if none runs.",
+        _status,
+        _show_status,
+        _configure,
+    ),
+    Tool(
+        "reload",
+        "Have the relay take its configuration and certificate anew.",
+        _reload,
+        _show_reload,
+    ),
+)
