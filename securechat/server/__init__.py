@@ -7,8 +7,14 @@ each effect once for each capability set and posts it to the I/O threads.
 
 - ``config``          what there is to set; ``config_checks`` what it may be; ``config_file`` the
                       TOML file, checked whole
-- ``cli``             the console script
-- ``relay``           builds the parts, starts and stops them
+- ``cli``             the console script; ``administration/`` its commands
+- ``relay``           makes the threads and the ports, starts and stops them; ``assembly`` the chat as
+                      it was when the last one stopped
+- ``caretaker``       the thread that looks after the relay; ``upkeep`` what it does; ``reload`` a new
+                      configuration while the relay runs
+- ``certificate``     the relay's certificate, and what takes its place; ``authority`` its CA, for who
+                      comes with an invite
+- ``chat_port``       what a new connection is: a session, an end of a tunnel, or such a guest
 - ``admission``       which addresses may connect, and how many connections each may have;
   ``addresses`` what an IP address is
 - ``websocket``       what lies between a browser's connection and its session
@@ -27,6 +33,7 @@ each effect once for each capability set and posts it to the I/O threads.
 - ``history/``        what is kept of it, and given back
 - ``authentication``  logins and registrations; ``credentials`` what is kept of a password;
                       ``hash_workers``, ``store_thread`` do what is slow
+- ``backlog``         what the store could not keep yet
 - ``room_keeper``     the rooms that belong to somebody, kept in the store
 - ``settings_keeper``, ``metadata_keeper``  what is set and published, kept in the store
 - ``device_keeper``   the devices that peers have had, kept in the store
