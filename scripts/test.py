@@ -26,9 +26,13 @@ STEPS = {
 }
 
 
+UNWANTED = frozenset({"FORCE_COLOR", "PYTHONDONTWRITEBYTECODE"})
+"""What makes logs hard to read; and what has each of the many processes compile all of it again."""
+
+
 def plain_environment() -> dict[str, str]:
     """The environment without colours: logs are read by people and by programs."""
-    environment = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
     return {**environment, "NO_COLOR": "1"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -13,6 +14,9 @@ from hypothesis import settings
 from securechat.net.locks import check_lock_order
 
 check_lock_order(True)
+
+# The tests themselves live to the end: looking through all of them for garbage is not cheap.
+gc.set_threshold(20_000, 20, 20)
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.register_profile("explore", max_examples=2_000, deadline=None)

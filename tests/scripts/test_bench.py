@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -46,8 +48,18 @@ def figures(value: Any) -> Iterator[float]:
             yield item
 
 
-def test_all_scenarios() -> None:
-    results = measured()
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """bench.py as a module: its modules lie beside it."""
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    return importlib.import_module("bench")
+
+
+def test_all_scenarios(script: ModuleType) -> None:
+    results = measured(
+        *("--stored", "3000", "--file-bytes", "100001", "--rounds", "2", "--chat-messages", "5"),
+        *("--room-messages", "100", "--openings", "1", "--keys", "3"),
+    )
     assert list(results) == [
         "python",
         "openssl",
@@ -68,17 +80,29 @@ def test_all_scenarios() -> None:
     assert fanout["latency_p50_ms"] <= fanout["latency_p99_ms"]
     assert results["handshakes"]["handshakes"] == 20
     assert [item["connections"] for item in results["idle"]] == [50]
-    assert results["history"]["messages"] == 5000
+    assert results["history"]["messages"] == 3000
     peers = results["peers"]
-    assert (peers["file_bytes"], peers["rounds"]) == (4_000_000, 2)
+    assert (peers["file_bytes"], peers["rounds"]) == (100_001, 2)
     assert set(peers["bare"]["cpu_s_per_gib"]) == {"sender", "receiver"}
     assert set(peers["relayed"]["cpu_s_per_gib"]) == {"sender", "receiver", "relay"}
     for latency in peers["chat"]["latency"].values():
         assert latency["p50_ms"] <= latency["p99_ms"]
     tui = results["tui"]
-    assert tui["messages"] == 2000
+    assert tui["messages"] == 100
     for times in tui["key_to_drawn"].values():
         assert times["median_ms"] <= times["p99_ms"] <= times["worst_ms"]
+    told = "\n".join(script.table(results))
+    for words in (
+        "history: 3,000 messages in 100 rooms",
+        "latest 100, largest room",
+        "search, commonest word, all rooms",
+        "TLS_AES_256_GCM_SHA384, medians of 2 rounds",
+        "direct against bare",
+        "latency beside a file",
+        "tui: the full-screen client, 120x40, a room with 100 messages",
+        "key to character drawn, crowd talking",
+    ):
+        assert words in told
 
 
 def test_several_senders_and_processes() -> None:
@@ -93,27 +117,23 @@ def test_a_table_for_people() -> None:
     assert "relay processor time each" in done.stdout
 
 
-def test_the_history_alone() -> None:
-    done = bench("history", "--stored", "3000")
-    assert done.returncode == 0, done.stderr
-    assert "history: 3,000 messages in 100 rooms" in done.stdout
-    assert "latest 100, largest room" in done.stdout
-    assert "search, commonest word, all rooms" in done.stdout
+def plan(script: ModuleType, *arguments: str) -> Any:
+    parser = script.build_parser()
+    return script.make_plan(parser, parser.parse_args(arguments))
 
 
-def test_a_file_between_peers_alone() -> None:
-    done = bench("peers", "--file-bytes", "100001", "--rounds", "1", "--chat-messages", "5")
-    assert done.returncode == 0, done.stderr
-    assert "TLS_AES_256_GCM_SHA384, medians of 1 rounds" in done.stdout
-    assert "direct against bare" in done.stdout
-    assert "latency beside a file" in done.stdout
+@pytest.mark.parametrize(
+    ("arguments", "scenario"),
+    [(("history",), "history"), (("peers",), "peers"), (("tui",), "tui"), (("--tui",), "tui")],
+)
+def test_a_scenario_alone(script: ModuleType, arguments: tuple[str, ...], scenario: str) -> None:
+    assert plan(script, *arguments).scenarios == (scenario,)
 
 
-def test_the_full_screen_client_alone() -> None:
-    done = bench("--tui", "--room-messages", "100", "--openings", "1", "--keys", "3")
-    assert done.returncode == 0, done.stderr
-    assert "tui: the full-screen client, 120x40, a room with 100 messages" in done.stdout
-    assert "key to character drawn, crowd talking" in done.stdout
+def test_small_sizes_are_for_what_is_not_given(script: ModuleType) -> None:
+    assert plan(script, "--stored", "3000").sizes == script.Sizes(stored=3000)
+    assert plan(script, "--quick").sizes == script.QUICK
+    assert plan(script, "--quick", "--keys", "3").sizes.keys == 3
 
 
 @pytest.mark.parametrize(
@@ -133,11 +153,15 @@ def test_the_full_screen_client_alone() -> None:
     ],
 )
 def test_what_contradicts_or_goes_too_far_is_refused(
-    arguments: tuple[str, ...], problem: str
+    script: ModuleType,
+    arguments: tuple[str, ...],
+    problem: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    done = bench(*arguments)
-    assert done.returncode == 2
-    assert problem in done.stderr
+    with pytest.raises(SystemExit) as caught:
+        script.main(arguments)
+    assert caught.value.code == 2
+    assert problem in capsys.readouterr().err
 
 
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ sys.exit(code)
 PYTHON = f"""#!/bin/sh
 if [ "$1" = -m ]; then
     echo "$@" >> steps
+    env > environment
     case " $FAIL " in *" $2 "*) exit 1 ;; esac
     [ "$2" = pytest ] && echo "3 passed in 0.01s"
     exit 0
@@ -396,6 +397,14 @@ class TestTest:
         assert done.returncode == 0
         assert (checkout / "steps").read_text() == "-m pytest -k framing -x\n"
         assert run_script(checkout, "test.py", "-x", FAIL="pytest").returncode == 1
+
+    def test_what_is_compiled_is_kept_whatever_the_environment_says(self, checkout: Path) -> None:
+        done = run_script(checkout, "test.py", PYTHONDONTWRITEBYTECODE="1", FORCE_COLOR="1")
+        assert done.returncode == 0
+        settings = (checkout / "environment").read_text().splitlines()
+        names = {setting.partition("=")[0] for setting in settings}
+        assert "NO_COLOR" in names
+        assert names.isdisjoint({"PYTHONDONTWRITEBYTECODE", "FORCE_COLOR"})
 
     def test_help_needs_no_environment(self, checkout: Path) -> None:
         shutil.rmtree(checkout / ".venv")

@@ -6,8 +6,16 @@ from collections.abc import Iterator
 import pytest
 
 from securechat.client.words import translation
+from tests.client.tui.quiet import use_quiet
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import RunningRelay
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _quiet() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        use_quiet(patch)
+        yield
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from securechat.client.settings.profiles import PasswordSource
 from securechat.client.tui.app import ChatApp
 from securechat.client.tui.network import Network
 from securechat.irc.message import Message
+from tests.client.tui.quiet import until_quiet
 from tests.server.relay_harness import LONG_TIMEOUT_S, PASSWORD, RunningRelay
 from tests.server.relay_harness import Client as Talker
 
@@ -53,8 +54,8 @@ class Screen:
         deadline = time.monotonic() + LONG_TIMEOUT_S
         while not what():
             assert time.monotonic() < deadline, f"{why}\n{self.text()}"
-            await self.pilot.pause(0.01)
-        await self.pilot.pause()
+            await asyncio.sleep(0.01)
+        await until_quiet(self.app)
 
     async def see(self, *words: str) -> None:
         """Wait until all of these are on the screen."""
@@ -176,6 +177,8 @@ async def at_screen(
             screen = Screen(app, pilot)
             await screen.begun()
             yield screen
+            if app.is_running:  # news on their way would come to a screen that is half gone
+                await pilot.pause()
     finally:
         for client in clients:
             client.close()

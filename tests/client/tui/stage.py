@@ -11,9 +11,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from securechat.client.tui.themes import THEMES, variable_defaults
-
-_HOPS = 8
-"""Most widgets that a message passes on its way, one after the other: to its screen, and back."""
+from tests.client.tui.quiet import until_quiet
 
 
 class Host(App[None]):
@@ -29,9 +27,7 @@ class Host(App[None]):
 
 async def settle(pilot: Pilot[Any]) -> None:
     """Wait until all that was said to widgets is handled, and what they said then, and drawn."""
-    for _hop in range(_HOPS):
-        await pilot._wait_for_screen()
-        pilot.app.screen._on_timer_update()
+    await until_quiet(pilot.app)
 
 
 async def show(pilot: Pilot[Any], screen: Screen[Any], results: list[Any]) -> None:

@@ -6,12 +6,16 @@ import re
 from pathlib import Path
 
 import pytest
+from textual.widgets import Button
 
 from securechat.client.settings.opening import Opening
+from securechat.client.settings.profile_file import ProfileFile
 from securechat.client.tui.network import EVENTS_PER_TURN
+from securechat.client.tui.questions import TextQuestion
+from tests.client.invites import link_to
 from tests.client.tui.screens import Screen, account, at_screen, profile, run
 from tests.server.conftest import StartRelay
-from tests.server.relay_harness import FakeClock, RunningRelay
+from tests.server.relay_harness import PASSWORD, FakeClock, RunningRelay
 
 CAPS = ("message-tags", "server-time", "batch", "echo-message")
 
@@ -315,6 +319,57 @@ def test_a_relay_that_does_not_answer_is_shown(relay: RunningRelay, tmp_path: Pa
             await ann.see_no("slow:")
 
     run(scene())
+
+
+async def give_password(ann: Screen, *questions: str) -> None:
+    """Answer what the assistant asks of an account, and take what it suggests from there on."""
+    pane = ann.app.screen.query_one("#step-account")
+    await ann.until(lambda: pane.display and not pane.disabled)
+    for question in questions:
+        ann.app.screen.query_one(f"#{question}", TextQuestion).value = PASSWORD
+    ann.app.screen.query_one("#next", Button).press()
+    await ann.see("Step 6 of 7")
+    await ann.press("enter")
+
+
+def test_from_an_invite_to_talking(start_relay: StartRelay, tmp_path: Path) -> None:
+    relay = start_relay(accounts={"registration": "invite"})
+    link = link_to(relay, room="#friends", account="ann")
+
+    async def scene() -> None:
+        async with at_screen(tmp_path, invite=link) as ann:
+            await give_password(ann, "password", "again")
+            await ann.see("#friends", "1 person")
+            await ann.type("hello")
+            await ann.press("enter")
+            await ann.see("ann hello")
+            assert ann.network.client.account == "ann"
+
+    run(scene())
+    profiles = ProfileFile(tmp_path / "profiles.toml").load()
+    assert profiles.last == "localhost"
+    assert profiles.networks["localhost"].ca == tmp_path / "localhost-ca.pem"
+
+
+def test_an_invite_to_where_one_is(relay: RunningRelay, tmp_path: Path) -> None:
+    relay.account("ann").quit()
+    opening = account(relay, "ann", "#den")
+    ProfileFile(tmp_path / "profiles.toml").save_network("home", opening.profile)
+
+    async def scene() -> None:
+        async with at_screen(tmp_path, opening) as ann:
+            await ann.see("#den")
+            await ann.say(f"/network {link_to(relay, room='#garden', account='ann')}")
+            await ann.see("The nick ann belongs to an account.")
+            await give_password(ann, "password")
+            await ann.until(lambda: ann.app.screen is ann.app.chat_screen)
+            await ann.until(lambda: ann.shown.name == "#garden" and ann.shown.joined)
+            assert [network.name for network in ann.app.networks] == ["home"]
+
+    run(scene())
+    kept = ProfileFile(tmp_path / "profiles.toml").load().networks
+    assert list(kept) == ["home"]
+    assert kept["home"].rooms == ("#den", "#garden")
 
 
 def test_two_networks_at_once(relay: RunningRelay, tmp_path: Path) -> None:

@@ -259,8 +259,7 @@ def test_clicks_on_conversations_and_people(relay: RunningRelay, tmp_path: Path)
 
     async def scene() -> None:
         async with at_screen(tmp_path, guest(relay, "#den", "#attic")) as ann:
-            await in_rooms(ann, 2)
-            await ann.see("bob")
+            await ann.see("bob", "#attic")
             await click(ann, "#attic", within="BufferPane")
             assert ann.shown.name == "#attic"
             await ann.type("hi")  # the focus stays where one types
