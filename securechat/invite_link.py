@@ -176,6 +176,10 @@ _CA: Final = gettext_noop(
     "The server is known by this CA certificate; it is the one that the invite names. Save it in a "
     "file, with the lines BEGIN and END, and write the path of that file in place of FILE."
 )
+_CA_EVERYWHERE: Final = gettext_noop(
+    "WeeChat then trusts it for all networks. If /set weechat.network.gnutls_ca_user shows that "
+    "there is a file already, write both paths, with a colon between them."
+)
 _FIRST: Final = gettext_noop(
     "The first time, this makes your account, and uses the invite up (WeeChat before 4.0: -ssl in "
     "place of -tls):"
@@ -228,7 +232,7 @@ def explain_invite_link(
     names = translate(_ONE_NICK if link.account else _ANY_NICK, nick=nick)
     parts = [_fill(f"{translate(_INTRODUCTION, place=_format_place(link))} {names}")]
     if ca_pem:
-        parts += [_fill(translate(_CA)), ca_pem.strip()]
+        parts += [_fill(translate(_CA)), ca_pem.strip(), _fill(translate(_CA_EVERYWHERE))]
     parts += [_fill(translate(_FIRST)), _FIRST_COMMANDS.format(**values)]
     parts += [_fill(translate(_LATER)), _LATER_COMMANDS.format(**values)]
     if link.room:

@@ -58,6 +58,7 @@ __all__ = [
     "device_files",
     "fingerprint",
     "hosts_of",
+    "is_for",
     "issue_client",
     "issue_server",
     "left_key",
@@ -385,6 +386,13 @@ def default_hosts(machine_name: str) -> tuple[str, ...]:
 def hosts_of(certificate: x509.Certificate) -> tuple[str, ...]:
     """The DNS names and IP addresses that a server certificate is for."""
     return tuple(str(name.value) for name in _host_names(certificate))
+
+
+def is_for(names: Iterable[str], host: str) -> bool:
+    """Whether one of the ``names`` of a certificate is ``host``; an asterisk stands for a label."""
+    wanted = host.lower()
+    _, _, parent = wanted.partition(".")
+    return any(name.lower() in (wanted, f"*.{parent}") for name in names)
 
 
 def _host_names(certificate: x509.Certificate) -> list[x509.GeneralName]:

@@ -141,6 +141,7 @@ def test_how_other_programs_use_it() -> None:
     text = explain_invite_link(FULL, PEM)
     assert f"\n\n{PEM}\n" in text
     assert "for the nick alice only" in text
+    assert "WeeChat then trusts it for all networks." in " ".join(text.split())
     code = "invite:Vx3_-z:alice:PASSWORD"
     assert commands(text) == [
         '/set weechat.network.gnutls_ca_user "FILE"',
@@ -168,6 +169,7 @@ def test_how_other_programs_use_it() -> None:
 def test_a_link_that_leaves_much_open() -> None:
     text = explain_invite_link(InviteLink("::1", 6697, "t"), "")
     assert "FILE" not in text
+    assert "gnutls_ca_user" not in text
     assert "/join" not in text
     assert "in place of NICK" in text
     assert "/connect -tls -tls_verify ::1 6697 invite:t:NICK:PASSWORD NICK" in commands(text)

@@ -315,6 +315,23 @@ class TestNames:
     def test_a_certificate_without_alternative_names_has_no_hosts(self) -> None:
         assert pki.hosts_of(certificate_with().certificate) == ()
 
+    @pytest.mark.parametrize(
+        ("host", "covered"),
+        [
+            ("chat.example.org", True),
+            ("CHAT.example.ORG", True),
+            ("a.example.net", True),
+            ("example.net", False),
+            ("a.b.example.net", False),
+            ("192.0.2.7", True),
+            ("192.0.2.8", False),
+            ("localhost", False),
+        ],
+    )
+    def test_whom_the_names_of_a_certificate_are_for(self, host: str, covered: bool) -> None:
+        names = ("Chat.example.org", "*.example.net", "192.0.2.7")
+        assert pki.is_for(names, host) is covered
+
 
 class TestFingerprint:
     def test_all_forms_agree_with_the_der_hash(self, ca: pki.Pair) -> None:

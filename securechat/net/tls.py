@@ -222,7 +222,7 @@ _VERIFY_FAILURES: Final = {
         gettext_noop("the certificate of the server has expired ({detail})"),
         gettext_noop(
             "Check this machine's clock; if it is right, the server's certificate must be renewed "
-            "(gen_certs.py --renew)."
+            "(securechat-server cert renew)."
         ),
     ),
     62: (
@@ -230,7 +230,7 @@ _VERIFY_FAILURES: Final = {
         gettext_noop("the certificate of the server is for another host name ({detail})"),
         gettext_noop(
             "Connect by a name that the certificate holds, or have it issued for this one "
-            "(gen_certs.py --host NAME --renew)."
+            "(securechat-server cert renew --host NAME)."
         ),
     ),
     64: (
@@ -238,7 +238,7 @@ _VERIFY_FAILURES: Final = {
         gettext_noop("the certificate of the server is for another address ({detail})"),
         gettext_noop(
             "Connect by a name that the certificate holds, or have it issued for this address "
-            "(gen_certs.py --host ADDRESS --renew)."
+            "(securechat-server cert renew --host ADDRESS)."
         ),
     ),
 }

@@ -8,12 +8,12 @@ each effect once for each capability set and posts it to the I/O threads.
 - ``config``          what there is to set; ``config_checks`` what it may be; ``config_file`` the
                       TOML file, checked whole
 - ``cli``             the console script; ``administration/`` its commands
-- ``relay``           makes the threads and the ports, starts and stops them; ``assembly`` the chat as
-                      it was when the last one stopped
-- ``caretaker``       the thread that looks after the relay; ``upkeep`` what it does; ``reload`` a new
-                      configuration while the relay runs
-- ``certificate``     the relay's certificate, and what takes its place; ``authority`` its CA, for who
-                      comes with an invite
+- ``relay``           makes the threads and the ports, starts and stops them
+- ``assembly``        the chat as it was when the last relay stopped, and who keeps it
+- ``caretaker``       the thread that looks after the relay; ``upkeep`` what it does; ``reload``
+                      a new configuration while the relay runs
+- ``certificate``     what the relay shows, and what takes its place; ``authority`` its CA, for
+                      who comes with an invite
 - ``chat_port``       what a new connection is: a session, an end of a tunnel, or such a guest
 - ``admission``       which addresses may connect, and how many connections each may have;
   ``addresses`` what an IP address is

@@ -163,7 +163,8 @@ class Authenticator:
 
         It is ``None`` for an unknown account, whose verifier is a decoy, and without the
         certificate that the account demands: no proof will do then, and what is said is the same.
-        Whether it is suspended is to be asked once there is a proof: ``check_may_enter``.
+        Whether it is suspended is to be asked once there is a proof: ``check_may_enter``; and
+        whether it is still the same at the end: ``confirm``.
 
         :param factor: as for ``check_password``.
         :raises StoreBusy: nothing was begun.
@@ -181,6 +182,22 @@ class Authenticator:
                 reply(Outcome(error=error))
 
         self._store.submit(lambda connection: _find(connection, self._fold(account), factor), find)
+
+    def confirm(self, account: Account, reply: Reply) -> None:
+        """Check that an account is what it was when its verifier was found; raises as above.
+
+        A client may take its time for a proof: meanwhile the password can have been changed, or the
+        account deleted and its name given to somebody else.
+        """
+
+        def check(connection: sqlite3.Connection) -> str:
+            found = Accounts(connection).get(self._fold(account.name))
+            if found is None or found.scram != account.scram:
+                raise _WrongPassword("the account has changed since the login was begun")
+            check_may_enter(found)
+            return found.name
+
+        self._store.submit(check, reply)
 
     def logged_in(self, account: str) -> None:
         """Note the time of a login; a failure to do so is logged and no more."""

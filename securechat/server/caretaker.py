@@ -6,6 +6,7 @@ looks at the certificate's files, at the health of the other threads, and at not
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import time
@@ -52,6 +53,7 @@ class Caretaker:
         self._due = dict.fromkeys(duties, 0.0)  # when, in seconds of the monotonic clock
         self._queue: queue.Queue[_Task | None] = queue.Queue(CARETAKER_QUEUE_LIMIT)
         self._thread: Thread | None = None
+        self._ended = False
 
     def start(self, on_crash: Callable[[BaseException], None]) -> None:
         """Begin."""
@@ -68,6 +70,8 @@ class Caretaker:
             self._queue.put_nowait(_Task(work, done))
         except queue.Full:
             raise CaretakerBusy("the relay is busy with the last such commands") from None
+        if self._ended:  # perhaps after the thread has looked for the last time
+            self._refuse_waiting()
 
     def call(self, work: Callable[[], T]) -> T:
         """Have ``work`` done; return its value or raise its error. Blocks; safe from any other
@@ -86,6 +90,13 @@ class Caretaker:
             self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._ended = True
+            self._refuse_waiting()  # or whoever waits would do so for ever
+
+    def _work(self) -> None:
         while True:
             for duty, due in self._due.items():
                 if time.monotonic() >= due:
@@ -108,14 +119,30 @@ class Caretaker:
             _log.exception("a duty of the caretaker failed")
 
     def _do(self, task: _Task) -> None:
-        outcome: Outcome[Any]
+        outcome: Outcome[Any] = _never_done()
         try:
             outcome = Outcome(task.work())
         except Exception as error:  # noqa: BLE001 - for whoever has asked
             if not isinstance(error, SecureChatError):
                 _log.exception("work of the caretaker failed")
             outcome = Outcome(error=error)
-        try:
-            task.done(outcome)
-        except Exception:  # noqa: BLE001 - others' code
-            _log.exception("the receiver of an outcome failed")
+        finally:
+            _tell(task, outcome)
+
+    def _refuse_waiting(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                task = self._queue.get_nowait()
+                if task is not None:
+                    _tell(task, _never_done())
+
+
+def _never_done() -> Outcome[Any]:
+    return Outcome(error=CaretakerBusy("the relay is about to stop"))
+
+
+def _tell(task: _Task, outcome: Outcome[Any]) -> None:
+    try:
+        task.done(outcome)
+    except Exception:  # noqa: BLE001 - others' code
+        _log.exception("the receiver of an outcome failed")

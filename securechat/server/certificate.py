@@ -35,12 +35,14 @@ class ServedCertificate:
 
     ``contexts``: for each port's protocols. ``binding``: what logins are bound to by
     SCRAM-SHA-256-PLUS. ``authority``: the CA (PEM) that is given to who comes with an invite link.
+    ``marks``: of the files just before they were read; what has changed meanwhile is read again.
     """
 
     contexts: Mapping[Protocols, ssl.SSLContext]
     binding: bytes | None
     authority: bytes | None
     not_after: datetime
+    marks: _Marks
 
     def days_left(self, now: datetime) -> int:
         """Return for how many whole days it is still valid at ``now`` (aware); below 0: expired."""
@@ -57,8 +59,8 @@ class CertificateFiles:
     def __init__(self, config: TlsConfig, ports: Iterable[Protocols]) -> None:
         self._ports = tuple(ports)
         self._config = config
-        self._marks = _marks(config)
         self.served = self.read(config)
+        self._marks = self.served.marks
         """What new connections are shown. Safe from any thread: it is replaced as a whole."""
 
     def read(self, config: TlsConfig) -> ServedCertificate:
@@ -66,6 +68,7 @@ class CertificateFiles:
 
         It is not served yet: see ``serve``. Does file I/O.
         """
+        marks = _marks(config)
         contexts = {
             protocols: server_context(
                 config.certificate,
@@ -82,12 +85,13 @@ class CertificateFiles:
             server_end_point(shown) if shown is not None else None,
             find_authority(config.certificate),
             _end_of(shown),
+            marks,
         )
 
     def serve(self, config: TlsConfig, certificate: ServedCertificate) -> None:
         """Show new connections ``certificate``, which was read with ``config``, from now on."""
         self._config = config
-        self._marks = _marks(config)
+        self._marks = certificate.marks
         self.served = certificate
 
     def reread(self) -> bool:

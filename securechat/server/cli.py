@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import os
 import signal
 import socket
@@ -40,6 +41,10 @@ _RELOAD: Final = bytes([getattr(signal, "SIGHUP", 255)])
 
 _CRASH: Final = b"\0"
 """Beside the numbers of signals: what the relay itself says when it cannot go on."""
+
+_FAULTY_END_S: Final = 20.0
+"""How long the end of a relay with a fault may take, in seconds. It may hang on what has crashed,
+and nobody would start another one; in good order it takes less than 5."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -96,7 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.check_config:
             return 0
         if options.tool is not None:
-            return run_tool(options.tool, options, config)
+            code = run_tool(options.tool, options, config)
+            print(end="", flush=True)  # noqa: T201 - now we can still say that it is not possible
+            return code
         return _run(config, load)
     except ConfigError as error:
         for problem in error.problems:
@@ -109,8 +116,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted")
     except BrokenPipeError:  # whoever reads what we print has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit is quiet
+        _forget_output()
+    except OSError as error:
+        _complain(str(error))
+        _forget_output()
     return 1
+
+
+def _forget_output() -> None:
+    """Have nobody try at the exit to print what could not be printed."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -143,6 +159,7 @@ def _run(config: Config, load: Callable[[], Config]) -> int:
             load_config=load,
             on_reload=lambda taken: log_output.apply(taken.log),
         )
+        log_output.apply(config.log, on_crash=relay.note_crash)  # who is mute is of no use either
         _show_first_invite(relay)
         relay.start()
         sd_notify.notify("READY=1")
@@ -176,19 +193,27 @@ def _end(relay: Relay) -> int:
     if relay.crash is not None:
         reason = "The relay has a fault and is stopping"
         _complain(f"a thread crashed: {relay.crash!r}")
+        if sys.__stderr__ is not None:
+            faulthandler.dump_traceback_later(_FAULTY_END_S, exit=True, file=sys.__stderr__)
     relay.stop(reason)
+    faulthandler.cancel_dump_traceback_later()
     return 0 if relay.crash is None else 1
 
 
 def _show_first_invite(relay: Relay) -> None:
     """Print how the first person gets in, where nobody can without an invite."""
     link = first_invite(desk_at(relay, None))
-    if link is not None:
+    if link is None:
+        return
+    try:
         print(  # noqa: T201 - not for the log: who has it gets in
             f"The first invite, for you; it is good for 7 days, and is not shown again:\n\n"
             f"  securechat-client '{link}'\n",
             flush=True,
         )
+    except OSError as error:
+        _complain(f"the first invite is not shown ({error.strerror}): securechat-server invite")
+        _forget_output()
 
 
 def _raise_descriptor_limit() -> None:

@@ -185,6 +185,18 @@ class Context:
             self.send("NOTICE", self.nick, f"{self.message.command}: {text}")
         return self._take_answers()
 
+    def check_store(self, *about: str) -> None:
+        """Refuse a command whose effect must last, while the store can keep nothing.
+
+        Before anything is done, and only where the client can be told: the chat itself goes on.
+
+        :param about: what the refusal has before its text.
+        :raises Fail: nothing can be kept.
+        """
+        if self.services.store.trouble:
+            text = "Nothing can be kept at the moment; try again later"
+            raise Fail(self.message.command, "TEMPORARILY_UNAVAILABLE", *about, text=text)
+
     # ---- events ----
 
     def stamp(self) -> Stamp:

@@ -349,12 +349,13 @@ class Invite(Event):
 
 @dataclass(frozen=True, slots=True)
 class LetIn(Event):
-    """The relay lets a user into a channel: as the invite says by which they have registered.
+    """The relay lets an account into a channel: as the invite says by which it was registered.
 
-    ``by`` is who says so to them.
+    ``by`` is who says so. The session need not be on the network (any more).
     """
 
     channel: str
+    account: str
     by: str
 
 

@@ -28,11 +28,21 @@ class HashWorkers:
     """A fixed number of threads and a bounded queue. Safe from any thread.
 
     The number bounds the memory too: each hash at work takes ``argon2_memory_kib``.
+
+    :param on_crash: called with the exception should one of the threads itself fail.
     """
 
-    def __init__(self, threads: int = 2, *, queue_limit: int = HASH_QUEUE_LIMIT) -> None:
+    def __init__(
+        self,
+        threads: int = 2,
+        *,
+        queue_limit: int = HASH_QUEUE_LIMIT,
+        on_crash: Callable[[BaseException], None] | None = None,
+    ) -> None:
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue(queue_limit)
-        self._threads = [start_thread(f"hash-{n}", self._run) for n in range(threads)]
+        self._threads = [
+            start_thread(f"hash-{n}", self._run, on_crash=on_crash) for n in range(threads)
+        ]
 
     def submit(self, work: Callable[[], None]) -> None:
         """Have ``work`` done on a hash thread; it posts its result itself. Never blocks.

@@ -14,6 +14,7 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -38,10 +39,12 @@ _PRIORITIES: Final = {
 """Levels as the journal of systemd calls them (sd-daemon)."""
 
 
-def apply(config: LogConfig) -> None:
+def apply(config: LogConfig, on_crash: Callable[[BaseException], object] | None = None) -> None:
     """Have all that is logged written to the standard error output, as ``config`` says.
 
     May be called again, with another configuration. Without such an output nothing is written.
+
+    :param on_crash: from now on called with the exception should the thread that writes fail.
     """
     root = logging.getLogger()
     root.setLevel(config.level.upper())
@@ -54,6 +57,8 @@ def apply(config: LogConfig) -> None:
             return
         output = LogOutput(descriptor, sys.stderr.encoding)
         root.addHandler(output)
+    if on_crash is not None:
+        output.on_crash = on_crash
     output.setFormatter(make_formatter(config.format, journal=_is_journal(output.descriptor)))
 
 
@@ -72,17 +77,18 @@ class LogOutput(logging.Handler):
     """Writes lines to a descriptor, on a thread of its own; ``emit`` never blocks.
 
     What finds the queue full is lost; how many lines that were is written in their place. The
-    descriptor is not closed.
+    descriptor is not closed. ``on_crash`` is told, on that thread, what has ended it.
     """
 
     def __init__(self, descriptor: int, encoding: str, limit: int = LOG_QUEUE_LIMIT) -> None:
         super().__init__()
         self.descriptor = descriptor
+        self.on_crash: Callable[[BaseException], object] = lambda error: None
         self._encoding = encoding
         self._lost = 0  # guarded by the lock of the handler
         self._queue: queue.Queue[str | threading.Event | None] = queue.Queue(limit)
         # A daemon: the write may never come to an end, and must not keep the process from its.
-        self._thread = start_thread("log", self._run, daemon=True)
+        self._thread = start_thread("log", self._run, on_crash=self._crashed, daemon=True)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue the line of ``record``. The handler's lock is held."""
@@ -125,6 +131,9 @@ class LogOutput(logging.Handler):
                 entry.set()
             else:
                 self._write(f"{entry}\n".encode(self._encoding, "backslashreplace"))
+
+    def _crashed(self, error: BaseException) -> None:
+        self.on_crash(error)
 
     def _write(self, data: bytes) -> None:
         with contextlib.suppress(OSError):  # the reader has gone, or the disk is full

@@ -47,22 +47,8 @@ ALPN: Final = "irc"
 _MakeHandler = Callable[[Callable[[Connection], Session], Connection], ConnectionHandler]
 """Makes the handler of a connection, given what makes its session."""
 
-_LONGEST_NAME_BYTES: Final = 510
-"""No stored name is longer: none could be in a line."""
-
-_NAMES_SHOWN: Final = 5
-"""Names that a complaint about all of them gives, at most."""
-
 _GOODBYE_S: Final = 1.5
 """How long the last lines to the clients may take when the relay stops, in seconds."""
-
-_TICK_S: Final = 1.0
-"""How often the threads are asked whether they are well, in seconds."""
-
-_WATCH_S: Final = 10.0
-"""How often it is looked whether the certificate's files have changed, in seconds."""
-
-_DAY_S: Final = 86_400.0
 
 
 class Relay:
@@ -105,7 +91,7 @@ class Relay:
                 self._listen("accept-websocket", config.websocket.listen, web, self._on_web)
             self._store = StoreThread(config.store.path, on_crash=self.note_crash)
             undo.callback(self._store.close)
-            self._hashers = HashWorkers()
+            self._hashers = HashWorkers(on_crash=self.note_crash)
             undo.callback(self._hashers.close)
             self._threads = [
                 IoThread(f"io-{n}", clock=clock, on_crash=self.note_crash)
@@ -186,8 +172,11 @@ class Relay:
         for thread in self._threads:
             thread.join()
         self._hashers.close()
-        self.services.history.flush()
+        with self.services.lock:
+            self.services.event_log.keep_again()  # what waits since the store was full, or broken
         self._store.close()
+        if self._control is not None:
+            self._control.wait()  # last: if it takes too long, all else is in order by then
         _log.info("stopped: %s", reason)
 
     # ---- while it runs ----

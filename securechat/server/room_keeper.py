@@ -105,13 +105,16 @@ class RoomKeeper:
 
     def _written(self, rooms: Iterable[Channel], outcome: Outcome[None]) -> None:
         """Take how the store has fared; on its thread."""
-        if outcome.error is not None:
-            self._note_failed(rooms)
+        # Told for the first, not for each while it lasts.
+        if outcome.error is not None and self._note_failed(rooms):
             _log.error("%s: not kept for now: %s", _names(rooms), outcome.error)
 
-    def _note_failed(self, rooms: Iterable[Channel]) -> None:
+    def _note_failed(self, rooms: Iterable[Channel]) -> bool:
+        """Have the rooms written again; return whether they are the first."""
         with self._lock:
+            first = not self._failed
             self._failed.update(dict.fromkeys(rooms))
+        return first
 
     def _take_failed(self, changed: Collection[Channel]) -> list[Channel]:
         """Return rooms to write whole: those of ``changed`` that are not kept, and a few others."""

@@ -88,9 +88,9 @@ class Upkeep:
         fixed = changed_settings(config, wanted)
         lines += [_say("not before a restart", fixed)] if fixed else []
         lines.append(f"the certificate is valid for {self.days_left()} days")
+        self._on_reload(config)  # before it is told: all that follows is in the new log
         for line in lines:
             _log.info("reload: %s", line)
-        self._on_reload(config)
         self.warn_of_certificate()
         return lines
 

@@ -19,8 +19,8 @@ def copy_database(path: Path, copy: Path) -> int:
 
     A relay may go on writing: what comes meanwhile is not in the copy. Nor is the room that deleted
     rows have left. ``copy`` must be empty or not exist; it is one whole file, with no log of
-    transactions beside it. Blocks for as long as it takes to read
-    and write all. Raises ``StoreError``; then ``copy`` is of no use.
+    transactions beside it. Blocks for as long as it takes to read and write all. Raises
+    ``StoreError``; then ``copy`` is of no use.
     """
     with store_errors(f"copy the database {path}"), _opened(path) as connection:
         connection.execute("VACUUM INTO ?", (str(copy),))

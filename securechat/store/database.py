@@ -11,7 +11,15 @@ from pathlib import Path
 from securechat.errors import StoreError
 from securechat.store.migrations import check_schema, migrate
 
-__all__ = ["BUSY_TIMEOUT_MS", "CACHE_KIB", "database_locked", "open_database", "store_errors"]
+__all__ = [
+    "BUSY_TIMEOUT_MS",
+    "CACHE_KIB",
+    "database_locked",
+    "give_to_owner_of",
+    "open_database",
+    "read_only",
+    "store_errors",
+]
 
 # How long a statement waits for another program that has the file open (a backup, the sqlite3
 # shell). Such a lock lasts milliseconds; after seconds, failing tells more than waiting.
@@ -31,27 +39,43 @@ def store_errors(doing: str) -> Iterator[None]:
         raise StoreError(f"cannot {doing}: {error}") from error
 
 
-def open_database(path: Path, *, beside_relay: bool = False) -> sqlite3.Connection:
+def open_database(path: Path) -> sqlite3.Connection:
     """Open the relay's database for the calling thread; make or upgrade it as needed.
 
     The file is made readable by its owner only (0600), and so is its folder if missing (0700).
     Until the connection is closed no other relay can open the same database; reading it with other
-    programs (a backup) stays possible. With ``beside_relay`` it is opened although a relay may use
-    it, for a short write to tables that a relay does not keep in memory. Transactions are the
-    caller's: BEGIN IMMEDIATE, COMMIT.
+    programs (a backup) and by ``read_only`` stays possible. Transactions are the caller's: BEGIN
+    IMMEDIATE, COMMIT.
 
     Raises ``NewerSchemaError`` if a newer version wrote it, ``StoreError`` if it cannot be used.
     """
     with store_errors(f"open the database {path}"):
         path = Path(os.path.realpath(path))  # one name, and thus one lock, for one file
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = None if beside_relay else _lock(path)
+        lock = _lock(path)
         try:
             return _open(path, lock)
         except BaseException:
-            if lock is not None:
-                lock.close()
+            lock.close()
             raise
+
+
+@contextlib.contextmanager
+def read_only(path: Path) -> Iterator[sqlite3.Connection]:
+    """Give a connection for reading a database, which is neither made nor upgraded.
+
+    A relay may use it meanwhile. Transactions are the caller's: without one each statement sees
+    what is there by then. Raises ``StoreError`` if it cannot be read, also while it is used.
+    """
+    with store_errors(f"read the database {path}"):
+        # Not mode=ro, which would leave the -wal and -shm files behind.
+        uri = f"{Path(os.path.realpath(path)).as_uri()}?mode=rw"
+        opened = sqlite3.connect(
+            uri, uri=True, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None
+        )
+        with contextlib.closing(opened) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            yield connection
 
 
 @contextlib.contextmanager
@@ -98,14 +122,14 @@ def _lock(path: Path) -> sqlite3.Connection:
         lock.close()
         if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
             raise StoreError(
-                f"the database {path} is in use by another relay: stop that one first, "
-                "or give this one a database of its own"
+                f"the database {path} is in use by another relay: stop that one first, or give "
+                "this one a database of its own. A command that writes there is done in a moment"
             ) from error
         raise
     return lock
 
 
-def _open(path: Path, lock: sqlite3.Connection | None) -> sqlite3.Connection:
+def _open(path: Path, lock: sqlite3.Connection) -> sqlite3.Connection:
     _create_private(path)
     connection = sqlite3.connect(
         path,
@@ -142,9 +166,22 @@ def _open(path: Path, lock: sqlite3.Connection | None) -> sqlite3.Connection:
 def _create_private(path: Path) -> None:
     """Make ``path``, readable by its owner only, unless it exists.
 
+    What root makes belongs to whom the folder belongs to: to the user that the relay runs as.
     SQLite gives the -wal and -shm files the mode of the database. A file that exists must not be
     opened here: closing any descriptor of it would drop the POSIX locks that this process holds on
     it (https://www.sqlite.org/howtocorrupt.html, 2.2).
     """
     with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            give_to_owner_of(path.parent, descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def give_to_owner_of(folder: Path, descriptor: int) -> None:
+    """Have an open file belong to whom ``folder`` belongs to, if we are root and can do that."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        owner = folder.stat()
+        with contextlib.suppress(OSError):  # as in a container that knows no such user
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)

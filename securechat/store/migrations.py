@@ -16,7 +16,7 @@ from pathlib import Path
 
 from securechat.errors import NewerSchemaError, StoreError
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "check_schema", "migrate"]
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "check_schema", "is_up_to_date", "migrate"]
 
 # "SCht" in the header of the file, so that a path to some other program's database is noticed
 # before its tables are touched.
@@ -258,6 +258,11 @@ def check_schema(
             f"{len(migrations)}: start the newer securechat that wrote it, or put back a copy of "
             "the database from before the upgrade"
         )
+
+
+def is_up_to_date(connection: sqlite3.Connection) -> bool:
+    """Whether the schema is the newest, of a database that ``check_schema`` has let pass."""
+    return _pragma(connection, "user_version") == len(MIGRATIONS)
 
 
 def migrate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import sqlite3
 from collections.abc import Iterator
 
 import trustme
@@ -12,7 +13,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from securechat.invite_link import CA_ALPN, InviteLink, format_invite_link
-from securechat.store.database import open_database
 from securechat.store.invites import Invites
 from tests.client.scripted_server import Pki, Script, ScriptedServer
 from tests.server.relay_harness import WALL_S, RunningRelay
@@ -45,7 +45,7 @@ def link_to(
     """
     if not token:
         token = f"token-{next(_TOKENS)}"
-        connection = open_database(relay.config.store.path, beside_relay=True)
+        connection = sqlite3.connect(relay.config.store.path)
         with contextlib.closing(connection):
             Invites(connection).create(
                 token,

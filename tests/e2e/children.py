@@ -78,8 +78,9 @@ def run_relay(
         assert process.stderr is not None
         for line in process.stderr:
             relay.log.append(line.rstrip("\n"))
-            if "listening on" in line:
-                relay.port = int(line.rpartition(":")[2])
+            port = line.rstrip("\n").rpartition(":")[2]
+            if "listening on" in line and port.isdigit():  # else it is for something else
+                relay.port = int(port)
                 listening.set()
         listening.set()
 

@@ -114,7 +114,7 @@ KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     lambda s, b, c: events.Part(Stamp(s, 0, ""), _room(b), pick(WORDS, c)),
     lambda s, b, c: events.Kick(Stamp(s, 0, ""), _room(b), pick(NICKS, c), "x"),
     lambda s, b, c: events.Invite(Stamp(s, 0, ""), _room(b), pick(NICKS, c)),
-    lambda s, b, c: events.LetIn(Stamp(s, 0, ""), _room(b), "relay.test"),
+    lambda s, b, c: events.LetIn(Stamp(s, 0, ""), _room(b), pick(NICKS, c), "relay.test"),
     lambda s, b, c: events.SetTopic(Stamp(s, 0, ""), _room(b), pick(WORDS, c)),
     lambda s, b, c: events.RenameChannel(Stamp(s, 0, ""), _room(b), _room(c), "x"),
     lambda s, b, c: events.ClaimRoom(Stamp(s, 0, ""), _room(b)),

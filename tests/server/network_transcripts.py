@@ -136,7 +136,7 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "part": lambda s, w: events.Part(s, w[0], " ".join(w[1:])),
     "kick": lambda s, w: events.Kick(s, w[0], w[1], " ".join(w[2:])),
     "invite": lambda s, w: events.Invite(s, w[0], w[1]),
-    "let-in": lambda s, w: events.LetIn(s, w[0], "relay.test"),
+    "let-in": lambda s, w: events.LetIn(s, w[0], w[1], "relay.test"),
     "topic": lambda s, w: events.SetTopic(s, w[0], " ".join(w[1:])),
     "mode": lambda s, w: events.SetChannelModes(
         s, w[0], tuple(parse_modes(w[1], w[2:], CHANNEL_MODES))

@@ -94,5 +94,30 @@ def test_what_is_too_much_is_refused(caretaker: Caretaker) -> None:
         assert outcomes.get(timeout=LONG_TIMEOUT_S) == Outcome(True)
 
 
+def test_a_crash_leaves_nobody_waiting() -> None:
+    crashes: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+    outcomes: queue.SimpleQueue[Outcome[None]] = queue.SimpleQueue()
+    at_work, go_on = threading.Event(), threading.Event()
+
+    def crash() -> None:
+        at_work.set()
+        go_on.wait(LONG_TIMEOUT_S)
+        raise SystemExit
+
+    caretaker = Caretaker([])
+    caretaker.start(crashes.put)
+    caretaker.submit(crash, outcomes.put)
+    assert at_work.wait(LONG_TIMEOUT_S)
+    for _ in range(CARETAKER_QUEUE_LIMIT):
+        caretaker.submit(lambda: None, outcomes.put)
+    go_on.set()
+    assert isinstance(crashes.get(timeout=LONG_TIMEOUT_S), SystemExit)
+    with pytest.raises(CaretakerBusy, match="about to stop"):
+        caretaker.call(lambda: None)
+    found = [outcomes.get(timeout=LONG_TIMEOUT_S) for _ in range(CARETAKER_QUEUE_LIMIT + 1)]
+    assert all(isinstance(outcome.error, CaretakerBusy) for outcome in found)
+    caretaker.stop()
+
+
 def test_one_that_never_started_can_be_stopped() -> None:
     Caretaker([]).stop()

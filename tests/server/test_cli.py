@@ -528,6 +528,59 @@ def test_the_first_start_shows_how_the_first_person_gets_in(
     assert shown.read_text() == ""
 
 
+full_device = pytest.mark.skipif(
+    not os.path.exists("/dev/full"), reason="there is no device that is always full"
+)
+
+
+@full_device
+def test_a_first_invite_that_cannot_be_shown(
+    tmp_path: Path, flags: list[str | Path], start: Callable[..., Child]
+) -> None:
+    """As with an output that nobody reads: the relay runs all the same."""
+    file = tmp_path / "securechat.toml"
+    file.write_text('[accounts]\nregistration = "invite"\n')
+    with open("/dev/full", "wb") as output:
+        child = start(["--config", file, *flags], stdout=output)
+    child.process.terminate()
+    assert child.end() == 0
+    assert child.lines[0].startswith("securechat-server: the first invite is not shown (")
+
+
+@full_device
+def test_what_cannot_be_printed(tmp_path: Path) -> None:
+    with open("/dev/full", "wb") as output:
+        assert print_a_file(tmp_path, output) == (
+            1,
+            "securechat-server: [Errno 28] No space left on device\n",
+        )
+
+
+@posix_only
+def test_nobody_reads_what_is_printed(tmp_path: Path) -> None:
+    """As "| head -1", also where it is printed only at the exit."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as output:
+        assert print_a_file(tmp_path, output) == (1, "")
+
+
+def print_a_file(cwd: Path, output: IO[bytes]) -> tuple[int, str]:
+    """Run a command that prints little; return its exit code and what it complains of."""
+    done = subprocess.run(
+        [*COMMAND, "containerfile"],
+        cwd=cwd,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+        | {"PYTHONPATH": str(ROOT)},
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=LONG_TIMEOUT_S,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
 @posix_only
 def test_a_relay_of_this_machine_alone_needs_no_invite(
     tmp_path: Path, flags: list[str | Path], start: Callable[..., Child]

@@ -87,6 +87,20 @@ def test_work_that_raises_is_logged_and_the_thread_goes_on(
     assert caplog.text.count("RuntimeError: not my day") == 2
 
 
+def test_a_thread_that_dies_is_told_of() -> None:
+    crashes: SimpleQueue[BaseException] = SimpleQueue()
+
+    def die() -> None:
+        raise SystemExit
+
+    with closing(HashWorkers(2, on_crash=crashes.put)) as workers:
+        workers.submit(die)
+        assert isinstance(crashes.get(timeout=LONG_TIMEOUT_S), SystemExit)
+        done = threading.Event()
+        workers.submit(done.set)
+        assert done.wait(LONG_TIMEOUT_S), "the other one works until the relay has ended"
+
+
 def test_close_drops_what_is_queued_and_joins_the_threads() -> None:
     before = threading.active_count()
     workers = HashWorkers(1)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -149,6 +150,24 @@ def test_a_reader_that_is_gone_costs_lines_only(pipe: tuple[int, int]) -> None:
     for _ in range(3):
         output.handle(record("x"))
     output.flush()
+    output.close()
+    assert not output._thread.is_alive()
+
+
+def test_a_thread_that_dies_is_told_of_and_waited_for_no_more(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = LogOutput(pipe[1], "utf-8")
+    crashes: SimpleQueue[BaseException] = SimpleQueue()
+    output.on_crash = crashes.put
+
+    def die(data: bytes) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(output, "_write", die)
+    output.handle(record("x"))
+    assert isinstance(crashes.get(timeout=LONG_TIMEOUT_S), SystemExit)
+    output.handle(record("y"))
     output.close()
     assert not output._thread.is_alive()
 

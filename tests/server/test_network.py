@@ -62,18 +62,34 @@ TRANSCRIPTS = {
     "the relay lets somebody in": """
         >> 1 attach alice
         >> 2 attach bob
-        >> 2 let-in #den
+        >> 2 let-in #den bob
+        >> 1 join #den
+        << joined #den alice
+        >> 1 mode #den +k key
+        << mode #den by alice: +k key
+        >> 2 join #den
+        !! ERR_BADCHANNELKEY #den
+        >> 2 let-in #den bob
+        << invited #den bob by relay.test
+        >> 2 join #den
+        << joined #den bob
+        >> 2 let-in #den bob
+    """,
+    "the relay lets an account in that comes later": """
+        >> 1 attach alice
         >> 1 join #den
         << joined #den alice
         >> 1 mode #den +i
         << mode #den by alice: +i
-        >> 2 join #den
-        !! ERR_INVITEONLYCHAN #den
-        >> 2 let-in #den
-        << invited #den bob by relay.test
-        >> 2 join #den
+        >> 2 let-in #den bob
+        << mode #den by relay.test: +I a:bob
+        >> 2 let-in #den bob
+        >> 3 attach bob as bob
+        >> 3 join #den
         << joined #den bob
-        >> 2 let-in #den
+        >> 4 attach carol
+        >> 4 join #den
+        !! ERR_INVITEONLYCHAN #den
     """,
     "an operator bans a mask": """
         >> 1 attach alice as alice
@@ -1956,7 +1972,7 @@ CHANGES = [
     "1 part #den",
     "1 kick #den bob",
     "1 invite #den carol",
-    "3 let-in #den",
+    "3 let-in #den zoe",
     "1 topic #den hi",
     "1 mode #den +m",
     "1 mode #den +b x!*@*",

@@ -201,6 +201,19 @@ def test_a_certificate_whose_files_have_changed_is_taken(
     assert bob.sock.getpeercert(binary_form=True) == new
 
 
+def test_a_certificate_that_has_changed_during_a_reload_is_taken_later(
+    reloaded: Callable[..., Reloaded],
+) -> None:
+    """Between the reading of the files and the moment from which on they are served."""
+    relay = reloaded()
+    files, tls = relay.relay.relay._certificate, relay.relay.config.tls
+    before = files.read(tls)
+    new = relay.issue()
+    files.serve(tls, before)
+    relay.relay.relay._caretaker.call(relay.relay.relay._upkeep.watch_certificate)
+    assert relay.relay.join("bob").sock.getpeercert(binary_form=True) == new
+
+
 def test_a_certificate_that_is_being_replaced_is_taken_when_it_is_whole(
     reloaded: Callable[..., Reloaded], caplog: pytest.LogCaptureFixture
 ) -> None:

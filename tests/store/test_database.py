@@ -11,7 +11,7 @@ import pytest
 import securechat
 from securechat.errors import NewerSchemaError, StoreError
 from securechat.store import database
-from securechat.store.database import open_database, store_errors
+from securechat.store.database import open_database, read_only, store_errors
 
 ROOT = Path(securechat.__file__).parents[1]
 
@@ -49,6 +49,17 @@ def test_folder_and_files_are_made_for_the_owner_alone(tmp_path):
     assert files == dict.fromkeys(
         ["relay.db", "relay.db-wal", "relay.db-shm", "relay.db.lock"], 0o600
     )
+
+
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0, reason="only root can give a file away"
+)
+def test_what_root_makes_belongs_to_whom_the_folder_belongs_to(tmp_path):
+    """As after a command of root's before the first start: the relay's user must get at it."""
+    os.chown(tmp_path, 12345, 23456)
+    open_database(tmp_path / "relay.db").close()
+    found = {file.name: (file.stat().st_uid, file.stat().st_gid) for file in tmp_path.iterdir()}
+    assert found == dict.fromkeys(["relay.db", "relay.db.lock"], (12345, 23456))
 
 
 @posix_only
@@ -121,40 +132,32 @@ def test_the_lock_holds_between_processes_and_ends_with_a_killed_one(tmp_path):
     open_database(path).close()
 
 
-def test_a_tool_may_write_beside_a_running_relay(tmp_path):
+def test_a_tool_may_read_beside_a_running_relay(tmp_path):
     path = tmp_path / "relay.db"
-    with closing(open_database(path)) as relay:
-        with closing(open_database(path, beside_relay=True)) as tool:
-            tool.execute("INSERT INTO relay_secrets VALUES ('x', x'00')")
-        assert relay.execute("SELECT name FROM relay_secrets").fetchall() == [("x",)]
-        with pytest.raises(StoreError, match="in use by another relay"):
-            open_database(path)  # the tool did not take the relay's lock with it
+    with closing(open_database(path)) as relay, read_only(path) as tool:
+        relay.execute("INSERT INTO relay_secrets VALUES ('x', x'00')")
+        assert tool.execute("SELECT name FROM relay_secrets").fetchall() == [("x",)]
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # whoever writes is in nobody's way
+            assert tool.execute("SELECT count(*) FROM relay_secrets").fetchone() == (1,)
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            tool.execute("DELETE FROM relay_secrets")
 
 
-def test_a_tool_keeps_no_relay_out(tmp_path):
+def test_a_tool_that_reads_keeps_no_relay_out(tmp_path):
     path = tmp_path / "relay.db"
-    with (
-        closing(open_database(path, beside_relay=True)),
-        closing(open_database(path, beside_relay=True)),
-        closing(open_database(path)) as relay,
-    ):
+    open_database(path).close()
+    with read_only(path), read_only(path), closing(open_database(path)) as relay:
         relay.execute("INSERT INTO relay_secrets VALUES ('x', x'00')")
 
 
-def test_a_tool_makes_the_database_if_there_is_none(tmp_path):
-    path = tmp_path / "state" / "relay.db"
-    with closing(open_database(path, beside_relay=True)) as tool:
-        assert pragma(tool, "user_version") > 0
-        assert pragma(tool, "synchronous") == 2  # FULL: what a tool says it wrote lasts too
-    assert not path.with_name("relay.db.lock").exists()
-
-
-def test_a_tool_refuses_what_a_relay_refuses(tmp_path):
-    path = tmp_path / "relay.db"
-    with closing(open_database(path)) as connection:
-        connection.execute("PRAGMA user_version = 1000")
-    with pytest.raises(NewerSchemaError, match="1000"):
-        open_database(path, beside_relay=True)
+def test_a_tool_that_reads_makes_no_database(tmp_path):
+    with (
+        pytest.raises(StoreError, match="cannot read the database"),
+        read_only(tmp_path / "relay.db"),
+    ):
+        raise AssertionError
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_programs_may_read_while_a_relay_runs(tmp_path):

@@ -8,14 +8,13 @@ the link has come is what this trust rests on.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import socket
 from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from securechat.client.assistant.ca_file import CaFile, describe_authority, is_authority
+from securechat.client.assistant.ca_file import CaFile, ca_hash, describe_authority, is_authority
 from securechat.client.words.translation import gettext_noop
 from securechat.errors import CertificateRejected, ConnectionLost, NetworkError, TlsError
 from securechat.invite_link import CA_ALPN, CA_BYTES
@@ -67,7 +66,7 @@ class CaFetch:
         certificate = _one_certificate(self._receive(Deadline(self._limit_s)))
         if (
             certificate is None
-            or _hash(certificate) != self._sha256
+            or ca_hash(certificate) != self._sha256
             or not is_authority(certificate)
         ):
             raise CertificateRejected(
@@ -116,10 +115,6 @@ def _one_certificate(pem: bytes) -> x509.Certificate | None:
     except ValueError:
         return None
     return certificate
-
-
-def _hash(certificate: x509.Certificate) -> bytes:
-    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
 
 
 def _not_given() -> NetworkError:

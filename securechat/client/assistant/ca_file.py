@@ -6,6 +6,7 @@ now, is refused here, with words, and not by a handshake later.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from securechat.client.words.safe_text import make_safe
@@ -24,9 +26,11 @@ __all__ = [
     "CA_BYTES",
     "Authority",
     "CaFile",
+    "ca_hash",
     "complete_path",
     "describe_authority",
     "find_ca",
+    "hashes_in",
     "is_authority",
     "read_ca",
 ]
@@ -108,6 +112,21 @@ def complete_path(text: str) -> str | None:
     except (OSError, PkiError):
         return None
     return os.path.join(folder, min(found)) if found else None
+
+
+def hashes_in(path: Path) -> frozenset[bytes]:
+    """Return the hashes of the CAs in the file ``path``, valid or not; none if it cannot be read.
+    Does file I/O.
+    """
+    try:
+        return frozenset(map(ca_hash, x509.load_pem_x509_certificates(path.read_bytes())))
+    except (OSError, ValueError):
+        return frozenset()
+
+
+def ca_hash(certificate: x509.Certificate) -> bytes:
+    """Return what an invite link says of the certificate of a CA: the SHA-256 of its DER."""
+    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
 
 
 def is_authority(certificate: x509.Certificate) -> bool:

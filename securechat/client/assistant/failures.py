@@ -127,6 +127,17 @@ _NOT_OF_INVITE: Final[_Texts] = (
         "for a new one."
     ),
 )
+_NOT_OF_SYSTEM: Final[_Texts] = (
+    "address",
+    gettext_noop("The invite link does not say whom to trust"),
+    gettext_noop(
+        "A private server has a CA of its own, which an invite link names at its end. This link "
+        "names none, and this system does not know the CA of the server. Most often the end of the "
+        "link was lost when it was copied. But somebody may also stand between you and the server "
+        "in order to read along. Nothing of yours was told to it."
+    ),
+    gettext_noop("Copy all of the link, to its end. If you have, ask for a new one."),
+)
 _INVALID: Final[_Texts] = (
     "trust",
     gettext_noop("The server's certificate did not pass the check"),
@@ -325,7 +336,7 @@ def _texts_of(error: SecureChatError, *, own_ca: bool, invited: bool) -> _Texts:
     if isinstance(error, CertificateRejected):
         texts = _BY_CHECK.get(error.check, _INVALID)
         if texts is _OTHER_CA and invited:
-            return _NOT_OF_INVITE
+            return _NOT_OF_INVITE if own_ca else _NOT_OF_SYSTEM
         return _UNKNOWN_CA if texts is _OTHER_CA and not own_ca else texts
     if isinstance(error, ConfigError | PkiError | StoreError):
         return _SETTINGS

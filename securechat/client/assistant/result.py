@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from securechat.client.assistant.answers import Answers
-from securechat.client.assistant.ca_file import CaFile
+from securechat.client.assistant.ca_file import CaFile, hashes_in
 from securechat.client.settings.address import Address
 from securechat.client.settings.passwords import store_in_keyring
 from securechat.client.settings.profile_file import store_ca
@@ -19,7 +19,15 @@ from securechat.client.settings.profiles import Network, PasswordSource, is_netw
 from securechat.client.words.safe_text import make_safe
 from securechat.client.words.translation import _
 
-__all__ = ["SetupResult", "find_network", "keep_network", "rooms_in", "suggest_name", "summarize"]
+__all__ = [
+    "SetupResult",
+    "find_network",
+    "find_other_trust",
+    "keep_network",
+    "rooms_in",
+    "suggest_name",
+    "summarize",
+]
 
 _NAME_CHARACTERS: Final = 40
 """The longest name of a network (``profiles.is_network_name``)."""
@@ -59,6 +67,27 @@ def find_network(networks: Mapping[str, Network], relay: str, login: str) -> str
         if same and network.password is not None:
             return name
     return ""
+
+
+def find_other_trust(networks: Mapping[str, Network], relay: str, ca: bytes | None) -> str:
+    """Return what the network is called by which this relay is known by another CA, if by none of
+    them it is known by this one; else nothing. Does file I/O.
+
+    A CA whose file cannot be read says nothing, as nobody can log in by it; neither do those of
+    the system where there is no login by password.
+
+    :param relay: as ``Network.relay``.
+    :param ca: the hash of the CA; ``None``: those of the system.
+    """
+    found = {name: _trusted(one) for name, one in networks.items() if one.relay == relay}
+    known = {name: trusted for name, trusted in found.items() if trusted}
+    return "" if any(ca in trusted for trusted in known.values()) else next(iter(known), "")
+
+
+def _trusted(network: Network) -> frozenset[bytes | None]:
+    if network.ca is not None:
+        return hashes_in(network.ca)
+    return frozenset({None}) if network.password is not None else frozenset()
 
 
 def rooms_in(text: str) -> tuple[str, ...]:

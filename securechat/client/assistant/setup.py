@@ -22,8 +22,6 @@ one nick only, and ``ROOMS``. The CA that it names is fetched in ``CONNECTION``,
 from __future__ import annotations
 
 import secrets
-import shlex
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,12 +30,29 @@ from typing import Final
 
 from securechat.client.assistant.answers import AccountChoice, Answers, Keep, Step, Trust
 from securechat.client.assistant.ca_file import CaFile, read_ca
+from securechat.client.assistant.checks import (
+    Problems,
+    check_command_line,
+    check_login,
+    check_new_account,
+    check_nick,
+    check_rooms,
+    check_sayable,
+)
 from securechat.client.assistant.failures import Explanation, explain_failure
+from securechat.client.assistant.refused import (
+    account_words,
+    invite_words,
+    login_words,
+    nick_of_invite_note,
+    nick_words,
+    somebody_note,
+)
 from securechat.client.assistant.result import (
     SetupResult,
     find_network,
+    find_other_trust,
     keep_network,
-    rooms_in,
     suggest_name,
     summarize,
 )
@@ -52,11 +67,10 @@ from securechat.client.events import (
     VerificationRequired,
     Welcome,
 )
-from securechat.client.protocol import check_command
-from securechat.client.settings.address import ROOM_BYTES, Address, parse_address
+from securechat.client.settings.address import Address, parse_address
 from securechat.client.settings.invitation import Invitation, invite_code, read_invitation
-from securechat.client.settings.profiles import Network, is_network_name
-from securechat.client.words.refusals import reason, refusal
+from securechat.client.settings.profiles import Network
+from securechat.client.words.refusals import reason
 from securechat.client.words.safe_text import make_safe
 from securechat.client.words.translation import _, explain
 from securechat.errors import (
@@ -67,9 +81,6 @@ from securechat.errors import (
     SecureChatError,
 )
 from securechat.invite_link import is_invite_link
-from securechat.irc import numerics
-from securechat.irc.names import is_channel_name
-from securechat.irc.sasl import prepare_password
 from securechat.net.listener import format_address
 
 __all__ = [
@@ -166,8 +177,7 @@ class Setup:
         event = verdict.event
         if isinstance(event, Disconnected):
             error = event.error or ConnectionLost(event.reason)
-            own_ca, invited = self.answers.trust == "file", self._invitation is not None
-            self.explanation = explain_failure(error, own_ca=own_ca, invited=invited)
+            self.explanation = self._explain(error)
         elif isinstance(event, CaFile):
             self._ca = event
             return self._probe()
@@ -183,6 +193,12 @@ class Setup:
             return self._take_account(event, attempt)
         return None
 
+    def _explain(self, error: SecureChatError) -> Explanation:
+        if self._invitation is None:
+            return explain_failure(error, own_ca=self.answers.trust == "file")
+        own_ca = self._invitation.link.ca is not None
+        return explain_failure(error, own_ca=own_ca, invited=True)
+
     def _forget(self) -> None:
         self.problems = {}
         self.note = ""
@@ -190,6 +206,17 @@ class Setup:
 
     def _wrong(self, field_name: str, text: str) -> None:
         self.problems.setdefault(field_name, text)
+
+    @property
+    def farewell(self) -> str:
+        """What somebody must know who leaves now; empty: nothing of it all remains."""
+        if self.step not in (Step.PASSWORD, Step.ROOMS) or self.answers.account == "later":
+            return ""
+        return _(
+            "The account {account} is there. When you set this network up again, give the same "
+            "password.",
+            account=make_safe(self.answers.login.strip()),
+        )
 
     # ---- where it is, and whom to trust ----
 
@@ -218,7 +245,7 @@ class Setup:
             return None
         self._invitation, self._invite_refused = invitation, False
         if invitation is not None:
-            return self._accept(invitation)
+            return self._accept(invitation) if self._may_trust(invitation) else None
         self.answers.rooms = self.answers.rooms or self._address.room
         self.step = Step.TRUST
         return None
@@ -278,6 +305,21 @@ class Setup:
             return self._invite_refused
         return self.server.email_required
 
+    def _may_trust(self, invitation: Invitation) -> bool:
+        """Whether what is known already does not speak against the CA of the link."""
+        name = find_other_trust(self._networks, self.place, invitation.link.ca)
+        if name:
+            text = _(
+                "you know this server as the network {name}, by another CA than the one of this "
+                "link. Perhaps the server has a new one; but somebody may also want to lead you to "
+                "a false server, for your password. Ask the person who runs the server, by phone "
+                "or face to face. Only if it has a new CA, take the network {name} out of your "
+                "profiles (profiles.toml), and follow the link again.",
+                name=make_safe(name),
+            )
+            self._wrong("address", text)
+        return not name
+
     def _accept(self, invitation: Invitation) -> Attempt:
         self._ca = None
         self.connected = False
@@ -297,35 +339,11 @@ class Setup:
             return self._invitation.code
         return invite_code(self.answers.email, self.place)
 
-    def _of_somebody(self, nick: str) -> str:
-        """Return the note that a nick is that of an account, and what to do."""
-        if self.nick_is_fixed:
-            return _(
-                "The nick {nick} belongs to an account. If it is yours, log in; if not, ask for "
-                "another invite: this one is for that nick only.",
-                nick=make_safe(nick),
-            )
-        return _(
-            "The nick {nick} belongs to an account. If it is yours, log in; if not, go back and "
-            "take another nick.",
-            nick=make_safe(nick),
-        )
-
     # ---- who we are ----
 
     def _check_nick(self) -> Attempt | None:
-        nick, realname = self.answers.nick.strip(), self.answers.realname.strip()
-        if not nick or " " in nick:
-            self._wrong("nick", _("a nick is one word"))
-        self._check_sayable("nick", "NICK", nick)
-        self._check_sayable("realname", "USER", "user", "0", "*", realname)
-        return None if self.problems else self._attempt("nick", nick)
-
-    def _check_sayable(self, field_name: str, command: str, *params: str) -> None:
-        try:
-            check_command(command, *params)
-        except SecureChatError as error:
-            self._wrong(field_name, make_safe(explain(error)))
+        self.problems = check_nick(self.answers)
+        return None if self.problems else self._attempt("nick", self.answers.nick.strip())
 
     def _take_refused_nick(self, event: NickRejected, attempt: Attempt, server: Server) -> None:
         if event.reserved and attempt.purpose == "nick":
@@ -333,18 +351,8 @@ class Setup:
             return
         self.step = Step.NICK
         if self.nick_is_fixed:
-            self.note = _(
-                "The invite is for the nick {nick} only. Try again later, or ask for another one.",
-                nick=make_safe(event.nick),
-            )
-        self._wrong(
-            "nick",
-            _(
-                "the server does not take the nick {nick}: {reason}",
-                nick=make_safe(event.nick),
-                reason=reason(event.text),
-            ),
-        )
+            self.note = nick_of_invite_note(event.nick)
+        self._wrong("nick", nick_words(event))
 
     def _choose_account(self, nick: str, server: Server, *, reserved: bool) -> None:
         """Go on to the account of a nick that the server would take, or has reserved."""
@@ -368,7 +376,7 @@ class Setup:
             given.account = next(one for one in preferred if one in self.account_choices)
         given.login = nick
         if reserved:
-            self.note = self._of_somebody(nick)
+            self.note = somebody_note(nick, only=self.nick_is_fixed)
         elif server.account_required and self._invitation is None:
             self.note = _("This server lets in only people with an account.")
 
@@ -379,41 +387,21 @@ class Setup:
         if choice == "later":
             self._begin_rooms()
             return None
-        try:
-            prepare_password(self.answers.password)
-        except SecureChatError as error:
-            self._wrong("password", explain(error))
         if choice == "login":
-            self._check_login()
+            self.problems = check_login(self.answers)
         else:
-            self._check_new_account(nick)
+            self.problems = self._check_new_account(nick)
         return None if self.problems else self._attempt(choice, nick)
 
-    def _check_login(self) -> None:
-        login = self.answers.login.strip()
-        if not login or " " in login:
-            self._wrong("login", _("an account is one word"))
-        self._check_sayable("login", "ACCOUNT", login)
-
-    def _check_new_account(self, nick: str) -> None:
-        given = self.answers
-        if given.password != given.again:
-            self._wrong("again", _("the two passwords differ"))
-        if given.password.casefold() == nick.casefold():
-            self._wrong("password", _("the nick is no password: it is the first that is tried"))
-        if self.wants_code and not given.email.strip():
-            self._wrong("email", _("this server wants an invitation code or an e-mail address"))
-        if not self.problems:
-            self._check_code()
-            self._check_sayable("password", "REGISTER", "*", "*", given.password)
-
-    def _check_code(self) -> None:
+    def _check_new_account(self, nick: str) -> Problems:
+        found = check_new_account(self.answers, nick, wants_code=self.wants_code)
+        if found:
+            return found
         try:
             code = self._code()
         except (ConfigError, InviteLinkError) as error:
-            self._wrong("email", make_safe(explain(error)))
-        else:
-            self._check_sayable("email", "REGISTER", "*", code or "*", "x")
+            return {"email": make_safe(explain(error))}
+        return check_sayable("email", "REGISTER", "*", code or "*", "x")
 
     def _take_account(self, event: Event, attempt: Attempt) -> Attempt | None:
         match event:
@@ -432,14 +420,16 @@ class Setup:
                 )
             case LoginRejected():
                 if self._invitation is not None:
-                    self.note = self._of_somebody(attempt.nick)
-                self._wrong("password", _login_words(event))
+                    self.note = somebody_note(attempt.nick, only=self.nick_is_fixed)
+                self._wrong("password", login_words(event))
             case Failure(code="ACCOUNT_EXISTS") if self._invitation is not None:
                 return self._log_in_instead(attempt)
             case Failure(code="INVALID_EMAIL") if self._invitation is not None:
-                self._take_refused_invite(event)
+                self._invite_refused = True
+                self.answers.email = ""
+                self._wrong("email", invite_words())
             case Failure():
-                self._take_refused_account(event)
+                self._wrong(*account_words(event))
             case _:
                 pass
         return None
@@ -450,49 +440,19 @@ class Setup:
         self.answers.login = attempt.nick
         return self._attempt("login", attempt.nick)
 
-    def _take_refused_invite(self, event: Failure) -> None:
-        self._invite_refused = True
-        self.answers.email = ""
-        words = refusal(event.code, event.text)
-        self._wrong(
-            "email",
-            _(
-                "the server does not take the invite: {reason}. Ask for a new link, and give it "
-                "here.",
-                reason=words,
-            ),
-        )
-
     def _account_made(self, attempt: Attempt) -> None:
         # Whoever comes back to this step has an account, and cannot make it a second time.
         self.answers.account = "login"
         self.answers.login = attempt.nick
         self.account_choices = ("login",)
 
-    def _take_refused_account(self, event: Failure) -> None:
-        field_name = _FIELD_OF_REFUSAL.get(event.code, "account")
-        words = refusal(event.code, event.text)
-        self._wrong(field_name, _("the server says no: {reason}", reason=words))
-
     # ---- the password ----
 
     def _check_password(self) -> None:
         if self.answers.keep == "command":
-            self._check_password_command()
+            self.problems = check_command_line(self.answers)
         if not self.problems:
             self._begin_rooms()
-
-    def _check_password_command(self) -> None:
-        try:
-            words = shlex.split(self.answers.command)
-        except ValueError:
-            self._wrong("command", _("a quotation mark has no end"))
-            return
-        if not words:
-            self._wrong("command", _("give the command that prints the password"))
-        elif shutil.which(words[0]) is None:
-            name = make_safe(words[0])
-            self._wrong("command", _("there is no program {name} on this computer", name=name))
 
     # ---- rooms, name, the end ----
 
@@ -518,14 +478,8 @@ class Setup:
         return suggest_name(sources, {name.lower() for name in self._networks})
 
     def _check_rooms(self) -> None:
-        name = self.answers.network.strip()
-        if not is_network_name(name):
-            self._wrong("network", _("a name has up to 40 letters, digits, -, _ and ."))
-        elif name != self._known_name() and name.lower() in map(str.lower, self._networks):
-            self._wrong("network", _("there is a network of this name already"))
-        for room in rooms_in(self.answers.rooms):
-            if not is_channel_name(room, ROOM_BYTES):
-                self._wrong("rooms", _("this cannot be a room: {room}", room=make_safe(room)))
+        taken = {name.lower() for name in self._networks if name != self._known_name()}
+        self.problems = check_rooms(self.answers, taken)
         if not self.problems:
             self.step = Step.DONE
 
@@ -544,19 +498,3 @@ class Setup:
         """Say why ``finish`` has failed, where it can be tried again."""
         self.step = Step.ROOMS
         self._wrong("network", make_safe(explain(error)))
-
-
-_FIELD_OF_REFUSAL: Final = {
-    "INVALID_EMAIL": "email",
-    "UNACCEPTABLE_EMAIL": "email",
-    "UNACCEPTABLE_PASSWORD": "password",
-    "WEAK_PASSWORD": "password",
-}
-"""The field that a refusal of REGISTER is about; otherwise it is the account as such."""
-
-
-def _login_words(event: LoginRejected) -> str:
-    words = refusal(event.code, event.text)
-    if event.code != numerics.ERR_SASLFAIL:
-        return words
-    return _("account and password do not fit together (the server says: {reason})", reason=words)

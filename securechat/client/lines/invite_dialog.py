@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import getpass
 import queue
+import shutil
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TextIO
@@ -66,7 +68,8 @@ class InviteDialog:
                     self._go_on()
                 else:
                     setup.back()
-        except EOFError:
+        except (EOFError, KeyboardInterrupt):
+            self._say(f"\n{setup.farewell}")
             raise KeyboardInterrupt from None
         return self._finish(folder) if setup.step is Step.DONE else None
 
@@ -99,8 +102,11 @@ class InviteDialog:
             self._say(f"! {make_safe(explain(error))}")
             return None
 
-    def _say(self, line: str) -> None:
-        print(line, file=self._screen, flush=True)
+    def _say(self, text: str) -> None:
+        columns = shutil.get_terminal_size().columns  # a terminal breaks lines within words
+        wrap = textwrap.TextWrapper(columns, break_on_hyphens=False)
+        for line in text.splitlines():
+            print(wrap.fill(line), file=self._screen, flush=True)
 
     # ---- the questions; each returns whether to go on, or back ----
 

@@ -486,18 +486,21 @@ class SetupScreen(Screen[SetupResult | None]):
         else:
             label = _("Start") if self._shown is Step.ROOMS else _("Next")
         go_on.label = Content(label)
+        go_on.refresh(layout=True)  # a label may be longer than the one before
 
     def _focus(self) -> None:
         """Put the focus on what is wrong, or on what is asked first, or on what goes on."""
-        questions = list(self._questions())
-        wrong = (one for one in questions if one.key in self._setup.problems)
+        setup, questions = self._setup, list(self._questions())
+        wrong = (one for one in questions if one.key in setup.problems)
         question = next(wrong, questions[0] if questions else None)
         if self._busy:
             self.query_one("#back").focus()
         elif question is not None:
             question.begin()
+            if setup.problems:  # what is wrong stands below
+                self.call_after_refresh(question.scroll_visible, animate=False)
         else:  # a failed connection: there is something to mend
-            self.query_one("#next" if self._setup.connected else "#back").focus()
+            self.query_one("#next" if setup.connected else "#back").focus()
 
     def _questions(self) -> Iterator[Question]:
         """Yield the questions of this step that are shown, and can be answered."""
@@ -509,7 +512,10 @@ class SetupScreen(Screen[SetupResult | None]):
 
     @on(Question.Changed)
     def _answered(self, event: Question.Changed) -> None:
-        event.question.show_problem("")
+        question = event.question
+        if question.value == getattr(self._setup.answers, question.key):
+            return  # it was filled in by us, and what is wrong with it still is
+        question.show_problem("")
         self._collect()
         self._show_questions()
 
@@ -564,7 +570,7 @@ class SetupScreen(Screen[SetupResult | None]):
         self.app.push_screen(
             ConfirmDialog(
                 _("Leave the setup?"),
-                _("What you have entered is lost."),
+                self._setup.farewell or _("What you have entered is lost."),
                 yes=_("Leave"),
                 no=_("Stay here"),
             ),

@@ -162,9 +162,16 @@ def _prepare_delete(options: argparse.Namespace, config: Config) -> Arguments:
         if not sys.stdin.isatty():
             raise ConfigError(["say --yes to delete an account without being asked"])
         say(f"All that belongs to {options.name} will be gone; only what was said in rooms stays.")
-        if input("The name of the account again: ") != options.name:
+        if _ask_name() != options.name:
             raise ConfigError(["this is another name: nothing was deleted"])
     return {"name": options.name}
+
+
+def _ask_name() -> str:
+    try:
+        return input("The name of the account again: ")
+    except EOFError:
+        return ""
 
 
 def _delete(desk: Desk, arguments: Arguments) -> dict[str, Any]:
@@ -287,6 +294,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         _list,
         _show_list,
         _configure_list,
+        changes=False,
     ),
     Tool(
         "account add",
@@ -336,6 +344,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         _configure_export,
         _prepare_name,
         lambda options: options.file,
+        changes=False,
     ),
 )
 """The tools of this group."""

@@ -27,6 +27,7 @@ __all__ = [
     "CERTIFICATES",
     "CONFIGURATION",
     "DATABASE",
+    "TEMPORARY_PREFIXES",
     "Manifest",
     "read_backup",
     "write_backup",
@@ -36,6 +37,10 @@ DATABASE: Final = "securechat.db"
 CONFIGURATION: Final = "securechat.toml"
 CERTIFICATES: Final = ("server.pem", "server-key.pem", "ca.pem", "ca-key.pem", "client-ca.pem")
 """What the certificates and keys are called in a backup."""
+
+TEMPORARY_PREFIXES: Final = (".unfinished-backup-", ".unfinished-restore-")
+"""How the names of the folders begin in which a backup is made or unpacked, beside the database:
+like no folder that a person would make."""
 
 _MANIFEST: Final = "manifest.json"
 _FORMAT: Final = 1
@@ -141,7 +146,8 @@ def _read_manifest(file: Path, text: bytes, hashes: Mapping[str, str]) -> Manife
                 file=file,
                 version=version,
             )
-        schema, made, expected = int(about["schema"]), str(about["made"]), dict(about["files"])
+        schema, made = int(about["schema"]), str(about["made"])
+        expected = {name: str(digest) for name, digest in dict(about["files"]).items()}
     except (ValueError, KeyError, TypeError) as error:
         raise _no_backup(file, "its manifest cannot be read") from error
     wrong = sorted({name for name, _ in expected.items() ^ hashes.items()})

@@ -18,6 +18,7 @@ from securechat.server.administration.backup_file import (
     CERTIFICATES,
     CONFIGURATION,
     DATABASE,
+    TEMPORARY_PREFIXES,
     read_backup,
     write_backup,
 )
@@ -27,9 +28,11 @@ from securechat.server.administration.remote import connect_to_relay
 from securechat.server.administration.tool import Arguments, Tool
 from securechat.server.config import Config
 from securechat.store.backup import check_copy, copy_database
-from securechat.store.database import database_locked, store_errors
+from securechat.store.database import database_locked, give_to_owner_of, store_errors
 
 __all__ = ["TOOLS"]
+
+_BACKUP_PREFIX, _RESTORE_PREFIX = TEMPORARY_PREFIXES
 
 
 def _certificate_files(config: Config) -> Mapping[str, Path]:
@@ -73,7 +76,7 @@ def _backup(desk: Desk, arguments: Arguments) -> dict[str, Any]:
         files[CONFIGURATION] = Path(configuration)
     elif configuration:
         warnings.append(f"the configuration is not in it: the relay may not read {configuration}")
-    with _temporary_folder(path.parent, "backup-") as folder:
+    with _temporary_folder(path.parent, _BACKUP_PREFIX) as folder:
         copy = folder / DATABASE
         schema = copy_database(path, copy)
         write_backup(desk.output, {DATABASE: copy, **files}, schema=schema, made=desk.now())
@@ -120,7 +123,7 @@ def _restore(desk: Desk, arguments: Arguments) -> dict[str, Any]:
     database = Path(os.path.realpath(config.store.path))
     with (
         database_locked(database),
-        _temporary_folder(database.parent, "restore-") as folder,
+        _temporary_folder(database.parent, _RESTORE_PREFIX) as folder,
         store_errors("put the backup in place"),
     ):
         manifest = read_backup(file, folder)
@@ -183,18 +186,22 @@ def _stage(source: Path, place: Path, undo: contextlib.ExitStack) -> Path:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     staged = place.with_name(f".new-{secrets.token_hex(4)}-{place.name}")
     undo.callback(staged.unlink, missing_ok=True)
+    # By their descriptors: in a folder of somebody else's a name may become that of another file
+    # at any moment, and we may be root.
     if source.name == DATABASE:
+        with source.open("rb") as file:
+            give_to_owner_of(place.parent, file.fileno())
         source.replace(staged)  # it is on the same file system, and large
-    else:
-        with open(os.open(staged, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            file.write(source.read_bytes())
-            file.flush()
-            os.fsync(file.fileno())
-        if source.name.endswith(".pem") and b"PRIVATE KEY" not in source.read_bytes():
-            staged.chmod(0o644)
-    if hasattr(os, "geteuid") and os.geteuid() == 0:  # root does it for the relay's user
-        owner = place.parent.stat()
-        os.chown(staged, owner.st_uid, owner.st_gid)
+        return staged
+    content = source.read_bytes()
+    secret = not source.name.endswith(".pem") or b"PRIVATE KEY" in content
+    with open(os.open(staged, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        if not secret:
+            os.chmod(file.fileno(), 0o644)
+        give_to_owner_of(place.parent, file.fileno())
     return staged
 
 
@@ -227,6 +234,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         _configure_backup,
         _prepare_backup,
         lambda options: options.file,
+        changes=False,
     ),
     Tool(
         "restore",

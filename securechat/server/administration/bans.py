@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Final
 
-from securechat.errors import SecureChatError
+from securechat.errors import SecureChatError, StoreError
 from securechat.server.administration.desk import Desk
 from securechat.server.administration.output import columns, moment, say, say_json
 from securechat.server.administration.tool import Arguments, Tool
@@ -94,6 +94,9 @@ def _lift(desk: Desk, arguments: Arguments) -> dict[str, Any]:
     if desk.relay is None:
         desk.write(lambda c: Bans(c).delete(ban.kind, desk.fold(ban.mask)))
     else:
+        trouble = desk.relay.services.store.trouble
+        if trouble:
+            raise StoreError("nothing can be kept at the moment: {trouble}", trouble=trouble)
         try:
             propose_for_relay(
                 desk.relay.services, lambda stamp: RemoveBan(stamp, ban.kind, ban.mask, _BY)
@@ -125,7 +128,14 @@ def _show_lifted(result: Any, options: argparse.Namespace) -> int:
 
 
 TOOLS: Final[tuple[Tool, ...]] = (
-    Tool("bans list", "show whom operators keep out", _list, _show_list, _configure_list),
+    Tool(
+        "bans list",
+        "show whom operators keep out",
+        _list,
+        _show_list,
+        _configure_list,
+        changes=False,
+    ),
     Tool(
         "bans lift",
         "end a ban",

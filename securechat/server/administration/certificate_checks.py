@@ -95,7 +95,7 @@ def check_names(desk: Desk) -> Iterator[Finding]:
 
 def _missing_sts_names(config: Config, names: tuple[str, ...]) -> Iterator[Finding]:
     for name in config.tls.sts_names:
-        if not _covers(names, name):
+        if not pki.is_for(names, name):
             yield problem(
                 f"it is not for {name}, which is in [tls] sts_names: clients that were told never "
                 "to connect there without TLS cannot connect at all",
@@ -116,7 +116,7 @@ def _missing_listen_names(config: Config, names: tuple[str, ...]) -> Iterator[Fi
     if all(map(is_loopback, names)):
         yield warning("it is only for this machine itself, but others get to the relay", advice)
     for host in dict.fromkeys(hosts):
-        if _is_name(host) and not is_loopback(host) and not _covers(names, host):
+        if _is_name(host) and not is_loopback(host) and not pki.is_for(names, host):
             yield warning(f"it is not for {host}, where the relay listens", advice)
 
 
@@ -124,12 +124,6 @@ def _is_name(host: str) -> bool:
     with contextlib.suppress(PkiError):
         return isinstance(pki.parse_host(host), x509.DNSName)
     return False
-
-
-def _covers(names: tuple[str, ...], name: str) -> bool:
-    """Whether one of the names of a certificate is ``name``; an asterisk stands for a label."""
-    _, _, parent = name.partition(".")
-    return name in names or f"*.{parent}" in names
 
 
 def check_keys(desk: Desk) -> Iterator[Finding]:

@@ -26,7 +26,7 @@ from securechat.server.authority import find_authority
 from securechat.server.certificate import WARN_DAYS
 from securechat.server.config import Config, TlsConfig
 
-__all__ = ["TOOLS"]
+__all__ = ["TOOLS", "time_left"]
 
 
 def _is_ours(tls: TlsConfig) -> bool:
@@ -195,7 +195,7 @@ def _show_made(result: Any, options: argparse.Namespace) -> int:
         lines.append(f"{result['certificate']} comes from elsewhere and stays as it is")
     elif not lines:
         lines.append(f"all is there already: {result['certificate']}")
-    lines.append(f"it is for {', '.join(result['names'])}; {_left(result['days_left'])}")
+    lines.append(f"it is for {', '.join(result['names'])}; {time_left(result['days_left'])}")
     if result["ca"] is not None:
         lines.append(f"CA fingerprint (SHA-256): {result['ca']['sha256']}")
     say("\n".join([*lines, *result["notes"]]))
@@ -217,7 +217,7 @@ def _status_text(result: Any) -> str:
         ("issued by", result["issuer"]),
         ("for", ", ".join(result["names"])),
         ("valid", f"from {_day(result['from'])} to {_day(result['until'])}"),
-        ("", _left(result["days_left"])),
+        ("", time_left(result["days_left"])),
         ("SHA-256", result["sha256"]),
         ("key", f"{result['key']} ({result['key_mode'] or 'cannot be found'})"),
     ]
@@ -228,7 +228,8 @@ def _status_text(result: Any) -> str:
     return "\n".join(f"{name:12} {value}" for name, value in rows)
 
 
-def _left(days: int) -> str:
+def time_left(days: int) -> str:
+    """Return what there is to say of a certificate that is valid for so many days more."""
     advice = "renew it: securechat-server cert renew"
     if days < 0:
         return f"it HAS EXPIRED, no client connects; {advice}"
@@ -264,5 +265,6 @@ TOOLS: Final[tuple[Tool, ...]] = (
         _status,
         _show_status,
         _configure_status,
+        changes=False,
     ),
 )

@@ -105,5 +105,6 @@ TOOLS: Final[tuple[Tool, ...]] = (
         _show,
         _configure,
         _prepare,
+        changes=False,
     ),
 )

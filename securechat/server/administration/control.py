@@ -4,7 +4,9 @@ A request is one line of JSON: the name of a tool and its arguments, and with it
 a file to write, the descriptor of that file. The answer is one line too: the result, or what is
 wrong. ``remote`` is the other side.
 
-One thread takes one request after the other. Its work may take long (a backup); the relay goes on.
+One thread takes the requests. A second one makes changes, one after the other; what only looks is
+done on a thread of its own: whoever asks how the relay is does not wait for the end of a backup, or
+of an account with all that it has said. The work may take long; the relay goes on.
 """
 
 from __future__ import annotations
@@ -14,10 +16,13 @@ import errno
 import json
 import logging
 import os
+import queue
 import selectors
 import socket
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -40,6 +45,13 @@ REQUEST_BYTES: Final = 65_536
 
 _REQUEST_S: Final = 10.0
 """How long a request may take to come, in seconds: until then no other is taken."""
+
+_LOOKING_MOST: Final = 8
+"""Pieces of work that may be done beside others: each has a thread, and a connection to the
+database. One more is done among the changes."""
+
+_CHANGES_MOST: Final = 8
+"""Changes that may wait; then the next request waits too."""
 
 _PATH_BYTES: Final = 100
 """Longest path of a Unix socket that every system takes (``sun_path`` has 104 to 108 bytes)."""
@@ -81,23 +93,41 @@ class ControlSocket:
         self._tools = {tool.name: tool for tool in tools if tool.at_relay}
         self._listening = _listen(path)
         self._receiver, self._waker = socket.socketpair()
-        self._thread: Thread | None = None
+        self._threads: list[Thread] = []
+        self._changes: queue.Queue[Callable[[], None] | None] = queue.Queue(_CHANGES_MOST)
+        self._looking: list[Thread] = []  # of the thread that takes requests, until that has ended
 
     def start(self) -> None:
         """Begin to take work."""
-        self._thread = start_thread("control", self._run, on_crash=self._relay.note_crash)
+        for name, run in (("control", self._run), ("control-changes", self._make_changes)):
+            self._threads.append(start_thread(name, run, on_crash=self._relay.note_crash))
 
     def stop(self) -> None:
-        """Take no more; wait for what is being done; remove the socket. Blocks."""
+        """Take no more; wait for the changes that were asked for; remove the socket. Blocks.
+
+        What only looks may go on: see ``wait``.
+        """
         self._waker.send(b"\0")
-        if self._thread is not None:
-            self._thread.join()
+        for thread in self._threads:
+            thread.join()
         self._listening.close()
         self._receiver.close()
         self._waker.close()
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it has gone, or the file system is read-only by now
+            self._path.unlink()
+
+    def wait(self) -> None:
+        """Wait for all that is still being done; for after ``stop``. Blocks, perhaps for long."""
+        for thread in self._looking:
+            thread.join()
 
     def _run(self) -> None:
+        try:
+            self._take_requests()
+        finally:
+            self._changes.put(None)  # also if this thread has crashed: the other must end
+
+    def _take_requests(self) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self._receiver, selectors.EVENT_READ)
             selector.register(self._listening, selectors.EVENT_READ)
@@ -106,27 +136,50 @@ class ControlSocket:
                     sock, _ = self._listening.accept()
                 except OSError:  # gone again, or no descriptor left
                     continue
-                with sock:
-                    self._serve(sock)
+                self._take(sock)
 
-    def _serve(self, sock: socket.socket) -> None:
-        sock.settimeout(_REQUEST_S)
-        try:
-            request, output = _receive(sock)
-        except (OSError, ValueError) as error:
-            _log.warning("a request for administration could not be read: %s", error)
-            return
-        answer = self._answer(request, output)
-        with contextlib.suppress(OSError):  # the work has flushed it, and has said what was wrong
-            if output is not None:
-                output.close()
-        with contextlib.suppress(OSError):  # nobody waits for it any more
-            sock.sendall(json.dumps(answer).encode() + b"\n")
+    def _make_changes(self) -> None:
+        while (change := self._changes.get()) is not None:
+            change()
 
-    def _answer(self, request: Mapping[str, Any], output: IO[bytes] | None) -> dict[str, Any]:
+    def _take(self, sock: socket.socket) -> None:
+        """Receive a request, and see that it is answered."""
+        with contextlib.ExitStack() as unused:
+            unused.enter_context(sock)
+            try:
+                received = _receive(sock)
+            except (OSError, ValueError, RecursionError) as error:
+                _log.warning("a request for administration could not be read: %s", error)
+                return
+            if received is None:
+                return
+            unused.pop_all()
+        request, output = received
         name = request.get("tool")
         tool = self._tools.get(name) if isinstance(name, str) else None
-        arguments = request.get("arguments")
+        serve = partial(self._serve, sock, tool, request.get("arguments"), output)
+        self._looking = [thread for thread in self._looking if thread.is_alive()]
+        if tool is None or tool.changes or len(self._looking) >= _LOOKING_MOST:
+            self._changes.put(serve)
+        else:
+            crashed = self._relay.note_crash
+            self._looking.append(start_thread("control-looking", serve, on_crash=crashed))
+
+    def _serve(
+        self, sock: socket.socket, tool: Tool | None, arguments: Any, output: IO[bytes] | None
+    ) -> None:
+        with sock:
+            answer = self._answer(tool, arguments, output)
+            with contextlib.suppress(OSError):  # of which the work has told, when it flushed it
+                if output is not None:
+                    output.close()
+            with contextlib.suppress(OSError):  # nobody waits for it any more
+                sock.settimeout(_REQUEST_S)
+                sock.sendall(json.dumps(answer).encode() + b"\n")
+
+    def _answer(
+        self, tool: Tool | None, arguments: Any, output: IO[bytes] | None
+    ) -> dict[str, Any]:
         if tool is None or not isinstance(arguments, dict):
             return _error(
                 f"the relay that runs is securechat {__version__} and does not know this command; "
@@ -141,7 +194,10 @@ class ControlSocket:
         except Exception:  # noqa: BLE001 - a bug in one command must not end the relay
             _log.exception("the command %s failed", tool.name)
             return _error("an internal error; it is in the log of the relay")
-        _log.info("done for the administrator: %s", tool.name)
+        told = tool.changes or output is not None
+        _log.log(
+            logging.INFO if told else logging.DEBUG, "done for the administrator: %s", tool.name
+        )
         return {"result": result}
 
 
@@ -171,17 +227,22 @@ def _listen(path: Path) -> socket.socket:
     return sock
 
 
-def _receive(sock: socket.socket) -> tuple[dict[str, Any], IO[bytes] | None]:
-    """Return a request, and the file that came with it.
+def _receive(sock: socket.socket) -> tuple[dict[str, Any], IO[bytes] | None] | None:
+    """Return a request, and the file that came with it; ``None`` from whoever only knocks.
 
-    :raises OSError: it did not come; ``ValueError``: it is none.
+    :raises OSError: it did not come in time; ``ValueError``, ``RecursionError``: it is none.
     """
+    deadline = time.monotonic() + _REQUEST_S
     with contextlib.ExitStack() as unused:
+        sock.settimeout(_REQUEST_S)
         data, descriptors, _, _ = socket.recv_fds(sock, REQUEST_BYTES, 1)
         files = [os.fdopen(descriptor, "wb") for descriptor in descriptors]
         for file in files:
             unused.enter_context(file)
+        if not data:
+            return None
         while not data.endswith(b"\n"):
+            sock.settimeout(max(deadline - time.monotonic(), 0.001))  # 0 would mean: do not wait
             more = sock.recv(REQUEST_BYTES)
             data += more
             if not more or len(data) > REQUEST_BYTES:

@@ -13,7 +13,8 @@ from typing import IO, TYPE_CHECKING, Protocol, TypeVar
 from securechat.errors import StoreError
 from securechat.server.config import Config
 from securechat.server.names import Fold, make_names
-from securechat.store.database import open_database, store_errors
+from securechat.store.database import open_database, read_only, store_errors
+from securechat.store.migrations import check_schema, is_up_to_date
 
 if TYPE_CHECKING:
     from securechat.server.relay import Relay
@@ -63,15 +64,17 @@ class Desk:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give a connection on which the database stays as it is now; for reading only.
 
-        The relay goes on meanwhile: what it writes is not seen. Raises ``StoreError``, also where
-        there is no database yet.
+        The relay goes on meanwhile: what it writes is not seen. A database of an older version is
+        brought up to date before. Raises ``StoreError``, also where there is no database yet.
         """
-        if not self.config.store.path.exists():
-            raise StoreError("there is no database {path} yet", path=self.config.store.path)
-        with closing(open_database(self.config.store.path, beside_relay=True)) as connection:
-            with store_errors("read the database"):
-                connection.execute("PRAGMA query_only = ON")
-                connection.execute("BEGIN")
+        path = self.config.store.path
+        if not path.exists():
+            raise StoreError("there is no database {path} yet", path=path)
+        with read_only(path) as connection:
+            check_schema(connection, path)
+            if not is_up_to_date(connection):
+                self.write(lambda connection: None)
+            connection.execute("BEGIN")
             yield connection
 
 

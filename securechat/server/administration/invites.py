@@ -15,14 +15,14 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from securechat.errors import ConfigError, SecureChatError
+from securechat.errors import ConfigError, PkiError, SecureChatError
 from securechat.invite_link import (
     InviteLink,
     explain_invite_link,
     format_invite_link,
     parse_invite_link,
 )
-from securechat.pki import hosts_of, load_certificate, parse_host
+from securechat.pki import hosts_of, is_for, load_certificate, parse_host
 from securechat.server.administration.desk import Desk
 from securechat.server.administration.output import columns, moment, say, say_json, warn
 from securechat.server.administration.tool import Arguments, Tool
@@ -73,9 +73,9 @@ def first_invite(desk: Desk) -> str | None:
 
     if desk.config.accounts.registration != "invite":
         return None
-    if not desk.write(lambda c: is_needed(Accounts(c), Invites(c))):
-        return None
     try:
+        if not desk.write(lambda c: is_needed(Accounts(c), Invites(c))):
+            return None
         return str(_make(desk, _Wanted())["link"])
     except SecureChatError as error:
         _log.warning("no invite was made for the first person: %s", error)
@@ -183,8 +183,8 @@ def _find_host(desk: Desk, given: str) -> tuple[str, list[str]]:
     """Return what the link calls the relay, and what a person should know of that."""
     known = hosts_of(load_certificate(desk.config.tls.certificate))
     if given:
-        host = str(parse_host(given).value)
-        if any(_names(name, host) for name in known):
+        host = _parse_host(given)
+        if is_for(known, host):
             return host, []
         others = ", ".join(known)
         warning = f"clients will refuse {host}: the relay's certificate is for {others}"
@@ -200,11 +200,11 @@ def _find_host(desk: Desk, given: str) -> tuple[str, list[str]]:
     )
 
 
-def _names(name: str, host: str) -> bool:
-    """Whether the name in a certificate, which may begin with ``*``, is that of ``host``."""
-    if name.startswith("*."):
-        return host.partition(".")[2] == name[2:].lower()
-    return name.lower() == host
+def _parse_host(given: str) -> str:
+    try:
+        return str(parse_host(given).value)
+    except PkiError as error:
+        raise ConfigError([f"--host: {error}"]) from error
 
 
 def _find_port(desk: Desk) -> int:
@@ -319,6 +319,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         _show_list,
         _configure_list,
         lambda options, config: {"all": options.all},
+        changes=False,
     ),
     Tool(
         "invites withdraw",

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from securechat.errors import SecureChatError, StoreError
 from securechat.net.listener import format_address
+from securechat.server.administration.certificates import time_left
 from securechat.server.administration.desk import Desk
 from securechat.server.administration.findings import Level
 from securechat.server.administration.output import columns, moment, say, say_json
-from securechat.server.administration.store_checks import check_disk, read_only
+from securechat.server.administration.store_checks import check_disk
 from securechat.server.administration.tool import Arguments, Tool
+from securechat.server.certificate import WARN_DAYS
 from securechat.server.telemetry.figures import figures
+from securechat.store.database import read_only
 
 if TYPE_CHECKING:
     from securechat.server.relay import Relay
@@ -37,6 +40,12 @@ def _status(desk: Desk, arguments: Arguments) -> dict[str, Any]:
         return {"running": False, "database": database, "problems": disk}
     told = dataclasses.asdict(figures(desk.relay.services))
     problems = [*told.pop("problems"), *disk]
+    days_left = told["certificate_days_left"]
+    if days_left < WARN_DAYS:
+        problems.append(f"the certificate: {time_left(days_left)}")
+    trouble = told["store"]["trouble"]
+    if trouble:
+        problems.insert(0, f"nothing can be kept: {trouble}")
     return {
         "running": True,
         "pid": os.getpid(),
@@ -115,7 +124,7 @@ def _running(told: Any) -> Iterator[tuple[str, str]]:
         yield "WebSocket on", ", ".join(listen["websocket"])
     if listen["metrics"]:
         yield "metrics on", ", ".join(listen["metrics"])
-    yield "certificate", _days(told["certificate_days_left"])
+    yield "certificate", time_left(told["certificate_days_left"])
     yield "people", f"{told['users']:,} in {told['rooms']:,} rooms, {told['sessions']:,} devices"
     yield "accounts", f"{told['accounts']:,}"
     come, go = rates["received_messages"], rates["deliveries"]
@@ -140,10 +149,6 @@ def _database_rows(database: Any) -> Iterator[tuple[str, str]]:
     yield "", ", ".join([f"{database['bytes'] / 1_000_000:,.1f} MB", *counts])
 
 
-def _days(days: int) -> str:
-    return "HAS EXPIRED" if days < 0 else f"{days} days are left"
-
-
 def _span(seconds: float) -> str:
     return str(timedelta(seconds=int(seconds)))
 
@@ -160,6 +165,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         _status,
         _show_status,
         _configure,
+        changes=False,
     ),
     Tool(
         "reload",

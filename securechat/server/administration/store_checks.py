@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from securechat.errors import StoreError
+from securechat.server.administration.backup_file import TEMPORARY_PREFIXES
 from securechat.server.administration.desk import Desk
 from securechat.server.administration.findings import Finding, ok, problem, warning
-from securechat.store.database import store_errors
+from securechat.store.database import read_only, store_errors
 from securechat.store.entries import COUNT_BITS
 from securechat.store.migrations import MIGRATIONS, check_schema
 
@@ -27,7 +28,6 @@ __all__ = [
     "check_rights",
     "file_system_of",
     "newest_message_ms",
-    "read_only",
 ]
 
 _DISK_LEAST_BYTES: Final = 64 << 20
@@ -41,6 +41,9 @@ _INODES_LEAST: Final = 100
 """Files that must still fit. The relay makes some ten; but whoever has filled the file system will
 go on."""
 
+_LEFT_AFTER_MS: Final = 86_400_000
+"""How old a folder of a backup is, in milliseconds, when nobody works with it any more."""
+
 _SHOWN: Final = 5
 """Damages that are told of, at most: one is enough to act."""
 
@@ -51,20 +54,6 @@ _NETWORK_FILE_SYSTEMS: Final = frozenset(
 network filesystem" (https://www.sqlite.org/wal.html)."""
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
-
-
-@contextlib.contextmanager
-def read_only(path: Path) -> Iterator[sqlite3.Connection]:
-    """Give a connection for reading a database, which is neither made nor upgraded.
-
-    :raises StoreError: it cannot be read, also while it is used.
-    """
-    with store_errors(f"read the database {path}"):
-        # Not mode=ro, which would leave the -wal and -shm files behind.
-        uri = f"{Path(os.path.realpath(path)).as_uri()}?mode=rw"
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
-            connection.execute("PRAGMA query_only = ON")
-            yield connection
 
 
 def newest_message_ms(path: Path) -> int | None:
@@ -193,6 +182,17 @@ def check_disk(desk: Desk) -> Iterator[Finding]:
         found = os.statvfs(folder)
         if found.f_files and found.f_favail < _INODES_LEAST:  # some have no limit, and say 0
             yield problem(f"only {found.f_favail} more files can be made (inodes)", advice)
+    for left in sorted(_left_over(folder, desk.now_ms())):
+        yield warning(f"{left} is left of a backup that was killed", f"rm -r {left}")
+
+
+def _left_over(folder: Path, now_ms: int) -> Iterator[Path]:
+    """Yield the temporary folders, with a copy of the database, of those who could not tidy up."""
+    for prefix in TEMPORARY_PREFIXES:
+        for path in folder.glob(f"{prefix}*/"):
+            with contextlib.suppress(FileNotFoundError):  # it is not left, but done
+                if path.stat().st_mtime * 1000 < now_ms - _LEFT_AFTER_MS:
+                    yield path
 
 
 def _existing(folder: Path) -> Path:

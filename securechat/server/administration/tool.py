@@ -41,6 +41,9 @@ class Tool:
     Without ``at_relay`` the work is never given to a running relay, but done where the person is,
     at a desk on the files: it may read the person's files, and finds out itself whether a relay is
     in its way.
+
+    Without ``changes`` the work only looks. A running relay does it beside other work, and does not
+    tell of it in its log, but for what writes into ``desk.output``: how it is, is asked often.
     """
 
     name: str
@@ -51,3 +54,4 @@ class Tool:
     prepare: Callable[[argparse.Namespace, Config], Arguments] = no_arguments
     output: Callable[[argparse.Namespace], Path | None] = lambda options: None
     at_relay: bool = True
+    changes: bool = True

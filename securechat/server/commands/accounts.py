@@ -87,6 +87,7 @@ def begin_account(
     services = context.services
     _check_open(context, name)
     _check_name(context, name)
+    context.check_store(name)
     prepared = _new_password(services.config.accounts.password_length, name, password)
     if not services.authenticator.throttle.take(name, context.session.address):  # not given back
         raise Fail("REGISTER", "TEMPORARILY_UNAVAILABLE", name, text="Too often; wait a minute")
@@ -117,13 +118,14 @@ def end_account(context: Context, name: str, outcome: Outcome[Registered]) -> bo
         text = "Registration is not possible at the moment; try again"
         raise Fail("REGISTER", "TEMPORARILY_UNAVAILABLE", name, text=text) from error
     propose_account(context, registered.name)
+    if registered.room:
+        # Also for who has gone: the account is there, and the next connection is another's work.
+        let_in = LetIn(context.stamp(), registered.room, registered.name, context.services.name)
+        context.propose(let_in)
+        session.registration.room = registered.room
     if session.ended:
         return False
     context.note(f"registered account {registered.name}")
-    if not session.registration.complete:
-        session.registration.room = registered.room
-    elif registered.room:
-        context.propose(LetIn(context.stamp(), registered.room, context.services.name))
     return True
 
 

@@ -1,4 +1,4 @@
-"""AUTHENTICATE, OPER: who somebody is.
+"""AUTHENTICATE: who somebody is.
 
 https://ircv3.net/specs/extensions/sasl-3.1 and sasl-3.2
 """
@@ -40,7 +40,7 @@ from securechat.server.commands.capabilities import sasl_mechanisms
 from securechat.server.commands.registration import complete_registration
 from securechat.server.context import Context
 from securechat.server.dispatch import command
-from securechat.server.events import CreateAccount, GrantOperator, LogIn
+from securechat.server.events import CreateAccount, LogIn
 from securechat.server.hash_workers import HashersBusy
 from securechat.server.names import guest_nick
 from securechat.server.refusals import Refusal
@@ -51,7 +51,9 @@ from securechat.server.telemetry.counters import LoginResult
 from securechat.store.accounts import Account
 
 __all__ = [
+    "BUSY",
     "SECOND_FACTOR",
+    "TRY_LATER",
     "announce_login",
     "apply_login",
     "log_in",
@@ -62,8 +64,8 @@ __all__ = [
 SECOND_FACTOR: Final = "second-factor"
 """The setting of an account by which a password is not enough: "on" or not."""
 
-_TRY_LATER: Final = "Too many failed logins; wait a minute"
-_BUSY: Final = "Logins are not possible at the moment; try again"
+TRY_LATER: Final = "Too many failed logins; wait a minute"
+BUSY: Final = "Logins are not possible at the moment; try again"
 
 
 @command("AUTHENTICATE", least=1, early=True)
@@ -99,35 +101,6 @@ def authenticate(context: Context, message: Message) -> None:
             _fail(context, exchange, error)
 
 
-@command("OPER", least=2)
-def oper(context: Context, message: Message) -> None:
-    """OPER <name> <password>.
-
-    Become an operator of the relay, as its configuration allows.
-    """
-    name, password = message.params[:2]
-    services, session = context.services, context.session
-    hashes = {person.name: person.password_hash for person in services.config.operators}
-    if not hashes:
-        raise Refusal(numerics.ERR_NOOPERHOST)
-    key = f"operator {name}"
-    if not services.authenticator.throttle.take(key, session.address):
-        raise Refusal(numerics.ERR_PASSWDMISMATCH, text=_TRY_LATER)
-
-    def finish(right: bool) -> None:
-        context.resume(lambda: _operator(context, key, right))
-
-    try:
-        prepared = prepare_password(password)
-        known = [hashes[name]] if name in hashes else []
-        services.authenticator.check_secret(known, prepared, finish)
-    except LocalProtocolError as error:
-        raise Refusal(numerics.ERR_PASSWDMISMATCH) from error
-    except HashersBusy as error:
-        raise Refusal(numerics.ERR_PASSWDMISMATCH, text=_BUSY) from error
-    context.hold()
-
-
 # ---- SASL ----
 
 
@@ -154,10 +127,9 @@ def _step(context: Context, exchange: SaslExchange, response: bytes) -> None:
             raise RemoteProtocolError("unknown account, or without the certificate it demands")
         check_may_enter(exchange.verified)
         exchange.proved = True
-        _give_back(context, exchange)
         _challenge(context, final)
     elif exchange.verified is not None:
-        _logged_in(context, exchange, exchange.verified.name)
+        _scram_end(context, exchange, exchange.verified)
 
 
 def _plain(context: Context, exchange: SaslExchange, response: bytes) -> None:
@@ -247,6 +219,18 @@ def _scram_challenge(
     _challenge(context, scram.challenge(verifier))
 
 
+def _scram_end(context: Context, exchange: SaslExchange, account: Account) -> None:
+    def finish(outcome: Outcome[str]) -> None:
+        context.resume(lambda: _finish_login(context, exchange, outcome))
+
+    try:
+        context.services.authenticator.confirm(account, finish)
+    except StoreBusy as error:
+        _unavailable(context, exchange, error)
+        return
+    context.hold()
+
+
 def _challenge(context: Context, challenge: bytes) -> None:
     for chunk in authenticate_chunks(challenge):
         context.send("AUTHENTICATE", chunk)
@@ -257,7 +241,7 @@ def _check_throttle(context: Context, exchange: SaslExchange) -> None:
     if not context.services.authenticator.throttle.take(exchange.account, address):
         context.session.sasl = None
         _count(context, exchange, LoginResult.THROTTLED)
-        raise Refusal(numerics.ERR_SASLFAIL, text=_TRY_LATER)
+        raise Refusal(numerics.ERR_SASLFAIL, text=TRY_LATER)
 
 
 def _finish_login(context: Context, exchange: SaslExchange, outcome: Outcome[str]) -> None:
@@ -307,7 +291,7 @@ def _unavailable(context: Context, exchange: SaslExchange, error: SecureChatErro
     context.session.sasl = None
     _count(context, exchange, LoginResult.UNAVAILABLE)
     context.note(f"login not possible: {error}")
-    context.reply(numerics.ERR_SASLFAIL, _BUSY)
+    context.reply(numerics.ERR_SASLFAIL, BUSY)
 
 
 def _fail(context: Context, exchange: SaslExchange, error: SecureChatError) -> None:
@@ -383,7 +367,7 @@ def apply_login(context: Context, account: str) -> None:
         complete_registration(context)
 
 
-# ---- accounts, operators ----
+# ---- accounts ----
 
 
 def propose_account(context: Context, account: str) -> None:
@@ -393,15 +377,3 @@ def propose_account(context: Context, account: str) -> None:
 
 def _guest_nick(context: Context) -> str:
     return guest_nick(context.services.config.limits.nick_length)
-
-
-def _operator(context: Context, key: str, right: bool) -> None:
-    services, session = context.services, context.session
-    if not right:
-        raise Refusal(numerics.ERR_PASSWDMISMATCH)
-    services.authenticator.throttle.give_back(key, session.address)
-    context.propose(
-        GrantOperator(context.stamp()),
-        lambda: context.reply(numerics.RPL_YOUREOPER, "You are now an IRC operator"),
-    )
-    context.note(f"{key} is {context.nick}")

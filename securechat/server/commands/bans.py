@@ -90,6 +90,7 @@ def _add(context: Context, message: Message, kind: BanKind) -> Iterator[None] | 
     stamp = context.stamp()
     expires_ms = stamp.at_ms + duration_s * 1000 if duration_s else None
     context.propose(AddBan(stamp, kind, mask, reason, context.nick, expires_ms))
+    _tell_of_trouble(context)
     return None
 
 
@@ -105,6 +106,13 @@ def _remove(context: Context, message: Message, kind: BanKind) -> None:
     except BadBan as error:
         raise _bad(message, given, error) from None
     context.propose(RemoveBan(context.stamp(), kind, mask, context.nick))
+    _tell_of_trouble(context)
+
+
+def _tell_of_trouble(context: Context) -> None:
+    """Say if it cannot be kept now. It counts all the same: a full disk must not disarm anybody."""
+    if context.services.store.trouble:
+        context.tell("This counts from now on, but cannot be kept yet: a restart would undo it")
 
 
 def _check_no_gateway(context: Context, mask: str) -> None:

@@ -50,11 +50,13 @@ def cert(context: Context, message: Message) -> None:
             if not fingerprint:
                 text = "You are connected without a client certificate"
                 raise Fail("CERT", "NO_CERTIFICATE", text=text)
+            context.check_store(fingerprint)
             at_ms = context.services.now_ms()
             work = partial(_add, account, fingerprint, at_ms)
             ask_store(context, work, partial(_added, context, fingerprint))
         case "REMOVE" if rest:
             fingerprint = _fingerprint(context, rest[0])
+            context.check_store(fingerprint)
             demanded = context.services.network.setting(account, SECOND_FACTOR) == "on"
             work = partial(_remove, account, fingerprint, demanded)
             ask_store(context, work, partial(_removed, context, fingerprint))

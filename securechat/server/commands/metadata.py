@@ -59,6 +59,7 @@ def begin_metadata(context: Context) -> None:
         context.propose(Subscribe(context.stamp(), tuple(registration.subscriptions)))
     for key, value in registration.metadata.items():
         try:
+            _check_store(context, "*", key)
             context.propose(SetMetadata(context.stamp(), "*", key, value))
         except Fail as refusal:
             context.refuse(refusal)  # the account may have as many keys as it may already
@@ -99,6 +100,7 @@ def _set(context: Context, target: str, params: list[str]) -> None:
         raise Fail("METADATA", "INVALID_VALUE", key, text=text)
     registration = context.session.registration
     if registration.complete:
+        _check_store(context, target, key)
         event = SetMetadata(context.stamp(), target, key, value)
         context.propose(event, lambda: _tell(context, _shown(context, target), key, value))
         return
@@ -120,6 +122,7 @@ def _clear(context: Context, target: str, params: list[str]) -> None:
                 _tell(context, shown, key, "")
 
     if context.session.registration.complete:
+        _check_store(context, target)
         context.propose(ClearMetadata(context.stamp(), target), tell)
     else:
         context.session.registration.metadata = {}
@@ -218,6 +221,13 @@ def _values(context: Context, target: str) -> tuple[str, Mapping[str, str]]:
 def _shown(context: Context, target: str) -> str:
     subject = find_subject(context.services.network, context.user, target)
     return subject.name if isinstance(subject, Channel) else subject.nick
+
+
+def _check_store(context: Context, target: str, *about: str) -> None:
+    """Refuse to change what is published of an account or a channel while it cannot be kept."""
+    subject = find_subject(context.services.network, context.user, target)
+    if isinstance(subject, Channel) or subject.account is not None:
+        context.check_store(_shown(context, target), *about)
 
 
 def _all(context: Context) -> Iterator[Subject]:

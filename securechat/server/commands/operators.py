@@ -1,23 +1,55 @@
-"""KILL, WALLOPS, REHASH: what operators of the relay may do.
+"""OPER, KILL, WALLOPS, REHASH: who is an operator of the relay, and what operators may do.
 
 https://modern.ircdocs.horse/#operator-messages
 """
 
 from __future__ import annotations
 
-from securechat.errors import SecureChatError
+from securechat.errors import LocalProtocolError, SecureChatError
 from securechat.irc import numerics
 from securechat.irc.masks import matches
 from securechat.irc.message import Message
+from securechat.irc.sasl import prepare_password
 from securechat.irc.text import cut_text
 from securechat.server.caretaker import CaretakerBusy
+from securechat.server.commands.authentication import BUSY, TRY_LATER
 from securechat.server.context import Context
 from securechat.server.dispatch import command
-from securechat.server.events import Kill, Wallops
+from securechat.server.events import GrantOperator, Kill, Wallops
+from securechat.server.hash_workers import HashersBusy
 from securechat.server.refusals import Fail, Refusal
 from securechat.server.store_thread import Outcome
 
 __all__: list[str] = []
+
+
+@command("OPER", least=2)
+def oper(context: Context, message: Message) -> None:
+    """OPER <name> <password>.
+
+    Become an operator of the relay, as its configuration allows.
+    """
+    name, password = message.params[:2]
+    services, session = context.services, context.session
+    hashes = {person.name: person.password_hash for person in services.config.operators}
+    if not hashes:
+        raise Refusal(numerics.ERR_NOOPERHOST)
+    key = f"operator {name}"
+    if not services.authenticator.throttle.take(key, session.address):
+        raise Refusal(numerics.ERR_PASSWDMISMATCH, text=TRY_LATER)
+
+    def finish(right: bool) -> None:
+        context.resume(lambda: _operator(context, key, right))
+
+    try:
+        prepared = prepare_password(password)
+        known = [hashes[name]] if name in hashes else []
+        services.authenticator.check_secret(known, prepared, finish)
+    except LocalProtocolError as error:
+        raise Refusal(numerics.ERR_PASSWDMISMATCH) from error
+    except HashersBusy as error:
+        raise Refusal(numerics.ERR_PASSWDMISMATCH, text=BUSY) from error
+    context.hold()
 
 
 @command("KILL", least=1, operator=True)
@@ -61,6 +93,18 @@ def rehash(context: Context, message: Message) -> None:
         raise Fail("REHASH", "TEMPORARILY_UNAVAILABLE", text=str(error)) from error
     context.reply(numerics.RPL_REHASHING, "*", "Rehashing")
     context.hold()
+
+
+def _operator(context: Context, key: str, right: bool) -> None:
+    services, session = context.services, context.session
+    if not right:
+        raise Refusal(numerics.ERR_PASSWDMISMATCH)
+    services.authenticator.throttle.give_back(key, session.address)
+    context.propose(
+        GrantOperator(context.stamp()),
+        lambda: context.reply(numerics.RPL_YOUREOPER, "You are now an IRC operator"),
+    )
+    context.note(f"{key} is {context.nick}")
 
 
 def _reloaded(context: Context, outcome: Outcome[list[str]]) -> None:

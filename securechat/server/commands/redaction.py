@@ -63,6 +63,7 @@ def redact(context: Context, message: Message) -> None:
         kept = outcome.value
         if kept is None or kept.redacted:  # or the store has failed, which it has logged
             raise unknown
+        context.check_store(as_middle(target), as_middle(msgid))
         if context.services.history.full:
             text = "Messages cannot be deleted from the history at the moment; try again"
             names = as_middle(target), as_middle(msgid)

@@ -196,8 +196,9 @@ def _welcome(context: Context, gone_ms: int) -> None:
         show_joined(channel, user, context)
     if gone_ms:
         replay_absence(context, gone_ms)
-    if session.registration.room:
-        context.propose(LetIn(context.stamp(), session.registration.room, services.name))
+    if session.registration.room and session.account is not None:
+        room = session.registration.room
+        context.propose(LetIn(context.stamp(), room, session.account, services.name))
     _expire(context)
     account = f" account {session.account}" if session.account else " as a guest"
     context.note(f"registered {user.nick}{account}")

@@ -128,6 +128,7 @@ def _rank(context: Context, params: tuple[str, ...]) -> None:
         shown = _shown(context, network.fold(account))
         context.tell(f"{channel.name}: {shown}: {_rank_words(ranks) or 'no rank'}")
 
+    context.check_store(channel.name)
     change_of_rank = ModeChange(adding, letter)
     context.propose(RankAccount(context.stamp(), channel.name, account, change_of_rank), confirm)
 
@@ -142,6 +143,7 @@ def _history(context: Context, params: tuple[str, ...]) -> None:
         tell()
         return
     days = _parse_retention(params[1], context.services.config.history.days)
+    context.check_store(channel.name)
     context.propose(SetRetention(context.stamp(), channel.name, days), tell)
 
 
@@ -169,6 +171,7 @@ def _claim(context: Context, params: tuple[str, ...]) -> None:
     if channel.owner is not None:
         text = f"It belongs to {_shown(context, channel.owner)}"
         raise Fail("ROOM", "ALREADY_OWNED", channel.name, text=text)
+    context.check_store(channel.name)
     context.propose(
         ClaimRoom(context.stamp(), channel.name),
         lambda: context.tell(f"{channel.name}: yours now; it stays when all have left"),
@@ -179,6 +182,7 @@ def _transfer(context: Context, params: tuple[str, ...]) -> None:
     channel = _owned(context, params[0])
     account = params[1]
     _check_account(context, account)
+    context.check_store(channel.name)
     context.propose(
         TransferRoom(context.stamp(), channel.name, account),
         lambda: context.tell(f"{channel.name}: belongs to {_shown(context, channel.owner)} now"),
@@ -195,6 +199,7 @@ def _drop(context: Context, params: tuple[str, ...]) -> None:
             f"ROOM DROP {channel.name} {channel.name}"
         )
         raise Fail("ROOM", "CONFIRMATION_REQUIRED", channel.name, text=text)
+    context.check_store(channel.name)
     context.propose(
         DropRoom(context.stamp(), channel.name),
         lambda: context.tell(f"{channel.name}: belongs to nobody now"),

@@ -94,6 +94,7 @@ def set_(context: Context, message: Message) -> None:
     if value not in setting.values:
         text = f"It can be {' or '.join(setting.values)}"
         raise Fail("SET", "INVALID_VALUE", name, as_middle(value), text=text)
+    context.check_store(name)
     fingerprint = context.session.fingerprint
     ask_store(
         context,

@@ -107,11 +107,13 @@ def _channel_modes_changed(
 ) -> None:
     start = f":{effect.author.source} MODE {effect.channel.name}"
     stamp = effect.stamp
+    user = context.services.network.sessions.get(context.session.id)
+    inside = user is not None and user.id in effect.channel.members
     for changes in _fitting(effect.changes, BODY_BYTES - len(start.encode()) - 1):
         body = f"{start} {' '.join(format_modes(changes))}"
         line = Line(stamp, effect.author, body)
         delivery.to_channel(effect.channel, line, skip=context.session)
-        if context.user.id in effect.channel.members:  # an owner may act from outside
+        if inside:  # an owner may act from outside, and the relay for who is not there yet
             to_origin(line, context)
         stamp = stamp._replace(msgid="")  # an id is of one line
 

@@ -86,6 +86,7 @@ class HistoryKeeper:
         self._scheduled = False  # a timer will submit them
         # Owned by the store thread.
         self.lost = 0  # entries that the store could not keep; anybody may read it
+        self._lost_before: int | None = None  # the same, at the beginning of what still lasts
         self._kept = 0  # the ticket of the last item that was written, or lost
         self._group: _Group | None = None
         self._grown: dict[str, None] = {}  # conversations written to since they were trimmed
@@ -118,7 +119,7 @@ class HistoryKeeper:
             if waits:
                 context.wait_for_store(first, self._count)
             if hurry:
-                self._submit(context)
+                self._retry_later(self._submit(), context)
             elif later:
                 self._flush_later(context, _GROUP_S)
 
@@ -140,15 +141,21 @@ class HistoryKeeper:
 
         Without one it is not tried again if the store takes nothing: for the end.
         """
-        with self._lock:
-            submit = not self._submitted and bool(self._items)
-            self._submitted = self._submitted or submit
-        if submit:
-            self._submit(context)
+        error = self._submit_items()
+        if context is not None:
+            self._retry_later(error, context)
+        elif error is not None:
+            _log.error("%d entries of the history were lost: %s", len(self._items), error)
 
     def retry(self) -> None:
         """Have written what waits, now that the store has recovered. What was lost stays so."""
-        self.flush()
+        self._submit_items()
+
+    def _retry_later(self, error: StoreBusy | None, context: Context) -> None:
+        if error is not None:
+            context.note(f"the history must wait: {error}")
+            if context.origin is not None:  # else it is written with what comes next
+                self._flush_later(context, _RETRY_S)
 
     def _flush_later(self, context: Context, delay_s: float) -> None:
         context.session.connection.thread.call_later(delay_s, partial(self._flush_now, context))
@@ -158,19 +165,21 @@ class HistoryKeeper:
             self._scheduled = False
         self.flush(context)
 
-    def _submit(self, context: Context | None) -> None:
+    def _submit_items(self) -> StoreBusy | None:
+        """Have the store take what waits, if there is anything; return why it does not."""
+        with self._lock:
+            submit = not self._submitted and bool(self._items)
+            self._submitted = self._submitted or submit
+        return self._submit() if submit else None
+
+    def _submit(self) -> StoreBusy | None:
         try:
             self._store.submit(self._write, self._written)
         except StoreBusy as error:
             with self._lock:
                 self._submitted = False
-                lost = len(self._items)
-            if context is None:
-                _log.error("%d entries of the history were lost: %s", lost, error)
-            else:
-                context.note(f"the history must wait: {error}")
-                if context.origin is not None:  # else it is written with what comes next
-                    self._flush_later(context, _RETRY_S)
+            return error
+        return None
 
     # ---- on the store thread ----
 
@@ -213,14 +222,23 @@ class HistoryKeeper:
         self._group = None
         first = self._kept + 1
         self._kept += len(group.items)
-        if outcome.error is not None:
-            self.lost += len(group.items)
-            _log.error("%d entries of the history were lost: %s", len(group.items), outcome.error)
+        self._note_loss(len(group.items), outcome.error)
         threads: dict[IoThread, list[Session]] = {}
         for session in group.waiting:
             threads.setdefault(session.connection.thread, []).append(session)
         for thread, sessions in threads.items():
             thread.post(partial(_tell, sessions, first, self._kept, outcome.error is None))
+
+    def _note_loss(self, count: int, error: BaseException | None) -> None:
+        """Say that entries are lost when it begins, and how many when it ends; not for each."""
+        if error is not None:
+            if self._lost_before is None:
+                self._lost_before = self.lost
+                _log.error("the history is not kept for now: %s", error)
+            self.lost += count
+        elif self._lost_before is not None:
+            lost, self._lost_before = self.lost - self._lost_before, None
+            _log.warning("the history is kept again; entries that were lost: %d", lost)
 
 
 def _tell(sessions: Sequence[Session], first: int, last: int, kept: bool) -> None:

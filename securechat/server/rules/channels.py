@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from securechat.irc import numerics
+from securechat.irc.extbans import ACCOUNT
+from securechat.irc.modes import ModeChange
 from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event
@@ -19,6 +21,7 @@ from securechat.server.rules.belonging import (
     may_always_enter,
 )
 from securechat.server.rules.messages import silenced_by
+from securechat.server.rules.modes import add_list_entry
 from securechat.server.rules.ranks import at_least, check_outranks, check_rank
 from securechat.server.rules.read_markers import move_markers
 from securechat.server.rules.rule import Rule
@@ -111,13 +114,25 @@ def invite(network: Network, event: events.Invite) -> list[Effect]:
 
 
 def let_in(network: Network, event: events.LetIn) -> list[Effect]:
-    """Let a user into a channel, once; does nothing if there is none, or they are in it."""
-    user = network.sessions[event.stamp.session]
+    """Let an account into a channel; does nothing if there is none, or they are in it.
+
+    Who is there may come in at once, whatever the locks. Who comes later is let in by the list of
+    those who need no invitation: registering and chatting are often two connections.
+    """
     channel = network.find_channel(event.channel)
-    if channel is None or user.id in channel.members:
+    user = network.sessions.get(event.stamp.session)
+    if channel is None or (user is not None and user.id in channel.members):
         return []
-    channel.invited.setdefault(user.id, event.stamp.at_ms)
-    return [effects.Invited(event.stamp, channel, user, Author(event.by, None))]
+    by = Author(event.by, None)
+    found: list[Effect] = []
+    if "i" in channel.modes:
+        change = ModeChange(True, "I", f"{ACCOUNT}:{event.account}")
+        if add_list_entry(network, channel, change, by.source, event.stamp.at_ms):
+            found.append(effects.ChannelModesChanged(event.stamp, channel, by, (change,)))
+    if user is not None:
+        channel.invited.setdefault(user.id, event.stamp.at_ms)
+        found.append(effects.Invited(event.stamp, channel, user, by))
+    return found
 
 
 def set_topic(network: Network, event: events.SetTopic) -> list[Effect]:

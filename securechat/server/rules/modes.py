@@ -20,7 +20,7 @@ from securechat.server.state import Channel, ListEntry, User
 if TYPE_CHECKING:
     from securechat.server.network import Network
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "add_list_entry"]
 
 
 def set_channel_modes(network: Network, event: events.SetChannelModes) -> list[Effect]:
@@ -68,10 +68,8 @@ def _set_channel_mode(
                 return ModeChange(False, letter, gone.mask) if gone else None
             if key in entries:
                 return None
-            if sum(map(len, channel.lists.values())) >= network.limits.list_entries:
+            if not add_list_entry(network, channel, change, user.author.source, at_ms):
                 raise Refusal(numerics.ERR_BANLISTFULL, channel.name, letter)
-            entries[key] = ListEntry(param, user.author.source, at_ms)
-            channel.forget_verdicts()
             if letter == "b" and channel.invited and not is_mute(param):
                 _withdraw_invitations(network, channel)
             return change
@@ -85,6 +83,20 @@ def _set_channel_mode(
                 return None
             # A key is taken away with any parameter; which one it was is nobody's business.
             return ModeChange(False, letter, "*" if kind == "always" else None)
+
+
+def add_list_entry(
+    network: Network, channel: Channel, change: ModeChange, by: str, at_ms: int
+) -> bool:
+    """Put a mask into a list of a channel; return whether it was not in there and has room."""
+    letter, mask = change.letter, change.param or ""
+    entries, key = channel.lists[letter], network.fold(mask)
+    full = sum(map(len, channel.lists.values())) >= network.limits.list_entries
+    if key in entries or full:
+        return False
+    entries[key] = ListEntry(mask, by, at_ms)
+    channel.forget_verdicts()
+    return True
 
 
 def _withdraw_invitations(network: Network, channel: Channel) -> None:

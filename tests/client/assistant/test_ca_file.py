@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from securechat import pki
-from securechat.client.assistant.ca_file import CA_BYTES, complete_path, find_ca, read_ca
+from securechat.client.assistant.ca_file import (
+    CA_BYTES,
+    ca_hash,
+    complete_path,
+    find_ca,
+    hashes_in,
+    read_ca,
+)
 from securechat.errors import PkiError
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
@@ -33,6 +40,16 @@ def test_all_cas_of_a_file_are_shown(tmp_path: Path) -> None:
     assert [one.fingerprint for one in found.authorities] == [
         pki.fingerprint(ca.certificate) for ca in others
     ]
+
+
+def test_the_hashes_of_cas(tmp_path: Path) -> None:
+    others = [CA, pki.make_ca(now=NOW)]
+    file = tmp_path / "cas.pem"
+    file.write_bytes(b"".join(ca.certificate_pem for ca in others))
+    assert hashes_in(file) == {ca_hash(ca.certificate) for ca in others}
+    assert ca_hash(CA.certificate).hex(":").upper() == pki.fingerprint(CA.certificate)
+    file.write_bytes(b"hello")
+    assert hashes_in(file) == hashes_in(tmp_path) == frozenset()
 
 
 def test_a_file_of_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

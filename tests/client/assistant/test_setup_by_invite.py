@@ -113,7 +113,7 @@ def test_a_link_without_a_ca_is_for_what_the_system_trusts(relay: RunningRelay) 
     assert purposes(advance(setup, address=link)) == ["probe"]
     assert setup.step is Step.CONNECTION
     assert setup.explanation is not None
-    assert setup.explanation.title == "This is not the server of your invite"
+    assert setup.explanation.title == "The invite link does not say whom to trust"
 
 
 def test_nothing_of_the_token_is_shown(relay: RunningRelay) -> None:
@@ -171,6 +171,53 @@ def test_a_server_that_gives_the_ca_but_is_not_of_it(
     assert setup.step is Step.ADDRESS
 
 
+@pytest.mark.parametrize(
+    ("known", "in_link", "goes_on"),
+    [
+        ("own", "own", True),
+        ("own", "other", False),
+        ("own", "system", False),
+        ("system", "own", False),
+        ("system", "system", True),
+        ("lost", "own", True),
+        ("system without a login", "own", True),
+    ],
+)
+def test_a_server_that_is_known_by_another_ca(
+    known: str, in_link: str, goes_on: bool, relay: RunningRelay, tmp_path: Path
+) -> None:
+    """Who makes a link could else have the password of a known account sent to a false server."""
+    files = {"own": relay.certificates.ca_file, "lost": tmp_path / "lost.pem"}
+    source = None if known.endswith("without a login") else PasswordSource("prompt")
+    port = relay.address[1]
+    network = Network("localhost", "ann", port=port, ca=files.get(known), password=source)
+    others = {"other": Network("localhost", "ann", port=port + 1, ca=tmp_path)}
+    link = link_to(relay, ca=relay.certificates.other_ca if in_link == "other" else None)
+    if in_link == "system":
+        link = link.partition(",ca=")[0]
+    setup = Setup(networks={**others, "mynet": network})
+    setup.answers.address = link
+    assert (setup.next() is not None) is goes_on
+    assert (setup.step is Step.CONNECTION) is goes_on
+    told = setup.problems.get("address", "")
+    assert told.startswith("you know this server as the network mynet, by another CA") != goes_on
+
+
+def test_one_of_two_networks_knows_the_server_by_this_ca(
+    relay: RunningRelay, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.pem"
+    relay.certificates.other_ca.cert_pem.write_to_path(other)
+    setup = Setup(
+        networks={
+            str(ca.name): Network("localhost", "ann", port=relay.address[1], ca=ca)
+            for ca in (other, relay.certificates.ca_file)
+        }
+    )
+    setup.answers.address = link_to(relay)
+    assert setup.next() is not None
+
+
 def test_nobody_is_there() -> None:
     setup = Setup()
     advance(setup, address=f"securechat://localhost:{closed_port()}/#token=t")
@@ -221,7 +268,7 @@ def test_a_token_that_is_used_up_and_a_new_link(relay: RunningRelay, tmp_path: P
 def test_a_token_for_another_nick_is_taken_for_that(relay: RunningRelay, tmp_path: Path) -> None:
     setup = at_account(link_to(relay, account="bob", in_link=False), "ann")
     registering(setup)
-    assert "for another account" in setup.problems["email"]
+    assert "for another nick" in setup.problems["email"]
     setup.back()
     advance(setup, nick="bob")
     assert not setup.wants_code
@@ -280,6 +327,15 @@ def test_a_room_that_cannot_be_one(relay: RunningRelay, tmp_path: Path) -> None:
     assert (setup.step, setup.problems) == (Step.ROOMS, {"rooms": "this cannot be a room: #a:b"})
     advance(setup, rooms="")
     assert setup.step is Step.DONE
+
+
+def test_what_remains_of_it_for_whoever_leaves(relay: RunningRelay) -> None:
+    setup = at_account(link_to(relay))
+    assert setup.farewell == ""
+    registering(setup)
+    assert setup.farewell.startswith("The account ann is there. When you set this network up again")
+    advance(setup)
+    assert setup.farewell == ""  # nothing is left to be done
 
 
 # ---- the link once more, and other networks ----

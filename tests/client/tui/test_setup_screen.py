@@ -23,6 +23,7 @@ from securechat.client.settings.profiles import Network, PasswordSource
 from securechat.client.tui import themes
 from securechat.client.tui.questions import ChoiceQuestion, TextQuestion
 from securechat.client.tui.setup_screen import SetupResult, SetupScreen
+from securechat.client.words.translation import choose_language
 from tests.client.invites import link_to
 from tests.client.memory_keyring import memory_keyring
 from tests.client.trials import (
@@ -462,8 +463,11 @@ def test_an_invite_that_is_used_up(invited: RunningRelay, tmp_path: Path) -> Non
         user.set("email", link_to(invited))
         await user.go_on()
         await user.see("Step 6 of 7")
+        await user.press("escape")
+        await user.see("Leave the setup?", "The account ann is there.")
 
-    sit(scene, tmp_path, invite=link_to(invited, token="no-such-token"))
+    # What is wrong must be seen also where the screen is too small for all of the step.
+    sit(scene, tmp_path, size=(60, 20), invite=link_to(invited, token="no-such-token"))
 
 
 def test_another_server_than_that_of_the_invite(invited: RunningRelay, tmp_path: Path) -> None:
@@ -476,6 +480,34 @@ def test_another_server_than_that_of_the_invite(invited: RunningRelay, tmp_path:
 
     assert sit(scene, tmp_path, invite=link_to(invited, ca=invited.certificates.other_ca)) == []
     assert not (tmp_path / "settings").exists()
+
+
+def test_another_ca_than_the_known_one(invited: RunningRelay, tmp_path: Path) -> None:
+    other = tmp_path / "other.pem"
+    invited.certificates.other_ca.cert_pem.write_to_path(other)
+    known = Network("localhost", "ann", port=invited.address[1], ca=other)
+
+    async def scene(user: User) -> None:
+        await user.see(
+            "Step 1 of 7", "! you know this server as the network mynet", "profiles.toml"
+        )
+
+    sit(scene, tmp_path, size=(60, 24), invite=link_to(invited), networks={"mynet": known})
+
+
+def test_a_button_is_as_wide_as_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(user: User) -> None:
+        await user.see("Попробовать ещё раз", "Назад")
+
+    monkeypatch.setenv("LANGUAGE", "en")  # choose_language changes it
+    choose_language("ru")
+    link = f"securechat://localhost:{closed_port()}/#token=t"
+    try:
+        sit(scene, tmp_path, size=(60, 20), invite=link)
+    finally:
+        choose_language("en")
 
 
 def test_leaving_while_the_ca_is_fetched(tmp_path: Path) -> None:

@@ -396,7 +396,7 @@ def test_errors_explain_themselves_down_to_their_cause() -> None:
         ("433", "Ce pseudo est pris", "этот ник занят"),
         ("404", "Cannot send to channel (+n)", "в эту комнату пишут только те, кто в ней"),
         ("404", "Speak friend", "вам нельзя писать в эту комнату"),
-        ("WEAK_PASSWORD", "Too short", "пароль слишком простой"),
+        ("WEAK_PASSWORD", "Too short", "пароль слишком простой, придумайте подлиннее"),
         ("499", "Something\x07 else", "Something\N{REPLACEMENT CHARACTER} else"),
         ("NOT_CONFIRMED", "it could not be reached again", "восстановить связь не удалось"),
         (

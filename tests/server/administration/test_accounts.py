@@ -19,7 +19,7 @@ from securechat.errors import ConfigError, SecureChatError
 from securechat.server.config import Config
 from securechat.store.accounts import Accounts
 from securechat.store.certificates import AccountCertificates
-from securechat.store.database import open_database
+from securechat.store.migrations import APPLICATION_ID, MIGRATIONS
 from securechat.store.settings import AccountSettings
 from tests.server.administration.administrator import Administrator
 from tests.server.conftest import StartRelay
@@ -316,13 +316,36 @@ def test_deleting_is_confirmed(order: Administrator, relay: RunningRelay) -> Non
 # ---- list ----
 
 
+@pytest.mark.parametrize("words", [("account", "list"), ("invites",), ("bans", "list")])
+def test_lists_wait_for_nobody_who_writes(anywhere: Administrator, words: tuple[str, ...]) -> None:
+    """As another program that has locked the database, and does not let go of it."""
+    anywhere("account", "add", "ann", stdin=PASSWORD)
+    with contextlib.closing(
+        sqlite3.connect(anywhere.config.store.path, isolation_level=None)
+    ) as other:
+        other.execute("BEGIN IMMEDIATE")
+        found = anywhere.json(*words)
+    assert [each["name"] for each in found] == (["ann"] if words == ("account", "list") else [])
+
+
+def test_a_database_of_an_older_version_is_brought_up_to_date(on_files: Administrator) -> None:
+    with contextlib.closing(sqlite3.connect(on_files.config.store.path)) as connection:
+        for statement in MIGRATIONS[0]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+        Accounts(connection).create("ann", "ann", "", "", 1.0)
+        connection.commit()
+    assert [each["name"] for each in on_files.json("account", "list")] == ["ann"]
+
+
 def test_the_list(anywhere: Administrator) -> None:
     anywhere("account", "add", "Ann", stdin=PASSWORD)
     anywhere("account", "add", "bob", "--no-password")
     anywhere("account", "suspend", "bob", "--reason", "spam")
 
     with contextlib.closing(
-        open_database(anywhere.config.store.path, beside_relay=True)
+        sqlite3.connect(anywhere.config.store.path, isolation_level=None)
     ) as connection:
         AccountSettings(connection).set("ann", "always-on", "on")
         AccountCertificates(connection).add("ann", "00" * 32, "", 1)
@@ -525,4 +548,6 @@ def test_at_a_terminal_one_is_asked(
     code, shown = terminal("account", "delete", "ann", typed={asked: "Ann"})
     assert code == 2
     assert "this is another name: nothing was deleted" in shown
+    code, shown = terminal("account", "delete", "ann", typed={asked: "\x04"})  # Ctrl-D
+    assert (code, "Traceback" in shown) == (2, False)
     assert can_log_in(relay, "ann")

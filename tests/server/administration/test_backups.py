@@ -221,7 +221,7 @@ def test_a_full_disk_under_a_relay_that_runs(relay: RunningRelay, tmp_path: Path
             pytest.raises(SecureChatError, match=r"cannot write the backup: .*No space left"),
         ):
             ask_relay(connection, BACKUP, {"configuration": ""}, full)
-    assert not list(tmp_path.glob("backup-*"))
+    assert not list(tmp_path.glob(".unfinished-*"))
     assert relay.join("ann").nick == "ann"
 
 
@@ -458,6 +458,10 @@ CHANGES: dict[str, tuple[Callable[[Parts], Parts], str]] = {
     "a strange manifest": (
         lambda parts: with_manifest(parts, files=None),
         "its manifest cannot be read",
+    ),
+    "a manifest with strange hashes": (
+        lambda parts: with_manifest(parts, files={"securechat.db": []}),
+        "not as it was written: ",
     ),
     "no JSON": (
         lambda parts: [*parts[:-1], part("manifest.json", b"{")],

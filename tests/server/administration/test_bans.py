@@ -9,7 +9,7 @@ import pytest
 from securechat.errors import SecureChatError
 from securechat.server.config import OperatorConfig
 from securechat.store.bans import BanRecord, Bans
-from securechat.store.database import open_database
+from securechat.store.database import open_database, read_only
 from securechat.store.passwords import Argon2Parameters, hash_password
 from tests.server.administration.administrator import Administrator
 from tests.server.conftest import StartRelay
@@ -91,7 +91,7 @@ def test_a_ban_is_lifted(anywhere: Administrator, given: str, lifted: str) -> No
     masks = [each["mask"] for each in anywhere.json("bans")]
     assert len(masks) == 1
     assert lifted not in masks
-    with closing(open_database(anywhere.config.store.path, beside_relay=True)) as connection:
+    with read_only(anywhere.config.store.path) as connection:
         assert lifted not in [each.mask for each in Bans(connection).load()]
     with pytest.raises(SecureChatError, match="there is no ban of"):
         anywhere("bans", "lift", given)

@@ -32,7 +32,7 @@ from tests.server.administration.checked_files import (
     ],
 )
 def test_the_end_of_the_certificate(config: Config, age_days: int, level: str, words: str) -> None:
-    make_certificate(config, now=NOW - timedelta(days=age_days, seconds=-60))
+    make_certificate(config, now=NOW - timedelta(days=age_days - 0.5))
     line = found(certificate_checks.check_dates, config)[0]
     assert line.startswith(level)
     assert words in line

@@ -7,6 +7,8 @@ import json
 import os
 import socket
 import stat
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from securechat.server.administration.control import REQUEST_BYTES, ControlSocke
 from securechat.server.administration.desk import Desk
 from securechat.server.administration.remote import ask_relay, connect_to_relay
 from securechat.server.administration.tool import Arguments, Tool
-from securechat.server.config import StoreConfig
+from securechat.server.config import Config, StoreConfig
 from securechat.store.accounts import Accounts
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import LONG_TIMEOUT_S, RunningRelay
@@ -117,8 +119,17 @@ def test_a_command_that_the_relay_does_not_know(relay: RunningRelay) -> None:
 @posix_only
 @pytest.mark.parametrize(
     "sent",
-    [b"", b"\n", b"{}", b"[]\n", b"nonsense\n", b"x" * (REQUEST_BYTES + 1), b"\xff\n"],
-    ids=["nothing", "empty", "no end", "list", "no json", "endless", "no utf-8"],
+    [
+        b"",
+        b"\n",
+        b"{}",
+        b"[]\n",
+        b"nonsense\n",
+        b"x" * (REQUEST_BYTES + 1),
+        b"\xff\n",
+        b"[" * 10_000 + b"\n",
+    ],
+    ids=["nothing", "empty", "no end", "list", "no json", "endless", "no utf-8", "deep"],
 )
 def test_what_is_no_request_is_not_answered(relay: RunningRelay, sent: bytes) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
@@ -190,6 +201,129 @@ def test_a_folder_whose_name_is_long(relay: RunningRelay, tmp_path: Path) -> Non
     with connection:
         assert ask_relay(connection, TOOL, {}) == [{}, True]
     control.stop()
+
+
+# ---- one beside the other ----
+
+
+def connected(config: Config) -> socket.socket:
+    connection = connect_to_relay(config)
+    assert connection is not None
+    connection.settimeout(LONG_TIMEOUT_S)
+    return connection
+
+
+def send(connection: socket.socket, tool: str) -> None:
+    connection.sendall(json.dumps({"tool": tool, "arguments": {}}).encode() + b"\n")
+
+
+class Slow:
+    """A command that is not done until it is let go. It only looks, if nothing else is said."""
+
+    def __init__(self, tools: dict[str, Tool]) -> None:
+        self.begun = threading.Semaphore(0)
+        self.go_on = threading.Event()
+        self.tool = Tool("look", "Take one's time.", self._look, show, changes=False)
+        self.tools = tools
+        tools["look"] = self.tool
+
+    def _look(self, desk: Desk, arguments: Arguments) -> str:
+        self.begun.release()
+        assert self.go_on.wait(LONG_TIMEOUT_S)
+        return "seen"
+
+    def begin(self, config: Config) -> socket.socket:
+        """Have it done; return the connection on which its answer will come."""
+        connection = connected(config)
+        send(connection, self.tool.name)
+        assert self.begun.acquire(timeout=LONG_TIMEOUT_S)
+        return connection
+
+
+@pytest.fixture
+def slow(relay: RunningRelay) -> Iterator[Slow]:
+    assert relay.relay._control is not None
+    made = Slow(relay.relay._control._tools)
+    yield made
+    made.go_on.set()
+
+
+@posix_only
+def test_what_only_looks_keeps_nobody_waiting(relay: RunningRelay, slow: Slow) -> None:
+    """As a backup: whoever asks meanwhile how the relay is must not take it for dead."""
+    with slow.begin(relay.config) as one, slow.begin(relay.config) as other:
+        assert ask(relay, {}) == [{}, True]
+        slow.go_on.set()
+        assert [json.loads(each.makefile().readline()) for each in (one, other)] == [
+            {"result": "seen"}
+        ] * 2
+
+
+@posix_only
+def test_changes_are_made_one_after_the_other_and_keep_nobody_waiting_who_looks(
+    relay: RunningRelay, slow: Slow
+) -> None:
+    tools = slow.tools
+    tools["look"] = replace(slow.tool, changes=True)
+    tools["see"] = replace(TOOL, name="see", changes=False)
+    with slow.begin(relay.config) as change, connected(relay.config) as next_change:
+        send(next_change, TOOL.name)
+        assert ask(relay, {}, tools["see"]) == [{}, True]
+        next_change.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            next_change.recv(1)
+        next_change.settimeout(LONG_TIMEOUT_S)
+        slow.go_on.set()
+        answers = [json.loads(each.makefile().readline()) for each in (change, next_change)]
+    assert answers == [{"result": "seen"}, {"result": [{}, True]}]
+
+
+@posix_only
+def test_the_end_of_the_relay_waits_last_for_what_only_looks(
+    relay: RunningRelay, slow: Slow, tmp_path: Path
+) -> None:
+    control = ControlSocket(relay.relay, tmp_path / "c.sock", [slow.tool])
+    control.start()
+    config = replace(relay.config, store=StoreConfig(path=tmp_path / "c.db"))
+    with slow.begin(config) as connection:
+        control.stop()
+        slow.go_on.set()
+        control.wait()
+        assert json.loads(connection.makefile().readline()) == {"result": "seen"}
+
+
+@posix_only
+def test_a_client_that_does_not_go_on_keeps_others_waiting_for_a_while_only(
+    relay: RunningRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("securechat.server.administration.control._REQUEST_S", 0.05)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(control_path(relay.config)))
+        sock.sendall(b"{")
+        assert ask(relay, {}) == [{}, True]
+
+
+# ---- what the log says ----
+
+
+@posix_only
+def test_the_log_tells_what_was_done_and_not_who_has_looked(
+    relay: RunningRelay, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert relay.relay._control is not None
+    looks = replace(TOOL, name="look", changes=False)
+    relay.relay._control._tools["look"] = looks
+    ask(relay, {}, looks)
+    ask(relay, {})
+    run_tool(looks, options(tmp_path, {"want": "output"}, "copy"), relay.config)
+    knocking = connect_to_relay(relay.config)
+    assert knocking is not None
+    knocking.close()  # as restore does
+    ask(relay, {})
+    told = [text for text in caplog.messages if "administ" in text]
+    assert told == [
+        f"done for the administrator: {name}" for name in ("test it", "look", "test it")
+    ]
 
 
 # ---- from the console ----

@@ -33,6 +33,23 @@ def told(config: Config, capsys: pytest.CaptureFixture[str], code: int = 0) -> A
 
 
 @posix_only
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [(14, []), (13, ["it ends in 13 days"]), (-1, ["it HAS EXPIRED, no client connects"])],
+)
+def test_the_end_of_the_certificate_is_warned_of(
+    start_relay: StartRelay, capsys: pytest.CaptureFixture[str], days: int, said: list[str]
+) -> None:
+    clock = FakeClock(WALL_S)
+    relay = start_relay(wall_clock=clock)
+    clock.now = relay.relay.certificate.not_after.timestamp() - days * 86_400
+    found = told(relay.config, capsys)
+    assert found["certificate_days_left"] == days
+    advice = "renew it: securechat-server cert renew"
+    assert found["problems"] == [f"the certificate: {text}; {advice}" for text in said]
+
+
+@posix_only
 def test_a_relay_that_runs(start_relay: StartRelay, capsys: pytest.CaptureFixture[str]) -> None:
     clock = FakeClock(WALL_S)
     relay = start_relay(

@@ -154,3 +154,13 @@ def test_a_disk_that_is_full(
 def test_the_disk_where_the_folder_will_be(config: Config, tmp_path: Path) -> None:
     changed = change(config, store={"path": tmp_path / "not" / "yet" / "relay.db"})
     assert found(store_checks.check_disk, changed)[0].startswith("ok ")
+
+
+@pytest.mark.parametrize("name", [".unfinished-backup-x1", ".unfinished-restore-x2"])
+def test_what_a_killed_backup_has_left(config: Config, name: str) -> None:
+    left = config.store.path.with_name(name)
+    left.mkdir()
+    assert [line[:2] for line in found(store_checks.check_disk, config)] == ["ok"], "it is at work"
+    os.utime(left, (1, 1))
+    warned = found(store_checks.check_disk, config)[-1]
+    assert warned.startswith(f"warning {left} is left of a backup that was killed")

@@ -212,7 +212,7 @@ def test_an_invitation_is_for_whom_it_names(start_relay: StartRelay) -> None:
 @pytest.mark.parametrize(
     ("registration", "early"), [("invite", True), ("open", True), ("open", False)]
 )
-def test_an_invitation_opens_its_room_once(
+def test_an_invitation_opens_its_room(
     start_relay: StartRelay, registration: str, early: bool
 ) -> None:
     relay = start_relay(accounts={"registration": registration})
@@ -226,7 +226,24 @@ def test_an_invitation_opens_its_room_once(
     lines.insert(1 if early else 2, f"REGISTER * invite:his :{PASSWORD}")
     assert "INVITE bob #home" in client.ask(*lines)
     assert commands(client.ask("JOIN #home"))[0] == "JOIN"
-    assert commands(client.ask("PART #home", "JOIN #home")) == ["PART", "473"]
+    found = commands(client.ask("PART #home", "JOIN #home"))
+    assert found == ["PART", "475"], "the key it was spared once"
+    assert commands(client.ask("JOIN #home secret"))[0] == "JOIN", "invited it stays"
+
+
+def test_an_invitation_opens_its_room_to_the_next_connection(start_relay: StartRelay) -> None:
+    """Some clients register on a connection that they end before they chat."""
+    relay = start_relay(accounts={"registration": "invite"})
+    make_invite(relay, "hers")
+    make_invite(relay, "his", room="#home")
+    owner = relay.connect()
+    owner.ask("NICK ann", f"REGISTER * invite:hers :{PASSWORD}", USER)
+    owner.ask("JOIN #home", "MODE #home +i")
+    client = relay.connect()
+    client.ask("NICK bob", f"REGISTER * invite:his :{PASSWORD}")
+    client.quit()
+    assert owner.seen() == ["MODE #home +I a:bob"]
+    assert commands(relay.login("bob").ask("JOIN #home"))[0] == "JOIN"
 
 
 @pytest.mark.parametrize("room", ["#nowhere", ""])

@@ -1,19 +1,19 @@
-"""AUTHENTICATE, REGISTER, VERIFY, OPER."""
+"""AUTHENTICATE."""
 
 from __future__ import annotations
 
 import base64
 import secrets
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from securechat.irc.sasl import ScramClient, authenticate_chunks, plain_response
-from securechat.server.config import OperatorConfig
 from securechat.store.accounts import Accounts
 from securechat.store.database import open_database
-from securechat.store.passwords import Argon2Parameters, hash_password
+from securechat.store.passwords import Argon2Parameters
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import (
     PASSWORD,
@@ -227,6 +227,38 @@ def test_an_unknown_account_never_gets_in_with_scram(with_ann: RunningRelay) -> 
     client.answer(scram.respond(client.challenge()))
     assert client.seen() == [FAILED]
     assert client.ask("AUTHENTICATE +")[0].startswith("908 ")
+
+
+def proved(relay: RunningRelay, account: str) -> tuple[Client, bytes]:
+    """Return a client that has proved to know the password, and what it must say to be in."""
+    client = sasl(relay)
+    scram = ScramClient(account, PASSWORD, secrets.token_urlsafe(18))
+    begin(client, "SCRAM-SHA-256")
+    client.answer(scram.respond(b""))
+    client.answer(scram.respond(client.challenge()))
+    return client, scram.respond(client.challenge())
+
+
+@pytest.mark.parametrize(
+    ("change", "answer"),
+    [
+        (lambda accounts: accounts.set_credentials("ann", "new", "new"), FAILED),
+        (lambda accounts: accounts.delete("ann"), FAILED),
+        (
+            lambda accounts: accounts.suspend("ann", "spam"),
+            "902 * :This account is suspended: spam",
+        ),
+    ],
+    ids=["new password", "deleted", "suspended"],
+)
+def test_what_has_changed_before_the_end_of_a_scram_login_counts(
+    with_ann: RunningRelay, change: Callable[[Accounts], None], answer: str
+) -> None:
+    """A client may take its time: meanwhile the account can be somebody else's."""
+    client, last = proved(with_ann, "ann")
+    with_ann.relay.services.store.call(lambda connection: change(Accounts(connection)))
+    client.answer(last)
+    assert client.seen() == [answer]
 
 
 def test_one_may_try_again(with_ann: RunningRelay) -> None:
@@ -553,56 +585,6 @@ def test_an_old_hash_is_upgraded(start_relay: StartRelay) -> None:
     relay = start_relay()
     assert commands(sasl(relay).authenticate_plain("ann")) == ["900", "903"]
     assert commands(sasl(relay).authenticate_scram("ann")) == ["900", "903"]
-
-
-# ---- OPER ----
-
-
-@pytest.fixture
-def with_operator(start_relay: StartRelay) -> RunningRelay:
-    return start_relay(operators=(OperatorConfig("root", hash_password("toor toor", CHEAP)),))
-
-
-def test_oper(with_operator: RunningRelay) -> None:
-    """ "the RPL_YOUREOPER message is sent to the user. The user will also receive a MODE message
-    indicating their new user modes" """
-    ann = with_operator.join("ann")
-    assert ann.ask("OPER root :toor toor") == [
-        ":ann MODE ann +o",
-        "381 ann :You are now an IRC operator",
-    ]
-    assert "313 ann ann :is an IRC operator" in ann.ask("WHOIS ann")
-    assert ann.ask("MODE ann") == ["221 ann +o"]
-    assert ann.ask("MODE ann -o") == [":ann MODE ann -o"]
-    assert ann.ask("MODE ann +o") == []
-    assert ann.ask("MODE ann") == ["221 ann +"]
-
-
-def test_oper_refused(with_operator: RunningRelay) -> None:
-    """ "If the client does not send the correct password for the given name, the server replies
-    with an ERR_PASSWDMISMATCH message and the request is not successful." """
-    ann = with_operator.join("ann")
-    mismatch = "464 ann :Password incorrect"
-    assert ann.ask("OPER root wrong") == [mismatch]
-    assert ann.ask("OPER nobody :toor toor") == [mismatch]
-    assert ann.ask("OPER ROOT :toor toor") == [mismatch]
-    assert ann.ask("OPER root :") == [mismatch]
-    assert ann.ask("OPER root") == ["461 ann OPER :Not enough parameters"]
-    assert ann.ask("MODE ann") == ["221 ann +"]
-
-
-def test_oper_is_throttled(start_relay: StartRelay, clock: FakeClock) -> None:
-    relay = start_relay(
-        clock=clock,
-        accounts={"failures_per_minute": 3},
-        operators=(OperatorConfig("root", hash_password("toor toor", CHEAP)),),
-    )
-    ann = relay.join("ann")
-    for _ in range(3):
-        assert commands(ann.ask("OPER root wrong")) == ["464"]
-    assert ann.ask("OPER root :toor toor") == ["464 ann :Too many failed logins; wait a minute"]
-    clock.now += 20
-    assert "381" in commands(ann.ask("OPER root :toor toor"))
 
 
 def test_a_session_that_ends_during_a_login(with_ann: RunningRelay) -> None:

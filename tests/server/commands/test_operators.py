@@ -1,4 +1,4 @@
-"""KILL, WALLOPS, REHASH: what operators of the relay may do."""
+"""OPER, KILL, WALLOPS, REHASH: who is an operator of the relay, and what operators may do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,47 @@ from securechat.server.caretaker import CaretakerBusy
 from securechat.server.config import Config
 from tests.server.commands.operators import as_operator, with_operator
 from tests.server.conftest import StartRelay
-from tests.server.relay_harness import NAME, RunningRelay, commands
+from tests.server.relay_harness import NAME, FakeClock, RunningRelay, commands
+
+# ---- OPER ----
+
+
+def test_oper(start_relay: StartRelay) -> None:
+    """ "the RPL_YOUREOPER message is sent to the user. The user will also receive a MODE message
+    indicating their new user modes" """
+    ann = with_operator(start_relay).join("ann")
+    assert ann.ask("OPER root :toor toor") == [
+        ":ann MODE ann +o",
+        "381 ann :You are now an IRC operator",
+    ]
+    assert "313 ann ann :is an IRC operator" in ann.ask("WHOIS ann")
+    assert ann.ask("MODE ann") == ["221 ann +o"]
+    assert ann.ask("MODE ann -o") == [":ann MODE ann -o"]
+    assert ann.ask("MODE ann +o") == []
+    assert ann.ask("MODE ann") == ["221 ann +"]
+
+
+def test_oper_refused(start_relay: StartRelay) -> None:
+    """ "If the client does not send the correct password for the given name, the server replies
+    with an ERR_PASSWDMISMATCH message and the request is not successful." """
+    ann = with_operator(start_relay).join("ann")
+    mismatch = "464 ann :Password incorrect"
+    assert ann.ask("OPER root wrong") == [mismatch]
+    assert ann.ask("OPER nobody :toor toor") == [mismatch]
+    assert ann.ask("OPER ROOT :toor toor") == [mismatch]
+    assert ann.ask("OPER root :") == [mismatch]
+    assert ann.ask("OPER root") == ["461 ann OPER :Not enough parameters"]
+    assert ann.ask("MODE ann") == ["221 ann +"]
+
+
+def test_oper_is_throttled(start_relay: StartRelay, clock: FakeClock) -> None:
+    relay = with_operator(start_relay, clock=clock, accounts={"failures_per_minute": 3})
+    ann = relay.join("ann")
+    for _ in range(3):
+        assert commands(ann.ask("OPER root wrong")) == ["464"]
+    assert ann.ask("OPER root :toor toor") == ["464 ann :Too many failed logins; wait a minute"]
+    clock.now += 20
+    assert "381" in commands(ann.ask("OPER root :toor toor"))
 
 
 def test_no_operator_block(relay: RunningRelay) -> None:
