@@ -226,4 +226,5 @@ def _raise_descriptor_limit() -> None:
 
 
 def _complain(text: str) -> None:
-    print(f"securechat-server: {text}", file=sys.stderr)  # noqa: T201 - for who started it
+    """Tell who started it; in one piece, as the log is written to the same place meanwhile."""
+    print(f"securechat-server: {text}\n", end="", file=sys.stderr)  # noqa: T201 - see above

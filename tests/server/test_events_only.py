@@ -38,6 +38,7 @@ OWN = {
     "context.session",
     "session.registration",
     "context.session.registration",
+    "self.connection.thread.traffic",  # counts of the session's own thread
 }
 
 # What changes a set, dict, list or deque, or an object of the chat state.
