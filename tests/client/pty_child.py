@@ -55,6 +55,18 @@ class Child:
             self.output += os.read(self._master, 65536).decode()
         self._seen = found + len(text)
 
+    def leave_by(self, key: str) -> int:
+        """Type ``key`` until the child ends, as people do; return its exit code.
+
+        Python hears Ctrl-C only with the next one if it comes just before a line is waited for.
+        """
+        for _ in range(int(TIMEOUT_S)):
+            self.type(key)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(1.0)
+                break
+        return self.wait()
+
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 

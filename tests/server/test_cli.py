@@ -24,7 +24,7 @@ import securechat
 from securechat import __version__
 from securechat.invite_link import parse_invite_link
 from securechat.server import cli
-from securechat.server.config import Config
+from securechat.server.config import Config, LogConfig
 from securechat.server.config_file import load_config
 from securechat.store.database import open_database
 from securechat.store.passwords import verify_password
@@ -636,12 +636,16 @@ def test_a_thread_that_crashes_ends_the_relay_with_a_word(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    def be_quiet(config: LogConfig, on_crash: object = None) -> None:
+        """Leave the log of this process as it is."""
+
     class Crashing(cli.Relay):
         def start(self) -> None:
             super().start()
             self.note_crash(RuntimeError("a bug of ours"))
 
     monkeypatch.setattr(cli, "Relay", Crashing)
+    monkeypatch.setattr(cli.log_output, "apply", be_quiet)
     monkeypatch.setattr(cli.signal, "signal", lambda number, handler: None)
     monkeypatch.setattr(cli, "_raise_descriptor_limit", lambda: None)
     assert cli.main([str(flag) for flag in flags]) == 1

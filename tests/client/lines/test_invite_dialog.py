@@ -152,8 +152,7 @@ def test_nobody_is_there(relay: RunningRelay, tmp_path: Path) -> None:
 def test_leaving(key: str, relay: RunningRelay, tmp_path: Path) -> None:
     with following(link_to(relay), tmp_path) as child:
         child.wait_for("Your nick: ")
-        child.type(key)
-        assert child.wait() == 0
+        assert child.leave_by(key) == 0
     assert not (tmp_path / "securechat").exists()
 
 
@@ -163,9 +162,8 @@ def test_leaving_when_the_account_is_made(key: str, relay: RunningRelay, tmp_pat
     with following(link, tmp_path) as child:
         answer(child, ("New password for ann: ", PASSWORD), (AGAIN, PASSWORD))
         child.wait_for(NUMBER)
-        child.type(key)
+        assert child.leave_by(key) == 0
         child.wait_for("The account ann is there.")
-        assert child.wait() == 0
     assert not (tmp_path / "securechat").exists()
     with following(link, tmp_path) as child:
         answer(child, ("New password for ann: ", PASSWORD), (AGAIN, PASSWORD), (NUMBER, ""))
