@@ -144,6 +144,11 @@ class Setup:
 
     # ---- going on and back ----
 
+    @property
+    def invited(self) -> bool:
+        """Whether the address is an invite link, which has answered more than that."""
+        return self._invitation is not None
+
     def next(self) -> Attempt | None:
         """Check the answers of this step, and go on if nothing is wrong with them.
 

@@ -8,7 +8,7 @@ next step; Esc leaves.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final
@@ -371,12 +371,12 @@ class SetupScreen(Screen[SetupResult | None]):
             pane.display = one is step
             # What is being tried out must not be changed meanwhile.
             pane.disabled = self._busy and one is step
-        title = _(
-            "Step {number} of {count}: {title}",
-            number=step.value,
-            count=len(_STEPS),
-            title=_(_STEPS[step][0]),
-        )
+        title = _(_STEPS[step][0])
+        if not setup.invited:  # whose link has left out some
+            count = len(_STEPS)
+            title = _(
+                "Step {number} of {count}: {title}", number=step.value, count=count, title=title
+            )
         self.query_one("#title", Static).update(Content(title))
         self._offer()
         self._fill()
@@ -492,7 +492,7 @@ class SetupScreen(Screen[SetupResult | None]):
         """Put the focus on what is wrong, or on what is asked first, or on what goes on."""
         setup, questions = self._setup, list(self._questions())
         wrong = (one for one in questions if one.key in setup.problems)
-        question = next(wrong, questions[0] if questions else None)
+        question = next(wrong, None) or self._first_open(questions)
         if self._busy:
             self.query_one("#back").focus()
         elif question is not None:
@@ -501,6 +501,11 @@ class SetupScreen(Screen[SetupResult | None]):
                 self.call_after_refresh(question.scroll_visible, animate=False)
         else:  # a failed connection: there is something to mend
             self.query_one("#next" if setup.connected else "#back").focus()
+
+    def _first_open(self, questions: Sequence[Question]) -> Question | None:
+        """Return what is to be answered first: with an invite, what it has not answered."""
+        unanswered = (one for one in questions if self._setup.invited and not one.value)
+        return next(unanswered, questions[0] if questions else None)
 
     def _questions(self) -> Iterator[Question]:
         """Yield the questions of this step that are shown, and can be answered."""

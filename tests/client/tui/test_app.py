@@ -328,7 +328,7 @@ async def give_password(ann: Screen, *questions: str) -> None:
     for question in questions:
         ann.app.screen.query_one(f"#{question}", TextQuestion).value = PASSWORD
     ann.app.screen.query_one("#next", Button).press()
-    await ann.see("Step 6 of 7")
+    await ann.see("Where to keep the password?")
     await ann.press("enter")
 
 
