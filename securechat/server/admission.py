@@ -7,7 +7,6 @@ whom a gateway names, not for the gateway.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import time
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from collections.abc import Iterable
 from securechat.net.limits import AddressCounter
 from securechat.net.locks import make_lock
 from securechat.net.timers import Clock
-from securechat.server.addresses import parse_ip
+from securechat.server.addresses import parse_ip, parse_ip_range
 from securechat.server.ban_words import farewell
 from securechat.server.bans import AddressBans, Ban
 from securechat.server.cloak import network_of
@@ -55,7 +54,7 @@ class Admission:
         """Go by other limits from now on; who is there stays."""
         self._most = most
         self._most_per_address = most_per_address
-        self._exempt = [ipaddress.ip_network(network) for network in exempt]
+        self._exempt = [parse_ip_range(network) for network in exempt]
 
     def ban(self, ban: Ban) -> None:
         """Let in nobody any more whom a D-line covers; who is there stays."""

@@ -1,7 +1,7 @@
 """Keeps bans over a restart, and tells who lets connections in of those of addresses.
 
-Nobody waits for the store. What it does not take, or cannot write, is written with the next change
-of any ban, as the ban is then.
+Nobody waits for the store. What it does not take, or cannot write, is written when it has
+recovered, as the ban is then.
 """
 
 from __future__ import annotations

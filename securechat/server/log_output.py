@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import queue
+import select
 import sys
 import threading
 import time
@@ -138,7 +139,10 @@ class LogOutput(logging.Handler):
     def _write(self, data: bytes) -> None:
         with contextlib.suppress(OSError):  # the reader has gone, or the disk is full
             while data:
-                data = data[os.write(self.descriptor, data) :]
+                try:
+                    data = data[os.write(self.descriptor, data) :]
+                except BlockingIOError:  # made so by another process that shares it
+                    select.select((), (self.descriptor,), ())
 
 
 class _TextFormatter(logging.Formatter):

@@ -193,7 +193,7 @@ class StoreThread:
         return outcomes.get().result()
 
     def ping(self, answer: Callable[[], None]) -> None:
-        """Have ``answer`` called on the store thread when it is done with the group at hand.
+        """Have ``answer`` called on the store thread when it is done with the piece at hand.
 
         Safe from any thread; never blocks. It touches neither the queue nor the database, so that
         neither a full queue nor a broken disk keeps it from answering, but only a thread that is
@@ -283,6 +283,8 @@ class StoreThread:
             return [self._queue.popleft() for _ in range(count)]
 
     def _answer_pings(self) -> None:
+        if not self._pings:  # seen the next time, if one comes now
+            return
         with self._lock:
             pings, self._pings = self._pings, []
         for answer in pings:
@@ -300,13 +302,25 @@ class StoreThread:
             _roll_back(connection)
             # It has waited for whatever lock there is, and others wait for it.
             _wait_for_locks(connection, 0)
-            outcomes = _salvage(connection, group)
+            outcomes = self._each(_do_alone, connection, group)
             self._note_trouble(error)
             if not self._trouble:
                 _wait_for_locks(connection, BUSY_TIMEOUT_MS)
         for outcome in outcomes:
             if _is_trouble(outcome.error):
                 self._note_trouble(cast(BaseException, outcome.error))
+        return outcomes
+
+    def _each(
+        self,
+        do: Callable[[sqlite3.Connection, _Task], Outcome[Any]],
+        connection: sqlite3.Connection,
+        group: Sequence[_Task],
+    ) -> list[Outcome[Any]]:
+        outcomes = []
+        for task in group:
+            outcomes.append(do(connection, task))
+            self._answer_pings()  # all of a group may take long: searches, commits one by one
         return outcomes
 
     def _note_trouble(self, error: BaseException) -> None:
@@ -327,7 +341,7 @@ class StoreThread:
         """Do all of the group in one transaction. If this raises, nothing of it was done."""
         changes = connection.total_changes
         connection.execute("BEGIN IMMEDIATE")
-        outcomes = [_attempt(connection, task) for task in group]
+        outcomes = self._each(_attempt, connection, group)
         began = time.perf_counter()
         connection.execute("COMMIT")
         self._groups += 1
@@ -355,19 +369,16 @@ def _attempt(connection: sqlite3.Connection, task: _Task) -> Outcome[Any]:
     return outcome
 
 
-def _salvage(connection: sqlite3.Connection, group: Sequence[_Task]) -> list[Outcome[Any]]:
-    """Do each of a group that has failed by itself."""
-    outcomes = []
-    for task in group:
-        try:
-            connection.execute("BEGIN")  # not IMMEDIATE: what only reads, can
-            outcome = _attempt(connection, task)
-            connection.execute("COMMIT")
-        except BaseException as error:  # noqa: BLE001 - told to whom it concerns
-            _roll_back(connection)
-            outcome = Outcome(error=_store_error("nothing was kept", error))
-        outcomes.append(outcome)
-    return outcomes
+def _do_alone(connection: sqlite3.Connection, task: _Task) -> Outcome[Any]:
+    """Do one of a group that has failed, by itself."""
+    try:
+        connection.execute("BEGIN")  # not IMMEDIATE: what only reads, can
+        outcome = _attempt(connection, task)
+        connection.execute("COMMIT")
+    except BaseException as error:  # noqa: BLE001 - told to whom it concerns
+        _roll_back(connection)
+        return Outcome(error=_store_error("nothing was kept", error))
+    return outcome
 
 
 def _wait_for_locks(connection: sqlite3.Connection, most_ms: int) -> None:

@@ -40,10 +40,10 @@ def test_no_limit() -> None:
 
 
 def test_who_is_exempt() -> None:
-    admission = Admission(100, 1, ("198.51.100.0/24", "2001:db8::/64"))
+    admission = Admission(100, 1, ("198.51.100.0/24", "2001:db8::/64", "::ffff:203.0.113.0/120"))
     for address in (
         *("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"),
-        *("198.51.100.7", "::ffff:198.51.100.7", "2001:db8::7"),
+        *("198.51.100.7", "::ffff:198.51.100.7", "2001:db8::7", "203.0.113.7"),
     ):
         assert not any(take(admission, address).refusal for _ in range(5)), address
     take(admission, "198.51.101.7")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -197,6 +198,29 @@ def test_a_reader_that_sleeps_keeps_nobody_waiting(pipe: tuple[int, int]) -> Non
     told = len(numbers)
     assert lines[told] == f"{50 - told} lines of the log were lost: nobody read them"
     assert lines[told + 1] == "next"
+
+
+def test_a_descriptor_that_does_not_block_is_waited_for(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writer, b"." * 4_096):
+            pass
+    output = LogOutput(writer, "utf-8")
+    numbers = [str(number) for number in range(50)]
+    for number in numbers:
+        output.handle(record(number))
+    found = bytearray()
+
+    def read() -> None:
+        while data := os.read(reader, 65_536):
+            found.extend(data)
+
+    awake = start_thread("reader", read)
+    output.close()
+    os.close(writer)
+    awake.join(LONG_TIMEOUT_S)
+    assert found.decode().lstrip(".").split() == numbers
 
 
 # ---- a process whose log it is ----

@@ -590,6 +590,25 @@ def test_a_ping_is_answered_between_two_groups_whatever_waits(path):
         assert answered.get(timeout=LONG_TIMEOUT_S) == "store"
 
 
+@pytest.mark.parametrize(
+    ("statement", "pings"), [("SELECT 1", 1), ("ROLLBACK", 2)], ids=["a group", "one by one"]
+)
+def test_a_ping_is_answered_between_two_pieces(store, statement, pings):
+    seen: list[str] = []
+
+    def work(connection: sqlite3.Connection) -> None:
+        store.ping(lambda: seen.append("ping"))
+        connection.execute(statement).fetchall()
+
+    gate = Gate(store)
+    answers = Answers()
+    store.submit(work, answers)
+    store.submit(lambda connection: seen.append("next"), answers)
+    gate.open()
+    answers.take(2)
+    assert seen == [*["ping"] * pings, "next"]
+
+
 def test_a_ping_touches_no_database_and_one_that_fails_ends_nothing(store, caplog):
     groups = store.figures().groups
     answered = threading.Event()

@@ -84,6 +84,7 @@ def recover(relay: RunningRelay) -> None:
         ("METADATA * SET color :#f80", "METADATA TEMPORARILY_UNAVAILABLE ann color"),
         ("METADATA #den SET site :y", "METADATA TEMPORARILY_UNAVAILABLE #den site"),
         ("METADATA #den CLEAR", "METADATA TEMPORARILY_UNAVAILABLE #den"),
+        ("RENAME #den #lair", "RENAME TEMPORARILY_UNAVAILABLE #den #lair"),
         ("ROOM HISTORY #den 3", "ROOM TEMPORARILY_UNAVAILABLE #den"),
         ("ROOM RANK #den bob +v", "ROOM TEMPORARILY_UNAVAILABLE #den"),
         ("ROOM TRANSFER #den bob", "ROOM TEMPORARILY_UNAVAILABLE #den"),

@@ -151,6 +151,8 @@ def rename(context: Context, message: Message) -> None:
     if not services.network.names.is_channel_name(new, services.config.limits.channel_length):
         text = "The channel cannot be renamed: that is no name for a channel"
         raise Fail("RENAME", "CANNOT_RENAME", as_middle(old), as_middle(new), text=text)
+    # Rooms are written again one by one: two that had swapped their names could not be.
+    context.check_store(as_middle(old), as_middle(new))
     reason = cut_text(reason, services.config.limits.kick_length)
     context.propose(RenameChannel(context.stamp(), old, new, reason))
 

@@ -58,6 +58,7 @@ class _Group(NamedTuple):
 
     items: list[Item]
     waiting: dict[Session, None]
+    dropped: int
 
 
 class HistoryKeeper:
@@ -78,14 +79,15 @@ class HistoryKeeper:
         self._fold = fold
         self._store = store
         self._limit = limit
-        self._lock = make_lock("history", tier=1)  # guards the next five
+        self._lock = make_lock("history", tier=1)  # guards the next six
         self._items: list[Item] = []
-        self._count = 0  # items that ever came; the number of an item is its *ticket*
+        self._dropped = 0  # those that came meanwhile and found it full
+        self._count = 0  # items that ever were taken; the number of an item is its *ticket*
         self._waiting: dict[Session, None] = {}  # whom to tell when these items are kept
         self._submitted = False  # the store will take them
         self._scheduled = False  # a timer will submit them
         # Owned by the store thread.
-        self.lost = 0  # entries that the store could not keep; anybody may read it
+        self.lost = 0  # entries that were not kept; anybody may read it
         self._lost_before: int | None = None  # the same, at the beginning of what still lasts
         self._kept = 0  # the ticket of the last item that was written, or lost
         self._group: _Group | None = None
@@ -102,7 +104,11 @@ class HistoryKeeper:
             return
         for effect in found:
             items = collect(effect)
-            if not items or len(self._items) >= self._limit:
+            if not items:
+                continue
+            if len(self._items) >= self._limit:
+                with self._lock:
+                    self._dropped += len(items)
                 continue
             waits = type(effect) in MESSAGE_EFFECTS and context.acknowledges
             with self._lock:
@@ -139,13 +145,13 @@ class HistoryKeeper:
     def flush(self, context: Context | None = None) -> None:
         """Have all written that came, at once. Safe from any thread, without a context.
 
-        Without one it is not tried again if the store takes nothing: for the end.
+        If the store takes nothing it is tried again: soon with a context, else by ``retry``.
         """
         error = self._submit_items()
         if context is not None:
             self._retry_later(error, context)
         elif error is not None:
-            _log.error("%d entries of the history were lost: %s", len(self._items), error)
+            _log.warning("%d entries of the history must wait: %s", len(self._items), error)
 
     def retry(self) -> None:
         """Have written what waits, now that the store has recovered. What was lost stays so."""
@@ -193,8 +199,8 @@ class HistoryKeeper:
 
     def _take(self) -> _Group:
         with self._lock:
-            group = _Group(self._items, self._waiting)
-            self._items, self._waiting = [], {}
+            group = _Group(self._items, self._waiting, self._dropped)
+            self._items, self._waiting, self._dropped = [], {}, 0
             self._submitted = False
         return group
 
@@ -222,20 +228,21 @@ class HistoryKeeper:
         self._group = None
         first = self._kept + 1
         self._kept += len(group.items)
-        self._note_loss(len(group.items), outcome.error)
+        self._note_loss(group, outcome.error)
         threads: dict[IoThread, list[Session]] = {}
         for session in group.waiting:
             threads.setdefault(session.connection.thread, []).append(session)
         for thread, sessions in threads.items():
             thread.post(partial(_tell, sessions, first, self._kept, outcome.error is None))
 
-    def _note_loss(self, count: int, error: BaseException | None) -> None:
+    def _note_loss(self, group: _Group, error: BaseException | None) -> None:
         """Say that entries are lost when it begins, and how many when it ends; not for each."""
-        if error is not None:
+        if error is not None or group.dropped:
             if self._lost_before is None:
                 self._lost_before = self.lost
-                _log.error("the history is not kept for now: %s", error)
-            self.lost += count
+                why = error or "too much waits for the store"
+                _log.error("the history is not kept for now: %s", why)
+            self.lost += group.dropped + (len(group.items) if error is not None else 0)
         elif self._lost_before is not None:
             lost, self._lost_before = self.lost - self._lost_before, None
             _log.warning("the history is kept again; entries that were lost: %d", lost)

@@ -46,7 +46,6 @@ class Retention:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._config = services.config.history
         self._rooms: list[tuple[str, int]] = []
         """Rooms that keep less than the relay, and for how many days, which this sweep has yet to
         look at. Where nothing is kept (0 days) there may be what a crash or a full queue has left.
@@ -87,7 +86,8 @@ class Retention:
     def _delete_some(self, connection: Connection) -> bool:
         """Delete a little; return whether there may be more. On the store thread."""
         history, keeper = History(connection), self._services.history
-        days, most = self._config.days, self._config.messages_per_room
+        config = self._services.config.history  # another one after a reload
+        days, most = config.days, config.messages_per_room
         if history.expire(self._oldest_ms(days) if days else 0, _ENTRIES) == _ENTRIES:
             return True
         for _ in range(min(_ROOMS, len(self._rooms))):

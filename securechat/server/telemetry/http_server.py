@@ -94,7 +94,12 @@ class HttpServer:
         if refused:
             sock.close()
             return
-        thread = start_thread(self._name, lambda: self._serve(sock))
+        try:
+            thread = start_thread(self._name, lambda: self._serve(sock))
+        except RuntimeError:  # the system has no more threads
+            with self._lock:
+                del self._open[sock]
+            raise
         with self._lock:
             if sock in self._open:
                 self._open[sock] = thread

@@ -234,7 +234,7 @@ def test_the_relay_stops_while_somebody_waits(start_relay: StartRelay) -> None:
     assert any(line.endswith("PRIVMSG bob :the last words") for line in said)
 
 
-def test_what_is_left_at_the_end_and_not_taken_is_told_of(
+def test_what_the_store_does_not_take_waits(
     start_relay: StartRelay,
     clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,
@@ -253,8 +253,10 @@ def test_what_is_left_at_the_end_and_not_taken_is_told_of(
     with monkeypatch.context() as patch:
         patch.setattr(relay.relay._store, "submit", busy)
         relay.relay.services.history.flush()
-    assert "entries of the history were lost: the queue is full" in caplog.text
-    relay.relay.services.history.flush()
+    assert "1 entries of the history must wait: the queue is full" in caplog.text
+    relay.relay.services.event_log.keep_again()
+    ann.request(*READING)
+    assert ":ann PRIVMSG #a 1" in ann.ask("CHATHISTORY LATEST #a * 9")
 
 
 # ---- when it cannot be kept ----
@@ -305,6 +307,26 @@ def test_a_transaction_that_fails(relay: RunningRelay, monkeypatch: pytest.Monke
         assert ann.ask("PRIVMSG #a :lost") == [f"FAIL PRIVMSG NOT_KEPT :{LOST}"]
     assert ann.ask("PRIVMSG #a :kept") == [":ann PRIVMSG #a kept"]
     assert relay.relay.services.history.lost == 1
+
+
+def test_what_finds_it_full_is_counted(
+    relay: RunningRelay, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    relay.may_log_errors = True
+    ann, bob = together(relay, ("ann", *ECHO), ("bob",))
+    history = relay.relay.services.history
+    history.flush()
+    with monkeypatch.context() as patch:
+        patch.setattr(history, "_limit", 0)
+        bob.ask("PART #a", "JOIN #a")
+    assert ann.ask("PRIVMSG #a :kept") == [":bob PART #a", ":bob JOIN #a", ":ann PRIVMSG #a kept"]
+    assert ann.ask("PRIVMSG #a :too") == [":ann PRIVMSG #a too"]
+    assert history.lost == 2
+    told = [text for text in caplog.messages if "the history is" in text]
+    assert told == [
+        "the history is not kept for now: too much waits for the store",
+        "the history is kept again; entries that were lost: 2",
+    ]
 
 
 def test_a_full_store_refuses(relay: RunningRelay) -> None:

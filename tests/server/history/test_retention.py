@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from securechat.server.history import retention
@@ -59,6 +61,24 @@ def test_by_age(start_relay: StartRelay, clock: FakeClock, wall: FakeClock) -> N
     sweep(relay, clock)
     assert texts(ann, "#a") == ["new"]
     assert texts(ann, "ann") == []
+
+
+def test_a_reload_may_change_how_long(
+    start_relay: StartRelay, clock: FakeClock, wall: FakeClock
+) -> None:
+    relay = start_relay(
+        history={"days": 0},
+        clock=clock,
+        limits=PATIENT,
+        wall_clock=wall,
+        load_config=lambda: replace(relay.config, history=replace(relay.config.history, days=1)),
+    )
+    ann = relay.account("ann", *CAPS)
+    ann.ask("JOIN #a", "PRIVMSG #a :old")
+    wall.now += DAY_S + 1
+    assert relay.relay.reload()[0] == "taken: [history] days"
+    sweep(relay, clock)
+    assert texts(ann, "#a") == []
 
 
 def test_without_a_limit_nothing_is_remembered_for_it(

@@ -167,6 +167,19 @@ def test_more_than_some_connections_at_once_are_closed(
     assert ask(server, "GET", "/")[0] == 200
 
 
+def test_who_gets_no_thread_takes_up_no_place(
+    monkeypatch: pytest.MonkeyPatch, server: HttpServer, keep: ExitStack
+) -> None:
+    def fail(name: str, target: Callable[[], None]) -> Thread:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(http_server, "start_thread", fail)
+        for _ in range(CONNECTIONS):
+            assert read_all(connect(server, keep)) == b""
+    assert ask(server, "GET", "/")[0] == 200
+
+
 @pytest.mark.parametrize(
     "said", [b"", b"GET / HT", b"GET /large HTTP/1.1\r\n\r\n"], ids=["nothing", "half", "no reader"]
 )
