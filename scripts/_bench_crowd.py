@@ -11,7 +11,8 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -109,22 +110,28 @@ class Crowd:
 
     # ---- what a crowd can do ----
 
-    def connect(self, count: int, at_once: int) -> None:
-        """Connect and register ``count`` more clients, ``at_once`` of them at a time."""
+    def connect(
+        self, count: int, at_once: int, options: Sequence[tuple[int, int, int]] = ()
+    ) -> None:
+        """Connect and register ``count`` more clients, ``at_once`` of them at a time.
+
+        :param options: of their sockets, as ``setsockopt`` takes them.
+        """
         wanted = self._registered + count
         left = count
         while self._registered < wanted:
             while left and len(self.clients) - self._registered < at_once:
-                self._open()
+                self._open(options)
                 left -= 1
             self._turn()
 
-    def join(self, channel: str) -> None:
-        """Have all join ``channel``, and wait until each has its list of names."""
+    def join(self, channel: str, members: Collection[Client] | None = None) -> None:
+        """Have ``members``, or all, join ``channel``; wait until each has its list of names."""
+        joining = self.clients.values() if members is None else members
         self._joined = 0
-        for client in self.clients.values():
+        for client in joining:
             self.send(client, f"JOIN {channel}\r\n".encode())
-        while self._joined < len(self.clients):
+        while self._joined < len(joining):
             self._turn()
 
     def settle(self) -> None:
@@ -134,6 +141,19 @@ class Crowd:
             self.send(client, b"PING settle\r\n")
         while self._answered < len(self.clients):
             self._turn()
+
+    def pause(self, client: Client) -> None:
+        """Stop reading what comes for ``client``. It must send nothing until ``resume``."""
+        self.epoll.unregister(client.socket.fileno())
+
+    def resume(self, client: Client) -> None:
+        """Read again what comes for ``client``."""
+        self.epoll.register(client.socket.fileno(), select.EPOLLIN)
+
+    def drop(self, client: Client) -> None:
+        """Close the connection of one that does not pause."""
+        del self.clients[client.socket.fileno()]
+        client.socket.close()  # which the epoll notices
 
     def close(self) -> None:
         """Close all connections."""
@@ -199,7 +219,7 @@ class Crowd:
             more = select.EPOLLOUT if client.unsent else 0
             self.epoll.modify(client.socket.fileno(), select.EPOLLIN | more)
 
-    def times(self, client: Client, data: bytes, latencies: list[int]) -> int:
+    def times(self, client: Client, data: bytes, latencies: list[int] | array[int]) -> int:
         """Take the lines of ``data``. The text of a message begins with its time, in nanoseconds as
         ``TIME_DIGITS`` of hex: add how long ago that is. Return how many messages there are.
         """
@@ -231,10 +251,12 @@ class Crowd:
 
     # ---- inside ----
 
-    def _open(self) -> None:
+    def _open(self, options: Sequence[tuple[int, int, int]]) -> None:
         sock = socket.socket(self._target.family, socket.SOCK_STREAM)
         try:
             sock.settimeout(CONNECT_TIMEOUT_S)
+            for option in options:
+                sock.setsockopt(*option)
             sock.connect(self._target.address)
         except OSError as error:
             sock.close()

@@ -19,7 +19,7 @@ from _bench_crowd import LoadError
 import securechat
 from securechat import pki
 
-__all__ = ["cpu_s", "running_relay", "settled_memory_bytes"]
+__all__ = ["SENDQ_BYTES", "cpu_s", "memory_bytes", "running_relay", "settled_memory_bytes"]
 
 READY_TIMEOUT_S: Final = 20.0
 STOP_TIMEOUT_S: Final = 10.0
@@ -29,13 +29,15 @@ QUIET_S: Final = 0.3
 QUIET_TIMEOUT_S: Final = 10.0
 _BUSY: Final = 0.02
 
+SENDQ_BYTES: Final = 67_108_864
+"""What may wait for one client: more than any load that reads lets come together."""
+
 # A process that waits for what it has not been given cannot be measured: no flood limits, and no
 # PING between the messages that are counted.
 _LIMITS: Final = {
     "connections": 1_000_000,
     "commands_per_s": 0,
     "input_queue_bytes": 16_777_216,
-    "sendq_bytes": 67_108_864,
     "handshake_timeout_s": 60,
     "registration_timeout_s": 600,
     "ping_interval_s": 3600,
@@ -46,14 +48,16 @@ _START: Final = "import sys; from securechat.server.cli import main; sys.exit(ma
 
 
 @contextlib.contextmanager
-def running_relay(folder: Path, tls: str) -> Iterator[tuple[int, int, Path]]:
+def running_relay(
+    folder: Path, tls: str, *, sendq_bytes: int = SENDQ_BYTES
+) -> Iterator[tuple[int, int, Path]]:
     """A relay of this checkout with its files in ``folder``: its pid, its port, its CA's file.
 
     It stops when the block is left. ``LoadError`` if it does not start.
     """
     pki.provision(folder, pki.Request(), now=datetime.now(UTC).replace(microsecond=0))
     config = folder / "relay.toml"
-    config.write_text(_config(folder, tls), encoding="utf-8")
+    config.write_text(_config(folder, tls, sendq_bytes), encoding="utf-8")
     log = folder / "relay.log"
     package = str(Path(securechat.__file__).parent.parent)
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -100,6 +104,11 @@ def settled_memory_bytes(pid: int) -> int:
         time.sleep(QUIET_S)
         if cpu_s(pid) - before < _BUSY * QUIET_S:
             break
+    return memory_bytes(pid)
+
+
+def memory_bytes(pid: int) -> int:
+    """The resident memory of a process."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     except OSError as error:
@@ -110,7 +119,7 @@ def settled_memory_bytes(pid: int) -> int:
     return int(found[1]) * 1024
 
 
-def _config(folder: Path, tls: str) -> str:
+def _config(folder: Path, tls: str, sendq_bytes: int) -> str:
     files = pki.server_files(folder)
     sections = {
         "server": {"listen": ["127.0.0.1:0"]},
@@ -122,7 +131,7 @@ def _config(folder: Path, tls: str) -> str:
         "accounts": {"registration": "open", "required": False},
         "store": {"path": str(folder / "relay.db")},
         "peers": {"tunnel_bytes_per_s": 0},
-        "limits": _LIMITS,
+        "limits": {**_LIMITS, "sendq_bytes": sendq_bytes},
     }
     lines = []
     for section, values in sections.items():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import select
 import time
 from typing import Final
 
-from _bench_crowd import TIME_DIGITS, Client, Crowd, Target
+from _bench_crowd import Crowd, Target
+from _bench_pace import Saying, say, stamped
 
 __all__ = ["Room"]
 
@@ -37,28 +37,12 @@ class Room:
 
         In nanoseconds, from when it was to be said: if that was late, it counts.
         """
-        crowd = self._crowd
-        speaker, *hearers = crowd.clients.values()
-        latencies: list[int] = []
+        speaker, *hearers = self._crowd.clients.values()
         began, step = time.monotonic_ns(), 1e9 / per_s
-        sent = 0
-        while len(latencies) < messages * len(hearers):
-            while sent < messages and (due := began + round(sent * step)) <= time.monotonic_ns():
-                crowd.send(speaker, f"PRIVMSG {CHANNEL} :{due:0{TIME_DIGITS}x}\r\n".encode())
-                sent += 1
-            next_s = (began + sent * step) / 1e9 if sent < messages else None
-            for descriptor, events in crowd.poll(next_s):
-                self._take(crowd.clients[descriptor], events, latencies)
-        return latencies
+        times = (began + round(number * step) for number in range(messages))
+        sayings = (Saying(due, speaker, stamped(CHANNEL, due)) for due in times)
+        return say(self._crowd, sayings, messages * len(hearers)).latencies_ns.tolist()
 
     def close(self) -> None:
         """Close all connections."""
         self._crowd.close()
-
-    def _take(self, client: Client, events: int, latencies: list[int]) -> None:
-        crowd = self._crowd
-        if events & select.EPOLLOUT:
-            crowd.flush(client)
-        if events & ~select.EPOLLOUT and crowd.receive(client):
-            while size := crowd.decrypt(client):
-                crowd.times(client, crowd.plain[:size], latencies)

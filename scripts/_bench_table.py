@@ -24,6 +24,10 @@ def table(results: dict[str, Any]) -> Iterator[str]:
     )
     if "fanout" in results:
         yield from _fanout(results["fanout"])
+    if "rooms" in results:
+        yield from _rooms(results["rooms"])
+    if "slow" in results:
+        yield from _slow(results["slow"])
     if "handshakes" in results:
         yield from _handshakes(results["handshakes"])
     if "idle" in results:
@@ -48,6 +52,36 @@ def _fanout(it: dict[str, Any]) -> Iterator[str]:
     yield _row("latency p50", f"{it['latency_p50_ms']:.2f} ms")
     yield _row("latency p99", f"{it['latency_p99_ms']:.2f} ms")
     yield _in_use(it)
+
+
+def _rooms(it: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"\nrooms: {it['connections']:,} people in {it['rooms']:,} rooms, "
+        f"{it['messages_per_s']:,} messages/s in all, {it['messages']:,} messages"
+    )
+    yield _row("deliveries", f"{it['deliveries']:,} of {it['deliveries_expected']:,}")
+    yield _row("deliveries per second", f"{it['deliveries_per_s']:,}")
+    yield _row("relay processor time per delivery", f"{it['relay_cpu_us_per_delivery']:.1f} µs")
+    for name in ("p50", "p99", "max"):
+        yield _row(f"latency {name}", f"{it[f'latency_{name}_ms']:.2f} ms")
+    yield _row("of which sent late, p99", f"{it['sent_late_p99_ms']:.2f} ms")
+    yield _in_use(it)
+
+
+def _slow(it: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"\nslow: {it['members']:,} members of a room, {it['messages_per_s']:,} messages/s of "
+        f"{it['bytes']} bytes, {it['messages']:,} in each of {it['rounds']} rounds; "
+        f"{it['stalled']} stop reading"
+    )
+    yield _row("deliveries", f"{it['deliveries']:,} of {it['deliveries_expected']:,}")
+    for name, times in it["latency"].items():
+        figures = f"{times['p50_ms']:.2f} ms, {times['p99_ms']:.2f} ms"
+        yield _row(f"latency p50, p99, {name}", figures)
+    for name, grown in it["relay_bytes_grown"].items():
+        yield _row(f"relay memory more, {name}", f"{grown / 1024:,.0f} KiB")
+    yield _row("most that may wait for them", f"{it['relay_bytes_bound'] / 1024:,.0f} KiB")
+    yield _row("disconnected", f"{it['disconnected']:,} of {it['stalled_in_all_rounds']:,}")
 
 
 def _handshakes(it: dict[str, Any]) -> Iterator[str]:

@@ -1,10 +1,12 @@
-"""Measure a relay over loopback TLS: fan-out, handshakes, memory of idle connections; its history;
-files between peers; and the full-screen client.
+"""Measure a relay over loopback TLS: fan-out, many rooms, members that do not read, handshakes,
+memory of idle connections; its history; files between peers; and the full-screen client.
 
 ::
 
-    python3 scripts/bench.py                              all of it, some nine minutes
+    python3 scripts/bench.py                              all of it, some ten minutes
     python3 scripts/bench.py fanout --members 1000 --senders 1 --bytes 100
+    python3 scripts/bench.py rooms --connections 1000 --rooms 100 --rate 1000 --seconds 10
+    python3 scripts/bench.py slow --audience 200 --stalled 20
     python3 scripts/bench.py idle --connections 1000 --json
     python3 scripts/bench.py history --stored 2000000
     python3 scripts/bench.py peers --file-bytes 1000000000 --rounds 5
@@ -22,6 +24,23 @@ the relay alone, so it is the figure that a busy machine and the cost of the loa
 Latency is from a message's sending to its receipt by a member, with ``--window`` messages always in
 flight: the time in a full queue (``--window 1``: in an empty one). "processors in use" tells who
 was the bottleneck.
+
+``rooms`` has people speak in turns, at times that are planned: all rooms together have ``--rate``
+messages/s, evenly spaced, and nobody waits for anything. A message that is sent late does not put
+off the next. Latency is of every receipt, from when the message was to be sent: what holds up the
+load or the relay counts in all that was due meanwhile. "of which sent late" is the load's own part:
+where that is not small, the machine was too busy for the figure. Hardly anything goes out in one
+piece with something else, so a delivery costs more than in a full queue.
+
+``slow`` has one member say 1,000 messages/s, twenty at a time, to a room in which all read and to
+one in which ``--stalled`` of the ``--audience`` stop reading once they have joined, in turns; each
+is a new room with new connections. Latency is that of those who read, from when the message was to
+be sent; the medians of the rounds' percentiles. Memory is the most by which the relay's grew while
+they talked, in any round. What it grows by while all read is the rest of the relay's, such as the
+cache of its database; for those who stall there may wait ``--sendq-bytes`` each, before the relay
+disconnects them, but what waits for several of them it keeps once. At the end of each round they
+read again: who is still connected must get all that was said. With ``--connect`` the server must
+have that very ``sendq_bytes``.
 
 ``history`` needs no relay: it fills a database in a temporary folder (half a gigabyte for each
 million of messages) and reads and searches it as the relay's store thread does. The files are in
@@ -46,9 +65,7 @@ client shares the processors with the relay, that speaker and this program: wher
 others have them, these figures suffer first.
 """
 
-import argparse
 import importlib.util
-import ipaddress
 import json
 import os
 import platform
@@ -61,7 +78,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -79,22 +95,23 @@ if importlib.util.find_spec("securechat") is None:  # from a checkout, not insta
 try:
     from _bench_crew import Crew
     from _bench_crowd import LoadError, Target
-    from _bench_fanout import MIN_TEXT_BYTES
     from _bench_history import measure_history
+    from _bench_pace import percentile_ms
     from _bench_peers import measure_peers
-    from _bench_relay import cpu_s, running_relay, settled_memory_bytes
+    from _bench_plan import Plan, build_parser, make_plan
+    from _bench_relay import SENDQ_BYTES, cpu_s, running_relay, settled_memory_bytes
+    from _bench_rooms import Layout, measure_rooms
+    from _bench_slow import measure_slow
     from _bench_table import table
-    from _bench_tui import KEYS_LIMIT, measure_tui
+    from _bench_tui import measure_tui
 
     from securechat.errors import SecureChatError
-    from securechat.net.listener import parse_address
 except ModuleNotFoundError as error:
     package = (error.name or "").partition(".")[0]
     if package not in ("cryptography", "wsproto", "h11"):
         raise
     sys.exit(f"bench.py: needs the package {package} (or use .venv/bin/python, which run.py makes)")
 
-SCENARIOS = ("fanout", "handshakes", "idle", "history", "peers", "tui")
 AT_ONCE = 64
 """Handshakes under way at a time: enough to keep the relay busy, fewer than any backlog."""
 
@@ -102,218 +119,20 @@ WARM_UP = 10
 """Connections before those that count: what the relay sets up once is not theirs."""
 
 SPARE_DESCRIPTORS = 100
-MAX_CONNECTIONS = 20_000
-MAX_TEXT_BYTES = 400  # a whole line is 512 bytes
-MOST_PROCESSES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How much of everything. Immutable."""
-
-    members: int = 1000
-    senders: int = 1
-    bytes: int = 100
-    window: int = 16
-    messages: int = 3000
-    handshakes: int = 1000
-    connections: tuple[int, ...] = (1000, 10_000)
-    stored: int = 2_000_000
-    file_bytes: int = 1 << 30
-    rounds: int = 5
-    chat_messages: int = 1000
-    room_messages: int = 50_000
-    openings: int = 10
-    keys: int = 200
-
-
-QUICK = Sizes(
-    members=20,
-    messages=200,
-    handshakes=20,
-    connections=(50,),
-    stored=5000,
-    file_bytes=4_000_000,
-    rounds=2,
-    chat_messages=50,
-    room_messages=2000,
-    openings=2,
-    keys=20,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be measured. Immutable.
-
-    ``target`` and ``pid`` are those of a server that runs already; without them one is started.
-    """
-
-    scenarios: tuple[str, ...]
-    sizes: Sizes
-    tls: str
-    processes: int
-    timeout_s: float
-    as_json: bool
-    target: Target | None = None
-    pid: int | None = None
-
-
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="bench.py",
-        description="Measure a relay over loopback TLS.",
-        epilog="Compare two servers by alternating them, several times, with --connect.",
-    )
-    add = parser.add_argument
-    add(
-        "scenario",
-        nargs="?",
-        default="all",
-        choices=("all", *SCENARIOS),
-        help="what to measure (default: all)",
-    )
-    add("--tui", action="store_true", help="the same as the scenario tui")
-    usual = Sizes()
-    sizes = parser.add_argument_group("sizes")
-    add_size = sizes.add_argument
-    for name, text in (
-        ("members", "fanout: people in the room, senders among them"),
-        ("senders", "fanout: how many of them send"),
-        ("bytes", f"fanout: length of a message's text, {MIN_TEXT_BYTES} to {MAX_TEXT_BYTES}"),
-        ("window", "fanout: messages of each sender that not all members have yet"),
-        ("messages", "fanout: how many are sent, by all senders together"),
-        ("handshakes", "handshakes: how many"),
-        ("stored", "history: messages in the store"),
-        ("file-bytes", "peers: size of the file"),
-        ("rounds", "peers: how often each is measured, in turns"),
-        ("chat-messages", "peers: messages to a room, alone and beside a file"),
-        ("room-messages", "tui: messages in the room that is opened"),
-        ("openings", "tui: how often it is opened"),
-        ("keys", "tui: how many are pressed while somebody talks"),
-    ):
-        value = getattr(usual, name.replace("-", "_"))
-        add_size(f"--{name}", type=int, metavar="N", help=f"{text} (default: {value:,})")
-    add_size(
-        "--connections",
-        type=int,
-        nargs="+",
-        metavar="N",
-        help="idle: how many, each with a new relay (default: 1,000 and 10,000)",
-    )
-    add_size("--quick", action="store_true", help="small sizes, where none are given: does it run?")
-    add("--tls", choices=("1.2", "1.3"), default="1.3", help="the version (default: 1.3)")
-    # One processor is the relay's.
-    processes = min(MOST_PROCESSES, max(1, (os.cpu_count() or 1) - 1))
-    add(
-        "--processes",
-        type=int,
-        default=processes,
-        metavar="N",
-        help="processes that hold the clients (default: one less than there are processors, "
-        f"at most {MOST_PROCESSES})",
-    )
-    add(
-        "--timeout",
-        type=float,
-        default=600.0,
-        metavar="S",
-        help="seconds that one scenario may take (default: 600)",
-    )
-    add("--json", action="store_true", help="print one JSON object instead of a table")
-    running = parser.add_argument_group("a server that runs already")
-    running.add_argument(
-        "--connect", "--url", metavar="HOST:PORT", help="measure this one; loopback only"
-    )
-    running.add_argument("--pid", type=int, help="its process")
-    running.add_argument("--ca", type=Path, metavar="FILE", help="the CA of its certificate, PEM")
-    return parser
-
-
-def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan:
-    """The plan for ``args``; ``parser.error`` if they contradict each other or ask too much."""
-    base = asdict(QUICK if args.quick else Sizes())
-    given = {name: getattr(args, name) for name in base if getattr(args, name) is not None}
-    sizes = Sizes(**{**base, **given, "connections": tuple(given.get("connections", ()))})
-    if not sizes.connections:
-        sizes = Sizes(**{**base, **given})
-    least = {"members": 2, "bytes": MIN_TEXT_BYTES}
-    most = {
-        "members": MAX_CONNECTIONS,
-        "bytes": MAX_TEXT_BYTES,
-        "handshakes": MAX_CONNECTIONS,
-        "window": 10_000,
-        "messages": 1_000_000,
-        "stored": 100_000_000,
-        "file_bytes": 1 << 40,
-        "rounds": 1000,
-        "chat_messages": 100_000,
-        "room_messages": 1_000_000,
-        "openings": 1000,
-        "keys": KEYS_LIMIT,
-    }
-    for name, value in asdict(sizes).items():
-        low, high = least.get(name, 1), most.get(name, MAX_CONNECTIONS)
-        for number in value if isinstance(value, tuple) else (value,):
-            if not low <= number <= high:
-                option = name.replace("_", "-")
-                parser.error(f"--{option} is from {low:,} to {high:,}, not {number:,}")
-    if not 1 <= args.processes <= MOST_PROCESSES:
-        parser.error(f"--processes is from 1 to {MOST_PROCESSES}")
-    # The senders are all in one process, and each process holds a share of the members.
-    if args.processes > sizes.members or sizes.senders > sizes.members // args.processes:
-        parser.error("more --senders than --members that one of the --processes holds")
-    if not 1 <= args.timeout <= 3600:
-        parser.error("--timeout is from 1 to 3600 seconds")
-    if args.tui and args.scenario not in ("all", "tui"):
-        parser.error("--tui is a scenario of its own")
-    scenario = "tui" if args.tui else args.scenario
-    target = None
-    if args.connect is not None:
-        if args.pid is None or args.ca is None:
-            parser.error("--connect needs --pid and --ca")
-        target = loopback_target(parser, args.connect, args.ca, args.tls)
-        if not Path(f"/proc/{args.pid}/stat").exists():
-            parser.error(f"there is no process {args.pid}")
-    elif args.pid is not None or args.ca is not None:
-        parser.error("--pid and --ca belong to --connect")
-    return Plan(
-        scenarios=SCENARIOS if scenario == "all" else (scenario,),
-        sizes=sizes,
-        tls=args.tls,
-        processes=args.processes,
-        timeout_s=args.timeout,
-        as_json=args.json,
-        target=target,
-        pid=args.pid,
-    )
-
-
-def loopback_target(parser: argparse.ArgumentParser, where: str, ca: Path, tls: str) -> Target:
-    """The target ``where``, which must be this machine: it is put under load."""
-    try:
-        host, port = parse_address(where)
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (ValueError, OSError) as error:
-        parser.error(f"--connect {where}: {error}")
-    if not all(ipaddress.ip_address(address[0]).is_loopback for *_, address in found):
-        parser.error(f"--connect {where}: not a loopback address; only this machine is measured")
-    family, *_, address = found[0]
-    return Target(family, (str(address[0]), port), host, ca, tls)
 
 
 # ---- scenarios ----
 
 
 @contextmanager
-def relay(plan: Plan) -> Iterator[tuple[Target, int]]:
+def relay(plan: Plan, *, sendq_bytes: int = SENDQ_BYTES) -> Iterator[tuple[Target, int]]:
     """The relay to measure and its pid: a new one, unless one runs already."""
     if plan.target is not None and plan.pid is not None:
         yield plan.target, plan.pid
         return
     with tempfile.TemporaryDirectory(prefix="securechat-bench-") as name:
         folder = Path(name)
-        with running_relay(folder, plan.tls) as (pid, port, ca):
+        with running_relay(folder, plan.tls, sendq_bytes=sendq_bytes) as (pid, port, ca):
             yield Target(socket.AF_INET, ("127.0.0.1", port), "127.0.0.1", ca, plan.tls), pid
 
 
@@ -357,6 +176,35 @@ def fanout(plan: Plan) -> dict[str, Any]:
         "latency_p99_ms": percentile_ms(latencies, 99),
         "latency_samples": len(latencies),
     }
+
+
+def rooms(plan: Plan) -> dict[str, Any]:
+    sizes = plan.sizes
+    layout = Layout(sizes.connections[0], sizes.rooms, min(plan.processes, sizes.rooms))
+    with relay(plan) as (target, pid):
+        return measure_rooms(
+            target,
+            pid,
+            layout,
+            per_s=sizes.rate,
+            seconds=sizes.seconds,
+            timeout_s=plan.timeout_s,
+        )
+
+
+def slow(plan: Plan) -> dict[str, Any]:
+    sizes = plan.sizes
+    with relay(plan, sendq_bytes=sizes.sendq_bytes) as (target, pid):
+        return measure_slow(
+            target,
+            pid,
+            members=sizes.audience,
+            stalled=sizes.stalled,
+            messages=sizes.slow_messages,
+            rounds=sizes.rounds,
+            sendq_bytes=sizes.sendq_bytes,
+            timeout_s=plan.timeout_s,
+        )
 
 
 def handshakes(plan: Plan) -> dict[str, Any]:
@@ -430,13 +278,10 @@ def tui(plan: Plan) -> dict[str, Any]:
         )
 
 
-def percentile_ms(values: Sequence[int], percent: int) -> float:
-    """The percentile of sorted nanoseconds, in milliseconds."""
-    return round(values[min(len(values) - 1, len(values) * percent // 100)] / 1e6, 3)
-
-
 RUN: dict[str, Callable[[Plan], Any]] = {
     "fanout": fanout,
+    "rooms": rooms,
+    "slow": slow,
     "handshakes": handshakes,
     "idle": idle,
     "history": history,

@@ -68,16 +68,31 @@ def test_all_scenarios(script: ModuleType) -> None:
         "load_processes",
         "relay",
         "fanout",
+        "rooms",
+        "slow",
         "handshakes",
         "idle",
         "history",
         "peers",
         "tui",
     ]
+    grown = results["slow"].pop("relay_bytes_grown")  # maybe by nothing: memory is used again
     assert all(figure > 0 for figure in figures(results))
+    results["slow"]["relay_bytes_grown"] = grown
     fanout = results["fanout"]
     assert fanout["deliveries"] == fanout["deliveries_expected"] == 19 * 200
     assert fanout["latency_p50_ms"] <= fanout["latency_p99_ms"]
+    rooms = results["rooms"]
+    assert (rooms["connections"], rooms["rooms"], rooms["messages"]) == (50, 5, 100)
+    assert rooms["deliveries"] == rooms["deliveries_expected"] == 9 * 100
+    assert rooms["seconds"] >= 0.99  # the last is due then: nothing is said before its time
+    assert rooms["latency_p50_ms"] <= rooms["latency_p99_ms"] <= rooms["latency_max_ms"]
+    slow = results["slow"]
+    assert slow["deliveries"] == slow["deliveries_expected"] == 2 * 500 * (19 + 16)
+    assert slow["disconnected"] == slow["stalled_in_all_rounds"] == 2 * 3
+    assert slow["relay_bytes_bound"] == 3 * 65_536
+    for latency in slow["latency"].values():
+        assert latency["p50_ms"] <= latency["p99_ms"]
     assert results["handshakes"]["handshakes"] == 20
     assert [item["connections"] for item in results["idle"]] == [50]
     assert results["history"]["messages"] == 3000
@@ -93,6 +108,10 @@ def test_all_scenarios(script: ModuleType) -> None:
         assert times["median_ms"] <= times["p99_ms"] <= times["worst_ms"]
     told = "\n".join(script.table(results))
     for words in (
+        "rooms: 50 people in 5 rooms, 100 messages/s in all",
+        "latency max",
+        "slow: 20 members of a room",
+        "disconnected                            6 of 6",
         "history: 3,000 messages in 100 rooms",
         "latest 100, largest room",
         "search, commonest word, all rooms",
@@ -124,16 +143,28 @@ def plan(script: ModuleType, *arguments: str) -> Any:
 
 @pytest.mark.parametrize(
     ("arguments", "scenario"),
-    [(("history",), "history"), (("peers",), "peers"), (("tui",), "tui"), (("--tui",), "tui")],
+    [
+        (("rooms",), "rooms"),
+        (("slow",), "slow"),
+        (("history",), "history"),
+        (("peers",), "peers"),
+        (("tui",), "tui"),
+        (("--tui",), "tui"),
+    ],
 )
 def test_a_scenario_alone(script: ModuleType, arguments: tuple[str, ...], scenario: str) -> None:
     assert plan(script, *arguments).scenarios == (scenario,)
 
 
 def test_small_sizes_are_for_what_is_not_given(script: ModuleType) -> None:
-    assert plan(script, "--stored", "3000").sizes == script.Sizes(stored=3000)
-    assert plan(script, "--quick").sizes == script.QUICK
+    plans = importlib.import_module("_bench_plan")
+    assert plan(script, "--stored", "3000").sizes == plans.Sizes(stored=3000)
+    assert plan(script, "--quick").sizes == plans.QUICK
     assert plan(script, "--quick", "--keys", "3").sizes.keys == 3
+
+
+def test_idle_connections_need_no_rooms(script: ModuleType) -> None:
+    assert plan(script, "idle", "--connections", "5").sizes.connections == (5,)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +176,12 @@ def test_small_sizes_are_for_what_is_not_given(script: ModuleType) -> None:
         (("--members", "1"), "--members is from 2 to"),
         (("--bytes", "500"), "--bytes is from 17 to 400"),
         (("--members", "4", "--processes", "2", "--senders", "3"), "more --senders"),
+        (("rooms", "--connections", "199"), "more --rooms"),
+        (("rooms", "--rate", "0"), "--rate is from 1 to"),
+        (("rooms", "--rate", "1000", "--seconds", "3600"), "more than 1,000,000 messages"),
+        (("slow", "--audience", "21"), "more --stalled"),
+        (("slow", "--slow-messages", "30"), "--slow-messages is a multiple of 20"),
+        (("slow", "--sendq-bytes", "65535"), "--sendq-bytes is from 65,536 to"),
         (("--stored", "0"), "--stored is from 1 to"),
         (("--connections", "50", "0"), "--connections is from 1 to"),
         (("--file-bytes", "0"), "--file-bytes is from 1 to"),

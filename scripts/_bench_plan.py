@@ -1,0 +1,263 @@
+"""The command line of bench.py: what is to be measured, and how much of everything."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from _bench_crowd import Target
+from _bench_fanout import MIN_TEXT_BYTES
+from _bench_slow import BURST
+from _bench_tui import KEYS_LIMIT
+
+from securechat.net.listener import parse_address
+
+__all__ = ["QUICK", "Plan", "Sizes", "build_parser", "make_plan"]
+
+SCENARIOS: Final = ("fanout", "rooms", "slow", "handshakes", "idle", "history", "peers", "tui")
+MAX_CONNECTIONS: Final = 20_000
+MAX_MESSAGES: Final = 1_000_000
+MIN_SENDQ_BYTES: Final = 65_536  # a relay takes no less
+MAX_TEXT_BYTES: Final = 400  # a whole line is 512 bytes
+MOST_PROCESSES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of everything. Immutable."""
+
+    members: int = 1000
+    senders: int = 1
+    bytes: int = 100
+    window: int = 16
+    messages: int = 3000
+    rooms: int = 100
+    rate: int = 1000
+    seconds: int = 10
+    audience: int = 200
+    stalled: int = 20
+    slow_messages: int = 5000
+    sendq_bytes: int = 1_048_576
+    handshakes: int = 1000
+    connections: tuple[int, ...] = (1000, 10_000)
+    stored: int = 2_000_000
+    file_bytes: int = 1 << 30
+    rounds: int = 5
+    chat_messages: int = 1000
+    room_messages: int = 50_000
+    openings: int = 10
+    keys: int = 200
+
+
+QUICK = Sizes(
+    members=20,
+    messages=200,
+    rooms=5,
+    rate=100,
+    seconds=1,
+    audience=20,
+    stalled=3,
+    slow_messages=500,
+    sendq_bytes=65_536,
+    handshakes=20,
+    connections=(50,),
+    stored=5000,
+    file_bytes=4_000_000,
+    rounds=2,
+    chat_messages=50,
+    room_messages=2000,
+    openings=2,
+    keys=20,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be measured. Immutable.
+
+    ``target`` and ``pid`` are those of a server that runs already; without them one is started.
+    """
+
+    scenarios: tuple[str, ...]
+    sizes: Sizes
+    tls: str
+    processes: int
+    timeout_s: float
+    as_json: bool
+    target: Target | None = None
+    pid: int | None = None
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of bench.py."""
+    parser = argparse.ArgumentParser(
+        prog="bench.py",
+        description="Measure a relay over loopback TLS.",
+        epilog="Compare two servers by alternating them, several times, with --connect.",
+    )
+    add = parser.add_argument
+    add(
+        "scenario",
+        nargs="?",
+        default="all",
+        choices=("all", *SCENARIOS),
+        help="what to measure (default: all)",
+    )
+    add("--tui", action="store_true", help="the same as the scenario tui")
+    usual = Sizes()
+    sizes = parser.add_argument_group("sizes")
+    add_size = sizes.add_argument
+    for name, text in (
+        ("members", "fanout: people in the room, senders among them"),
+        ("senders", "fanout: how many of them send"),
+        ("bytes", f"fanout: length of a message's text, {MIN_TEXT_BYTES} to {MAX_TEXT_BYTES}"),
+        ("window", "fanout: messages of each sender that not all members have yet"),
+        ("messages", "fanout: how many are sent, by all senders together"),
+        ("rooms", "rooms: how many, over which the people are spread"),
+        ("rate", "rooms: messages each second in all of them together"),
+        ("seconds", "rooms: how long they talk"),
+        ("audience", "slow: people in the room"),
+        ("stalled", "slow: how many of them stop reading"),
+        ("slow-messages", f"slow: messages to each room, in whole bursts of {BURST}"),
+        ("sendq-bytes", "slow: what the relay lets wait for one client"),
+        ("handshakes", "handshakes: how many"),
+        ("stored", "history: messages in the store"),
+        ("file-bytes", "peers: size of the file"),
+        ("rounds", "peers, slow: how often each is measured, in turns"),
+        ("chat-messages", "peers: messages to a room, alone and beside a file"),
+        ("room-messages", "tui: messages in the room that is opened"),
+        ("openings", "tui: how often it is opened"),
+        ("keys", "tui: how many are pressed while somebody talks"),
+    ):
+        value = getattr(usual, name.replace("-", "_"))
+        add_size(f"--{name}", type=int, metavar="N", help=f"{text} (default: {value:,})")
+    add_size(
+        "--connections",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="idle: how many, each with a new relay; rooms: the first of these is that of the "
+        "people (default: 1,000 and 10,000)",
+    )
+    add_size("--quick", action="store_true", help="small sizes, where none are given: does it run?")
+    add("--tls", choices=("1.2", "1.3"), default="1.3", help="the version (default: 1.3)")
+    # One processor is the relay's.
+    processes = min(MOST_PROCESSES, max(1, (os.cpu_count() or 1) - 1))
+    add(
+        "--processes",
+        type=int,
+        default=processes,
+        metavar="N",
+        help="processes that hold the clients (default: one less than there are processors, "
+        f"at most {MOST_PROCESSES})",
+    )
+    add(
+        "--timeout",
+        type=float,
+        default=600.0,
+        metavar="S",
+        help="seconds that one scenario may take (default: 600)",
+    )
+    add("--json", action="store_true", help="print one JSON object instead of a table")
+    running = parser.add_argument_group("a server that runs already")
+    running.add_argument(
+        "--connect", "--url", metavar="HOST:PORT", help="measure this one; loopback only"
+    )
+    running.add_argument("--pid", type=int, help="its process")
+    running.add_argument("--ca", type=Path, metavar="FILE", help="the CA of its certificate, PEM")
+    return parser
+
+
+def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan:
+    """The plan for ``args``; ``parser.error`` if they contradict each other or ask too much."""
+    base = asdict(QUICK if args.quick else Sizes())
+    given = {name: getattr(args, name) for name in base if getattr(args, name) is not None}
+    sizes = Sizes(**{**base, **given, "connections": tuple(given.get("connections", ()))})
+    if not sizes.connections:
+        sizes = Sizes(**{**base, **given})
+    least = {
+        "members": 2,
+        "bytes": MIN_TEXT_BYTES,
+        "audience": 3,
+        "slow_messages": BURST,
+        "sendq_bytes": MIN_SENDQ_BYTES,
+    }
+    most = {
+        "members": MAX_CONNECTIONS,
+        "bytes": MAX_TEXT_BYTES,
+        "handshakes": MAX_CONNECTIONS,
+        "window": 10_000,
+        "messages": MAX_MESSAGES,
+        "rate": 100_000,
+        "seconds": 3600,
+        "slow_messages": MAX_MESSAGES,
+        "sendq_bytes": 1 << 30,
+        "stored": 100_000_000,
+        "file_bytes": 1 << 40,
+        "rounds": 1000,
+        "chat_messages": 100_000,
+        "room_messages": MAX_MESSAGES,
+        "openings": 1000,
+        "keys": KEYS_LIMIT,
+    }
+    for name, value in asdict(sizes).items():
+        low, high = least.get(name, 1), most.get(name, MAX_CONNECTIONS)
+        for number in value if isinstance(value, tuple) else (value,):
+            if not low <= number <= high:
+                option = name.replace("_", "-")
+                parser.error(f"--{option} is from {low:,} to {high:,}, not {number:,}")
+    if not 1 <= args.processes <= MOST_PROCESSES:
+        parser.error(f"--processes is from 1 to {MOST_PROCESSES}")
+    # The senders are all in one process, and each process holds a share of the members.
+    if args.processes > sizes.members or sizes.senders > sizes.members // args.processes:
+        parser.error("more --senders than --members that one of the --processes holds")
+    if sizes.rate * sizes.seconds > MAX_MESSAGES:
+        parser.error(f"--rate and --seconds make more than {MAX_MESSAGES:,} messages")
+    if sizes.stalled > sizes.audience - 2:
+        parser.error("more --stalled than leave one of the --audience to speak and one to read")
+    if sizes.slow_messages % BURST:
+        parser.error(f"--slow-messages is a multiple of {BURST}")
+    if not 1 <= args.timeout <= 3600:
+        parser.error("--timeout is from 1 to 3600 seconds")
+    if args.tui and args.scenario not in ("all", "tui"):
+        parser.error("--tui is a scenario of its own")
+    scenario = "tui" if args.tui else args.scenario
+    if scenario in ("all", "rooms") and sizes.connections[0] < 2 * sizes.rooms:
+        parser.error("more --rooms than --connections for two people in each")
+    target = None
+    if args.connect is not None:
+        if args.pid is None or args.ca is None:
+            parser.error("--connect needs --pid and --ca")
+        target = loopback_target(parser, args.connect, args.ca, args.tls)
+        if not Path(f"/proc/{args.pid}/stat").exists():
+            parser.error(f"there is no process {args.pid}")
+    elif args.pid is not None or args.ca is not None:
+        parser.error("--pid and --ca belong to --connect")
+    return Plan(
+        scenarios=SCENARIOS if scenario == "all" else (scenario,),
+        sizes=sizes,
+        tls=args.tls,
+        processes=args.processes,
+        timeout_s=args.timeout,
+        as_json=args.json,
+        target=target,
+        pid=args.pid,
+    )
+
+
+def loopback_target(parser: argparse.ArgumentParser, where: str, ca: Path, tls: str) -> Target:
+    """The target ``where``, which must be this machine: it is put under load."""
+    try:
+        host, port = parse_address(where)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (ValueError, OSError) as error:
+        parser.error(f"--connect {where}: {error}")
+    if not all(ipaddress.ip_address(address[0]).is_loopback for *_, address in found):
+        parser.error(f"--connect {where}: not a loopback address; only this machine is measured")
+    family, *_, address = found[0]
+    return Target(family, (str(address[0]), port), host, ca, tls)
