@@ -52,12 +52,15 @@ __all__ = [
     "Provision",
     "Request",
     "ca_files",
+    "ca_hash",
     "client_files",
     "days_left",
     "default_hosts",
     "device_files",
     "fingerprint",
+    "has_signed",
     "hosts_of",
+    "is_authority",
     "is_for",
     "issue_client",
     "issue_server",
@@ -436,7 +439,29 @@ def fingerprint(certificate: x509.Certificate | bytes | str) -> str:
                 certificate = x509.load_der_x509_certificate(certificate)
         except ValueError as error:
             raise PkiError("this is not a certificate, neither in PEM nor in DER") from error
-    return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+    return ca_hash(certificate).hex(":").upper()
+
+
+def ca_hash(certificate: x509.Certificate) -> bytes:
+    """The SHA-256 of a certificate (of its DER): what an invite link says of that of a CA."""
+    return certificate.fingerprint(hashes.SHA256())
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it is the certificate of a CA."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):  # ValueError: an extension that cannot be read
+        return False
+
+
+def has_signed(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    """Whether ``issuer`` has issued ``certificate``, itself perhaps."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def days_left(certificate: x509.Certificate, *, now: datetime) -> int:
@@ -694,9 +719,7 @@ def _check_server(ca: x509.Certificate, files: PairFiles, hosts: Iterable[str]) 
 
 
 def _check_issued_by(ca: x509.Certificate, certificate: x509.Certificate, path: Path) -> None:
-    try:
-        certificate.verify_directly_issued_by(ca)
-    except (ValueError, TypeError, InvalidSignature) as error:
+    if not has_signed(ca, certificate):
         raise PkiError(
             "{path} was not issued by the CA in {folder}: renew it", path=path, folder=path.parent
-        ) from error
+        )

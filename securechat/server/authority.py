@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from securechat.errors import NetworkError
 from securechat.invite_link import CA_BYTES
 from securechat.net.connection import Connection
+from securechat.pki import has_signed
 from securechat.server.admission import Seat
 
 __all__ = ["AuthorityGiver", "find_authority"]
@@ -37,20 +37,12 @@ def find_authority(certificate: Path) -> bytes | None:
     try:
         chain = x509.load_pem_x509_certificates(certificate.read_bytes())
         last = chain[-1]
-        if _has_signed(last, last):
+        if has_signed(last, last):
             return last.public_bytes(Encoding.PEM)
         beside = x509.load_pem_x509_certificate(certificate.with_name(_BESIDE).read_bytes())
     except (OSError, ValueError):
         return None
-    return beside.public_bytes(Encoding.PEM) if _has_signed(beside, last) else None
-
-
-def _has_signed(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
+    return beside.public_bytes(Encoding.PEM) if has_signed(beside, last) else None
 
 
 class AuthorityGiver:

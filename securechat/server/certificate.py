@@ -60,8 +60,8 @@ class CertificateFiles:
         self._ports = tuple(ports)
         self._config = config
         self.served = self.read(config)
-        self._marks = self.served.marks
         """What new connections are shown. Safe from any thread: it is replaced as a whole."""
+        self._marks = self.served.marks
 
     def read(self, config: TlsConfig) -> ServedCertificate:
         """Return the certificate of ``config``, which may be another one; raises as above.
@@ -104,7 +104,7 @@ class CertificateFiles:
         if marks == self._marks:
             return False
         self._marks = marks
-        self.served = self.read(self._config)
+        self.serve(self._config, self.read(self._config))
         return True
 
 

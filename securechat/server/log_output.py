@@ -22,7 +22,7 @@ from typing import Final
 from securechat.net.threads import start_thread
 from securechat.server.config import LogConfig
 
-__all__ = ["LOG_QUEUE_LIMIT", "LogOutput", "apply", "make_formatter"]
+__all__ = ["LOG_QUEUE_LIMIT", "LogOutput", "apply", "harmless", "make_formatter"]
 
 LOG_QUEUE_LIMIT: Final = 10_000
 """Lines that may wait for a reader that sleeps: a megabyte or two, and minutes of a busy relay."""
@@ -145,6 +145,13 @@ class LogOutput(logging.Handler):
                     select.select((), (self.descriptor,), ())
 
 
+def harmless(text: str) -> str:
+    """Return ``text`` for a terminal: what one might obey in it is shown as a number."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text
+    )
+
+
 class _TextFormatter(logging.Formatter):
     """One line for each event, safe for a terminal whatever names people give things."""
 
@@ -152,10 +159,7 @@ class _TextFormatter(logging.Formatter):
         super().__init__(form, "%Y-%m-%dT%H:%M:%S%z")
 
     def format(self, record: logging.LogRecord) -> str:
-        return "".join(
-            char if char.isprintable() or char == "\n" else ascii(char)[1:-1]
-            for char in super().format(record)
-        )
+        return harmless(super().format(record))
 
 
 class _JournalFormatter(_TextFormatter):

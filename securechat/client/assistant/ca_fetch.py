@@ -14,7 +14,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from securechat.client.assistant.ca_file import CaFile, ca_hash, describe_authority, is_authority
+from securechat.client.assistant.ca_file import CaFile, describe_authority
 from securechat.client.words.translation import gettext_noop
 from securechat.errors import CertificateRejected, ConnectionLost, NetworkError, TlsError
 from securechat.invite_link import CA_ALPN, CA_BYTES
@@ -23,6 +23,7 @@ from securechat.net.listener import format_address
 from securechat.net.timers import Deadline
 from securechat.net.tls import translate_tls_error, unverified_context
 from securechat.net.tls_pipe import TlsPipe
+from securechat.pki import ca_hash, is_authority
 
 __all__ = ["FETCH_S", "CaFetch"]
 

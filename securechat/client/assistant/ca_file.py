@@ -6,7 +6,6 @@ now, is refused here, with words, and not by a handshake later.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 from dataclasses import dataclass, field
@@ -15,23 +14,20 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from securechat.client.words.safe_text import make_safe
 from securechat.errors import PkiError
-from securechat.pki import fingerprint
+from securechat.pki import ca_hash, fingerprint, is_authority
 
 __all__ = [
     "CA_BYTES",
     "Authority",
     "CaFile",
-    "ca_hash",
     "complete_path",
     "describe_authority",
     "find_ca",
     "hashes_in",
-    "is_authority",
     "read_ca",
 ]
 
@@ -122,19 +118,6 @@ def hashes_in(path: Path) -> frozenset[bytes]:
         return frozenset(map(ca_hash, x509.load_pem_x509_certificates(path.read_bytes())))
     except (OSError, ValueError):
         return frozenset()
-
-
-def ca_hash(certificate: x509.Certificate) -> bytes:
-    """Return what an invite link says of the certificate of a CA: the SHA-256 of its DER."""
-    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
-
-
-def is_authority(certificate: x509.Certificate) -> bool:
-    """Whether it is the certificate of a CA."""
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):  # ValueError: an extension that cannot be read
-        return False
 
 
 def describe_authority(certificate: x509.Certificate) -> Authority:

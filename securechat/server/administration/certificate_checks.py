@@ -161,17 +161,10 @@ def check_authority(desk: Desk) -> Iterator[Finding]:
             f"it has {len(authority)} bytes, and is too long to be given to clients with an invite",
             "Make a smaller one: securechat-server cert make, in another folder",
         )
-    elif not _is_ca(x509.load_pem_x509_certificate(authority)):
+    elif not pki.is_authority(x509.load_pem_x509_certificate(authority)):
         yield problem(
             "the certificate has signed itself and is none of a CA: clients refuse it",
             "Move it away, then: securechat-server cert make",
         )
     else:
         yield ok("it is given to clients that come with an invite")
-
-
-def _is_ca(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
-        return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import logging
 import secrets
 from collections.abc import Mapping
@@ -13,7 +12,6 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from securechat.errors import ConfigError, PkiError, SecureChatError
 from securechat.invite_link import (
@@ -22,7 +20,7 @@ from securechat.invite_link import (
     format_invite_link,
     parse_invite_link,
 )
-from securechat.pki import hosts_of, is_for, load_certificate, parse_host
+from securechat.pki import ca_hash, hosts_of, is_for, load_certificate, parse_host
 from securechat.server.administration.desk import Desk
 from securechat.server.administration.output import columns, moment, say, say_json, warn
 from securechat.server.administration.tool import Arguments, Tool
@@ -175,8 +173,7 @@ def _make(desk: Desk, wanted: _Wanted) -> Mapping[str, Any]:
 def _hash(authority: bytes | None) -> bytes | None:
     if authority is None:
         return None
-    certificate = x509.load_pem_x509_certificate(authority)
-    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
+    return ca_hash(x509.load_pem_x509_certificate(authority))
 
 
 def _find_host(desk: Desk, given: str) -> tuple[str, list[str]]:

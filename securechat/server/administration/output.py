@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from securechat.server.log_output import harmless
+
 __all__ = ["columns", "moment", "say", "say_json", "warn"]
 
 
 def say(text: str = "") -> None:
     """Print text; what a terminal might obey in it is shown as a number."""
-    print(_harmless(text))  # noqa: T201 - what was asked for
+    print(harmless(text))  # noqa: T201 - what was asked for
 
 
 def say_json(value: Any) -> None:
@@ -23,7 +25,7 @@ def say_json(value: Any) -> None:
 
 def warn(text: str) -> None:
     """Print what a person should know beside the result, to the standard error output."""
-    print(f"securechat-server: {_harmless(text)}", file=sys.stderr)  # noqa: T201 - as it says
+    print(f"securechat-server: {harmless(text)}", file=sys.stderr)  # noqa: T201 - as it says
 
 
 def columns(rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -38,9 +40,3 @@ def columns(rows: Iterable[Sequence[str]]) -> Iterator[str]:
 def moment(at_s: float | None) -> str:
     """Return a time (seconds since 1970 UTC) for people; ``None`` is "never"."""
     return "never" if at_s is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at_s))
-
-
-def _harmless(text: str) -> str:
-    return "".join(
-        char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text
-    )

@@ -9,13 +9,13 @@ import pytest
 from securechat import pki
 from securechat.client.assistant.ca_file import (
     CA_BYTES,
-    ca_hash,
     complete_path,
     find_ca,
     hashes_in,
     read_ca,
 )
 from securechat.errors import PkiError
+from securechat.pki import ca_hash
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 CA = pki.make_ca(now=NOW)
