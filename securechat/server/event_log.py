@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from securechat.server.context import Context, relay_context
 from securechat.server.delivery.delivery import Delivery
-from securechat.server.effects import Effect
+from securechat.server.effects import SAID, Effect
 from securechat.server.events import Event, Stamp
 from securechat.server.journal import describe
 from securechat.server.network import Network
@@ -40,11 +40,17 @@ class EventLog:
     """Puts events in order, applies, keeps and delivers them. Guarded by the network lock."""
 
     def __init__(
-        self, network: Network, delivery: Delivery, keepers: Iterable[Keeper] = ()
+        self,
+        network: Network,
+        delivery: Delivery,
+        history: Keeper,
+        keepers: Iterable[Keeper] = (),
     ) -> None:
+        """``history`` keeps what was said and done, ``keepers`` the state, before it."""
         self._network = network
         self._delivery = delivery
-        self._keepers = tuple(keepers)
+        self._history = history
+        self._keepers = (*keepers, history)
 
     def propose(
         self, event: Event, context: Context, then: Callable[[], None] | None = None
@@ -54,13 +60,17 @@ class EventLog:
         :raises Refusal: the state forbids it.
         """
         found = self._network.apply(event)
-        if len(found) > 1:
-            found = _with_own_ids(found)
-        for keeper in self._keepers:
-            keeper.keep(found, context)
-        self._delivery.deliver(found, context)
-        for note in describe(found):
-            context.note(note)
+        if len(found) == 1 and type(found[0]) in SAID:  # most events, by far
+            self._history.keep(found, context)
+            self._delivery.deliver(found, context)
+        else:
+            if len(found) > 1:
+                found = _with_own_ids(found)
+            for keeper in self._keepers:
+                keeper.keep(found, context)
+            self._delivery.deliver(found, context)
+            for note in describe(found):
+                context.note(note)
         if then is not None:
             then()
 

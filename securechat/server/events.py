@@ -8,11 +8,12 @@ immutable.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, NamedTuple
 
 from securechat.irc.message import NO_TAGS
 from securechat.irc.modes import ModeChange
+from securechat.values import value
 
 __all__ = [
     "Accept",
@@ -90,14 +91,14 @@ class Stamp(NamedTuple):
     """No other event has it. https://ircv3.net/specs/extensions/message-ids"""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Event:
     """What all events have."""
 
     stamp: Stamp
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Attach(Event):
     """A session has finished its registration as ``nick``."""
 
@@ -111,14 +112,14 @@ class Attach(Event):
     """As in ``SetAway``, if the client has said so before."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Detach(Event):
     """A session has ended. The user goes with the last one."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Restore(Event):
     """After a restart: the user of an account that is always on is there, with no device."""
 
@@ -130,21 +131,21 @@ class Restore(Event):
     """When the last device left; 0 if one was there at the end."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Expire(Event):
     """Users whose last device left before ``before_ms`` are there no more."""
 
     before_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChangeNick(Event):
     """A user wants another nick."""
 
     nick: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChangeHost(Event):
     """An operator gives ``nick`` a host for others to see, or their own back when it is empty."""
 
@@ -152,7 +153,7 @@ class ChangeHost(Event):
     host: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChangeSetting(Event):
     """A setting of an account has another value, or none when it is empty."""
 
@@ -161,35 +162,35 @@ class ChangeSetting(Event):
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetRealname(Event):
     """A user has another real name."""
 
     realname: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetAway(Event):
     """A device is away, or back when ``text`` is empty; ``*`` is to be away without a text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Watch(Event):
     """A session wants to be told when these nicks come and go (MONITOR)."""
 
     nicks: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unwatch(Event):
     """A session wants to hear no more of these nicks."""
 
     nicks: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetMetadata(Event):
     """A user publishes ``value`` of a channel or nick (``*``: of themselves), nothing if empty."""
 
@@ -198,35 +199,35 @@ class SetMetadata(Event):
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ClearMetadata(Event):
     """A user takes back all that is published of a channel or nick (``*``: of themselves)."""
 
     target: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Subscribe(Event):
     """A session wants to be told of the metadata with these keys."""
 
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unsubscribe(Event):
     """A session wants to hear no more of the metadata with these keys."""
 
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetUserModes(Event):
     """A user changes flags of their own."""
 
     changes: tuple[ModeChange, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CreateAccount(Event):
     """An account exists now, and may be used; its nick is reserved for it.
 
@@ -237,7 +238,7 @@ class CreateAccount(Event):
     displaced_nick: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CloseAccount(Event):
     """An account may not be used any more, until ``CreateAccount`` says that it exists.
 
@@ -250,7 +251,7 @@ class CloseAccount(Event):
     forget: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LogIn(Event):
     """A user is logged in, after having connected as a guest or as another account.
 
@@ -262,12 +263,12 @@ class LogIn(Event):
     displaced_nick: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GrantOperator(Event):
     """A user has shown to be an operator of the relay."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Kill(Event):
     """An operator puts ``nick`` off the network, with all their sessions."""
 
@@ -275,7 +276,7 @@ class Kill(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AddBan(Event):
     """An operator, or the relay itself, bans whom ``mask`` covers, instead of an equal ban.
 
@@ -290,7 +291,7 @@ class AddBan(Event):
     expires_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RemoveBan(Event):
     """An operator, or the relay itself, ends a ban. ``by`` says who it was."""
 
@@ -299,14 +300,14 @@ class RemoveBan(Event):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Wallops(Event):
     """An operator says something to all who want to hear it."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Accept(Event):
     """A user lets ``nick`` write to them although they have +R, or no longer."""
 
@@ -314,7 +315,7 @@ class Accept(Event):
     adding: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Join(Event):
     """A user wants into a channel, which is made if there is none."""
 
@@ -322,7 +323,7 @@ class Join(Event):
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Part(Event):
     """A user leaves a channel."""
 
@@ -330,7 +331,7 @@ class Part(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Kick(Event):
     """A user puts ``nick`` out of a channel."""
 
@@ -339,7 +340,7 @@ class Kick(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Invite(Event):
     """A user asks ``nick`` into a channel."""
 
@@ -347,7 +348,7 @@ class Invite(Event):
     nick: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LetIn(Event):
     """The relay lets an account into a channel: as the invite says by which it was registered.
 
@@ -359,7 +360,7 @@ class LetIn(Event):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetTopic(Event):
     """A user gives a channel a topic, or takes it away when ``topic`` is empty."""
 
@@ -367,7 +368,7 @@ class SetTopic(Event):
     topic: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetChannelModes(Event):
     """A user changes modes of a channel; each letter is known and has the parameter it needs."""
 
@@ -375,7 +376,7 @@ class SetChannelModes(Event):
     changes: tuple[ModeChange, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RenameChannel(Event):
     """A user gives a channel another name."""
 
@@ -384,14 +385,14 @@ class RenameChannel(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ClaimRoom(Event):
     """A user makes a guests' room that of their account."""
 
     channel: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TransferRoom(Event):
     """A user passes a room on to another account."""
 
@@ -399,14 +400,14 @@ class TransferRoom(Event):
     account: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DropRoom(Event):
     """A user makes a room belong to nobody."""
 
     channel: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetRetention(Event):
     """A user sets for how many ``days`` what is said in a room is kept: see ``Channel``."""
 
@@ -414,7 +415,7 @@ class SetRetention(Event):
     days: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RankAccount(Event):
     """A user changes a rank that an account has in a room, be it there or not."""
 
@@ -423,7 +424,7 @@ class RankAccount(Event):
     change: ModeChange
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SendMessage(Event):
     """A user says something to a channel or a nick. ``tags`` holds client-only tags."""
 
@@ -433,7 +434,7 @@ class SendMessage(Event):
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MarkRead(Event):
     """A user has read a channel, or what they and a nick said, up to a time; never back."""
 
@@ -441,7 +442,7 @@ class MarkRead(Event):
     read_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RedactMessage(Event):
     """A user deletes what was said to a channel or a nick.
 
@@ -458,19 +459,19 @@ class RedactMessage(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Announce(Event):
     """A session can be reached as a peer, as the device with this certificate (DER)."""
 
     certificate: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Retract(Event):
     """A session can be reached as a peer no longer."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Offer(Event):
     """A session offers a direct one to a device of an account, to any if ``fingerprint`` is ``*``.
 
@@ -482,14 +483,14 @@ class Offer(Event):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer(Event):
     """A session accepts an offer."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SendCandidates(Event):
     """A session tells the other side of its pair where it can be reached directly."""
 
@@ -497,7 +498,7 @@ class SendCandidates(Event):
     candidates: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GrantTunnel(Event):
     """The two sides of a pair may meet in a tunnel; each has a token of its own for it."""
 
@@ -507,7 +508,7 @@ class GrantTunnel(Event):
     other_token: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Withdraw(Event):
     """A session is done with an offer or a pair."""
 

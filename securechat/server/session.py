@@ -384,15 +384,15 @@ class Session:
     # ---- inside ----
 
     def _handle_lines(self) -> None:
-        waiting = self._input
+        waiting, services = self._input, self._services
         self._answered_bytes = 0
+        now = services.clock()
         while waiting and not self.held and not self._closed:
             if self._answered_bytes > ANSWER_BYTES:
                 if not self._going_on:
                     self._going_on = True
                     self.connection.thread.post(self._go_on)
                 return
-            now = self._services.clock()
             if not self._bucket.take(now, 1 if self.batch is None else BATCHED_LINE_COST):
                 if self._throttle is None:
                     self._throttle = self.connection.thread.call_later(
@@ -401,7 +401,7 @@ class Session:
                 return
             line = waiting.pop()
             self._input_bytes -= _size(line)
-            dispatch(self._services, self, line)
+            dispatch(services, self, line)
 
     def _go_on(self) -> None:
         self._throttle = None

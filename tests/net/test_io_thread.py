@@ -11,7 +11,7 @@ import pytest
 
 from securechat.errors import NetworkError
 from securechat.net.connection import Connection
-from securechat.net.io_thread import INBOX_ENTRIES, IoThread
+from securechat.net.io_thread import _BUSY_CONNECTIONS, INBOX_ENTRIES, IoThread
 from securechat.net.tls_pipe import TlsPipe
 from tests.net.conftest import Connect, StartIo
 from tests.net.support import (
@@ -233,6 +233,40 @@ class TestSend:
         assert receive_exactly(clients[0], 356) == b"to all;" * 50 + b"to one"
         assert receive_exactly(clients[1], 350) == b"to all;" * 50
         assert sorted(map(len, written)) == [350, 356]
+
+    @pytest.mark.parametrize("members", [_BUSY_CONNECTIONS - 1, _BUSY_CONNECTIONS])
+    def test_what_comes_before_many_are_flushed_goes_with_it(
+        self, members: int, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        """Of few each line is flushed by itself: that is done in no time."""
+        written: list[bytes] = []
+        speakers: list[ssl.SSLSocket] = []
+        group: list[Connection] = []
+
+        class Watched(TlsPipe):
+            def send(self, data: bytes) -> None:
+                written.append(data)
+                super().send(data)
+
+        class Member(Recorder):
+            def received(self, data: bytes) -> None:
+                super().received(data)
+                io.send(tuple(group), data)
+                if len(group) > 1 and data == b"1":
+                    speakers[1].sendall(b"2")
+                    wait_readable(group[1])
+
+        relay = serve(io, Member, make_pipe=Watched)
+        clients = [connect(relay.address) for _ in range(members)]
+        found = [relay.next_handler().connection for _ in clients]
+        settle(io)
+        group += found
+        speakers += clients[:2]
+        speakers[0].sendall(b"1")
+        for client in clients:
+            assert receive_exactly(client, 2) == b"12"
+        joined = members >= _BUSY_CONNECTIONS
+        assert written == ([b"12"] * members if joined else [b"1"] * members + [b"2"] * members)
 
     def test_posted_work_keeps_its_place_among_what_is_sent(
         self, io: IoThread, serve: Serve, connect: Connect
