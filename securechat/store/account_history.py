@@ -14,10 +14,11 @@ from typing import Any
 from securechat.store.database import store_errors
 from securechat.store.entries import COUNT_BITS
 from securechat.store.message_index import MessageIndex
+from securechat.store.reading import DONE, SPOKEN
 
 __all__ = ["OwnEntry", "delete_direct", "disown", "own_entries"]
 
-_COLUMNS = "messages.id, kind, source, account, detail, text, tags, redacted"
+_COLUMNS = "messages.id AS message, kind, source, account, detail, text, tags, redacted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,15 @@ def own_entries(connection: sqlite3.Connection, folded_name: str, name: str) -> 
     Raises ``StoreError`` if the database cannot be read.
     """
     with store_errors(f"read the history of {name}"):
-        for row in connection.execute(
-            f"SELECT key, CASE party WHEN ?1 THEN other_party ELSE party END, {_COLUMNS}"
-            " FROM conversations CROSS JOIN messages INDEXED BY messages_by_time"
-            " ON messages.conversation = conversations.id"
-            " WHERE conversations.id IN (SELECT id FROM conversations WHERE party = ?1"
+        direct = " UNION ALL ".join(
+            "SELECT conversations.id AS number, key,"
+            f" CASE party WHEN ?1 THEN other_party ELSE party END, {_COLUMNS}"
+            f" FROM conversations CROSS JOIN {part} AND messages.conversation = conversations.id"
+            " AND conversations.id IN (SELECT id FROM conversations WHERE party = ?1"
             " UNION SELECT id FROM conversations WHERE other_party = ?1)"
-            " ORDER BY conversations.id, messages.id",
-            (folded_name,),
-        ):
+            for part in (SPOKEN, DONE)
+        )
+        for _, *row in connection.execute(f"{direct} ORDER BY number, message", (folded_name,)):
             yield _entry(*row)
         for row in connection.execute(
             f"SELECT key, '', {_COLUMNS}"
@@ -91,13 +92,10 @@ def disown(connection: sqlite3.Connection, name: str, most: int) -> int:
             return 0
         places = ", ".join("?" * len(ids))
         # The search knows a message by its account too.
-        MessageIndex(connection).take_out(f"VALUES {', '.join(['(?)'] * len(ids))}", ids)
+        message_index = MessageIndex(connection)
+        message_index.take_out(f"VALUES {', '.join(['(?)'] * len(ids))}", ids)
         connection.execute(f"UPDATE messages SET account = NULL WHERE id IN ({places})", ids)
-        connection.execute(
-            "INSERT INTO unindexed_messages (message) SELECT id FROM messages"
-            f" WHERE id IN ({places}) AND kind IN ('PRIVMSG', 'NOTICE')",
-            ids,
-        )
+        message_index.put_off(ids)
     return len(ids)
 
 

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 SPOKEN_KINDS: Final = frozenset({"PRIVMSG", "NOTICE"})
-"""What can be searched. The schema names them too."""
+"""What can be searched. The schema and ``store.reading`` name them too."""
 
 COUNT_BITS: Final = 16
 """The bits of a row number below the time: 65,536 entries in one millisecond, more than any machine
@@ -48,9 +48,8 @@ class Conversation(NamedTuple):
     parties: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of a conversation. Immutable.
+class Entry(NamedTuple):
+    """One line of a conversation.
 
     ``at_ms`` is milliseconds since 1970, UTC; ``sender`` the folded nick of ``source``. ``detail``
     is whatever else the line needs, ``tags`` its client-only tags and the marks of its sender. The

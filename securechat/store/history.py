@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import chain
 from typing import Any
 
 from securechat.store.database import store_errors
@@ -27,6 +26,7 @@ from securechat.store.entries import (
     Readable,
 )
 from securechat.store.message_index import MessageIndex
+from securechat.store.reading import COLUMNS, Reading, in_time
 
 __all__ = [
     "SPOKEN_KINDS",
@@ -39,13 +39,14 @@ __all__ = [
     "Readable",
 ]
 
-_COLUMNS = "id, msgid, kind, source, sender, account, detail, text, tags, redacted"
-
 _ROWS = 32
 """Entries in one statement. SQLite gives other threads their turn at the interpreter with each, and
 has to get it back."""
 
-_PLACES = f"({', '.join('?' * 10)})"
+# What is bound for each of them.
+_ROW_VALUES = 10
+
+_PLACES = f"({', '.join('?' * _ROW_VALUES)})"
 
 
 class History:
@@ -64,21 +65,24 @@ class History:
     def add(self, entries: Iterable[Entry]) -> None:
         """Keep the entries. Of two with one msgid in a conversation, the first stays."""
         entries = list(entries)
+        if not entries:
+            return
         with store_errors("write the history"):
-            rows = [
-                (number, conversation, *_values(entry))
-                for entry, number, conversation in zip(
-                    entries, self._new_ids(entries), self._numbers_of(entries), strict=True
-                )
-            ]
-            for start in range(0, len(rows), _ROWS):
-                some = rows[start : start + _ROWS]
-                values = ", ".join([_PLACES] * len(some))
+            ids = self._new_ids([entry.at_ms for entry in entries])
+            self._message_index.put_off(ids)
+            values: list[int | str | None] = []
+            for number, conversation, entry in zip(
+                ids, self._numbers_of(entries), entries, strict=True
+            ):
+                values += (number, conversation, entry.msgid, *entry[3:])
+            for start in range(0, len(values), _ROWS * _ROW_VALUES):
+                some = values[start : start + _ROWS * _ROW_VALUES]
+                places = ", ".join([_PLACES] * (len(some) // _ROW_VALUES))
                 self._connection.execute(
                     "INSERT INTO messages (id, conversation, msgid, kind, source, sender, account,"
-                    f" detail, text, tags) VALUES {values}"
+                    f" detail, text, tags) VALUES {places}"
                     " ON CONFLICT (conversation, msgid) DO NOTHING",
-                    list(chain.from_iterable(some)),
+                    some,
                 )
             self._message_index.take_in_if_many()
 
@@ -113,7 +117,7 @@ class History:
                 return None
             number, conversation = found
             row = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM messages WHERE conversation = ? AND msgid = ?",
+                f"SELECT {COLUMNS} FROM messages WHERE conversation = ? AND msgid = ?",
                 (number, msgid),
             ).fetchone()
         return None if row is None else _kept(conversation, row)
@@ -146,7 +150,7 @@ class History:
             found = self._find(readable.key)
             if found is None:
                 return Page([], from_oldest=True)
-            reading = _Reading(self._connection, found[0], readable, kinds)
+            reading = Reading(self._connection, found[0], readable, kinds)
             rows = reading.rows(low, high, limit, newest=newest)
             return _page(found[1], reading, rows, high)
 
@@ -167,7 +171,7 @@ class History:
             found = self._find(readable.key)
             if found is None:
                 return Page([], from_oldest=True)
-            reading = _Reading(self._connection, found[0], readable, kinds)
+            reading = Reading(self._connection, found[0], readable, kinds)
             older = reading.rows(FIRST_ID, first - 1, limit, newest=True)
             newer = reading.rows(first, LAST_ID, limit, newest=False)
             count = min(len(older), max(limit // 2, limit - len(newer)))
@@ -186,7 +190,7 @@ class History:
             for readable in readables:
                 found = self._find(readable.key)
                 if found is not None:
-                    reading = _Reading(self._connection, found[0], readable, kinds)
+                    reading = Reading(self._connection, found[0], readable, kinds)
                     for row in reading.rows(FIRST_ID, LAST_ID, 1, newest=True):
                         times[readable.key] = row[0] >> COUNT_BITS
         return times
@@ -237,7 +241,7 @@ class History:
             )
             rows = [
                 self._connection.execute(
-                    f"SELECT conversation, {_COLUMNS} FROM messages WHERE id = ?", (found_id,)
+                    f"SELECT conversation, {COLUMNS} FROM messages WHERE id = ?", (found_id,)
                 ).fetchone()
                 for found_id in ids
             ]
@@ -280,14 +284,13 @@ class History:
             found = self._find(key)
             if found is None:
                 return 0
-            row = self._connection.execute(
-                "SELECT id FROM messages INDEXED BY messages_by_time WHERE conversation = ?"
-                " ORDER BY id DESC LIMIT 1 OFFSET ?",
-                (found[0], keep),
+            # The one index that has every entry; no more is counted than this call deletes.
+            (count,) = self._connection.execute(
+                "SELECT count(*) FROM (SELECT 1 FROM messages INDEXED BY messages_by_msgid"
+                " WHERE conversation = ? LIMIT ?)",
+                (found[0], keep + most),
             ).fetchone()
-            if row is None:
-                return 0
-            return self._delete_oldest(found[0], row[0], most)
+            return self._delete_oldest(found[0], LAST_ID, count - keep) if count > keep else 0
 
     def delete_conversation(self, key: str) -> None:
         """Delete all that was said there; does nothing if there is no such conversation.
@@ -314,12 +317,9 @@ class History:
 
     # ---- inside ----
 
-    def _new_ids(self, entries: Sequence[Entry]) -> Iterator[int]:
-        """Yield an id for each entry: the next ones of its millisecond."""
-        if not entries:
-            return
-        first = Position.at(min(entry.at_ms for entry in entries)).first_id
-        last = Position.at(max(entry.at_ms for entry in entries)).last_id
+    def _new_ids(self, times: Sequence[int]) -> list[int]:
+        """Return an id for each time in milliseconds: the next ones of its millisecond."""
+        first, last = Position.at(min(times)).first_id, Position.at(max(times)).last_id
         taken = dict(
             self._connection.execute(
                 f"SELECT id >> {COUNT_BITS} AS at_ms, max(id) FROM messages"
@@ -327,11 +327,12 @@ class History:
                 (first, last),
             ).fetchall()
         )
-        for entry in entries:
-            before = taken.get(entry.at_ms)
-            number = entry.at_ms << COUNT_BITS if before is None else before + 1
-            taken[entry.at_ms] = number
-            yield number
+        ids = []
+        for at_ms in times:
+            before = taken.get(at_ms)
+            number = taken[at_ms] = at_ms << COUNT_BITS if before is None else before + 1
+            ids.append(number)
+        return ids
 
     def _numbers_of(self, entries: Iterable[Entry]) -> Iterator[int]:
         """Yield the number of each entry's conversation, which there is from now on."""
@@ -345,15 +346,15 @@ class History:
 
     def _number_of(self, conversation: Conversation) -> int:
         key, parties = conversation.key, conversation.parties or (None, None)
-        row = (
+        row = self._connection.execute(
+            "SELECT id FROM conversations WHERE key = ?", (key,)
+        ).fetchone()
+        if row is None:
             self._connection.execute(
-                "SELECT id FROM conversations WHERE key = ?", (key,)
-            ).fetchone()
-            or self._connection.execute(
-                "INSERT INTO conversations (key, party, other_party) VALUES (?, ?, ?) RETURNING id",
+                "INSERT INTO conversations (key, party, other_party) VALUES (?, ?, ?)",
                 (key, *parties),
-            ).fetchone()
-        )
+            )
+            row = self._connection.execute("SELECT last_insert_rowid()").fetchone()
         return int(row[0])
 
     def _find(self, key: str) -> tuple[int, Conversation] | None:
@@ -365,8 +366,7 @@ class History:
     def _delete_oldest(self, conversation: int, last_id: int, most: int) -> int:
         """Delete up to ``most`` rows of a conversation, the oldest first, up to ``last_id``."""
         return self._delete(
-            "SELECT id FROM messages INDEXED BY messages_by_time WHERE conversation = ?"
-            " AND id <= ? ORDER BY id LIMIT ?",
+            f"{in_time('id', 'conversation = ?1 AND id <= ?2')} LIMIT ?3",
             (conversation, last_id, most),
         )
 
@@ -389,91 +389,6 @@ class History:
         return deleted
 
 
-class _Reading:
-    """What a ``Readable`` allows, of some kinds, as ranges of rows."""
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        conversation: int,
-        readable: Readable,
-        kinds: Collection[str] | None,
-    ) -> None:
-        self._connection = connection
-        self._conversation = conversation
-        self._floor_id = Position.at(readable.floor_ms).first_id
-        self._own_account = readable.own_account
-        self._kinds = kinds
-
-    def rows(self, low: int, high: int, limit: int, *, newest: bool) -> list[tuple[Any, ...]]:
-        """Return up to ``limit`` rows from id ``low`` to ``high``, ascending."""
-        # Nothing of others is below the floor: two ranges, each of one index, one after the other.
-        parts: list[list[tuple[Any, ...]]] = []
-        for own in (False, True) if newest else (True, False):
-            missing = limit - sum(map(len, parts))
-            if own:
-                parts.append(self._own(low, min(high, self._floor_id - 1), missing, newest))
-            else:
-                parts.append(self._all(max(low, self._floor_id), high, missing, newest))
-        if newest:
-            parts.reverse()
-        return parts[0] + parts[1]
-
-    def _all(self, low: int, high: int, limit: int, newest: bool) -> list[tuple[Any, ...]]:
-        if self._kinds is not None and SPOKEN_KINDS.issuperset(self._kinds):
-            index, condition = "messages_spoken", " AND kind IN ('PRIVMSG', 'NOTICE')"
-        else:
-            index, condition = "messages_by_time", ""
-        return self._select(index, condition, (), low, high, limit, newest)
-
-    def _own(self, low: int, high: int, limit: int, newest: bool) -> list[tuple[Any, ...]]:
-        if self._own_account is None:
-            return []
-        account = (self._own_account,)
-        return self._select(
-            "messages_by_account", " AND account = ?", account, low, high, limit, newest
-        )
-
-    def _select(
-        self,
-        index: str,
-        condition: str,
-        parameters: tuple[str, ...],
-        low: int,
-        high: int,
-        limit: int,
-        newest: bool,
-    ) -> list[tuple[Any, ...]]:
-        kinds = () if self._kinds is None else tuple(self._kinds)
-        if limit <= 0 or low > high or (self._kinds is not None and not kinds):
-            return []
-        if kinds:
-            condition += f" AND kind IN ({', '.join('?' * len(kinds))})"
-        # Without statistics SQLite may well take another index, and read through all.
-        rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM messages INDEXED BY {index}"
-            f" WHERE conversation = ?{condition} AND id BETWEEN ? AND ?"
-            f" ORDER BY id {'DESC' if newest else 'ASC'} LIMIT ?",
-            (self._conversation, *parameters, *kinds, low, high, limit),
-        ).fetchall()
-        if newest:
-            rows.reverse()
-        return rows
-
-
-def _values(entry: Entry) -> tuple[str | None, ...]:
-    return (
-        entry.msgid,
-        entry.kind,
-        entry.source,
-        entry.sender,
-        entry.account,
-        entry.detail,
-        entry.text,
-        entry.tags,
-    )
-
-
 def _conversation(key: str, party: str | None, other_party: str | None) -> Conversation:
     return Conversation(key, None if party is None or other_party is None else (party, other_party))
 
@@ -488,7 +403,7 @@ def _kept(conversation: Conversation, row: Sequence[Any]) -> KeptEntry:
 
 
 def _page(
-    conversation: Conversation, reading: _Reading, rows: list[tuple[Any, ...]], high: int
+    conversation: Conversation, reading: Reading, rows: list[tuple[Any, ...]], high: int
 ) -> Page:
     before = rows[0][0] - 1 if rows else high
     return Page(

@@ -35,24 +35,40 @@ class MessageIndex:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
+    def put_off(self, ids: Sequence[int]) -> None:
+        """Have wait what is about to be added under these ids, or was taken out.
+
+        At least one; each is new, or is not in the search index.
+        """
+        first, last = min(ids), max(ids)
+        # Mostly nothing else is between them, and one range costs as much as one id. But where the
+        # clock was set back, what is between them may be in the search index.
+        between = self._connection.execute(
+            "SELECT 1 FROM messages WHERE id BETWEEN ? AND ? LIMIT 1", (first, last)
+        ).fetchone()
+        self._connection.executemany(
+            "INSERT INTO unindexed_ranges"
+            " SELECT coalesce(max(number), 0) + ?, ?, ? FROM unindexed_ranges",
+            [(len(ids), first, last)] if between is None else [(1, each, each) for each in ids],
+        )
+
     def take_in_if_many(self) -> None:
         """Take in what waits if that is so much that a search would have to wait for it."""
-        (waiting,) = self._connection.execute(
-            "SELECT max(number) FROM unindexed_messages"
-        ).fetchone()
+        (waiting,) = self._connection.execute("SELECT max(number) FROM unindexed_ranges").fetchone()
         if waiting is not None and waiting >= _UNINDEXED_LIMIT:
             self.take_in()
 
     def take_in(self) -> None:
         """Take into the search index what waits for it."""
-        if self._connection.execute("SELECT 1 FROM unindexed_messages LIMIT 1").fetchone() is None:
+        if self._connection.execute("SELECT 1 FROM unindexed_ranges LIMIT 1").fetchone() is None:
             return
         self._connection.execute(
             "INSERT INTO message_index (rowid, conversation, author, text)"
-            " SELECT id, conversation, author, text"
-            " FROM unindexed_messages JOIN searchable_messages ON id = message ORDER BY id"
+            " SELECT id, conversation, author, text FROM searchable_messages WHERE id IN"
+            " (SELECT id FROM unindexed_ranges CROSS JOIN messages ON id BETWEEN first AND last)"
+            " ORDER BY id"
         )
-        self._connection.execute("DELETE FROM unindexed_messages")
+        self._connection.execute("DELETE FROM unindexed_ranges")
 
     def take_out(self, chosen: str, parameters: Sequence[Any]) -> None:
         """Take out of the search index those whose ids the SELECT ``chosen`` returns."""

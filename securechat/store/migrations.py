@@ -235,6 +235,27 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        # Each message is in one index by time, not in two: in `messages_spoken`, or else in this.
+        # Where a hundred rooms talk, each index has one more page to change for every message.
+        "DROP INDEX messages_by_time",
+        """
+        CREATE INDEX messages_done ON messages (conversation)
+            WHERE kind NOT IN ('PRIVMSG', 'NOTICE')
+        """,
+        # Those not yet in the search index: all messages from `first` to `last`, one row for each
+        # group. Ranges may overlap. The largest number is how many wait, or a few more.
+        """
+        CREATE TABLE unindexed_ranges (
+            number INTEGER PRIMARY KEY,
+            first INTEGER NOT NULL,
+            last INTEGER NOT NULL
+        )
+        """,
+        "INSERT INTO unindexed_ranges SELECT number, message, message FROM unindexed_messages",
+        "DROP TRIGGER message_to_index",
+        "DROP TABLE unindexed_messages",
+    ),
 )
 
 

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 
@@ -30,7 +29,7 @@ def entry(msgid: str, at_ms: int, text: str = "hello", **changes: object) -> Ent
     said = Entry(
         ROOM, msgid, at_ms, "PRIVMSG", "Alice!a@cloak", "alice", "alice", "#Room", text, ""
     )
-    return replace(said, **changes)  # type: ignore[arg-type]
+    return said._replace(**changes)  # type: ignore[arg-type]
 
 
 def search(history: History, text: str | None = None, **more: object) -> str:
@@ -150,3 +149,42 @@ def test_search_in_thousands_of_conversations(history):
     readables = [Readable(f"d{number}") for number in range(1200)]
     assert search(history, "hello", readables=readables, limit=2) == "m1198 m1199"
     assert search(history, "hello", readables=readables[:7], limit=2) == "m5 m6"
+
+
+def integrity(connection: sqlite3.Connection) -> None:
+    History(connection).search([], limit=1)  # takes in what waits for the index
+    connection.execute(
+        "INSERT INTO message_index (message_index, rank) VALUES ('integrity-check', 1)"
+    )
+
+
+@pytest.mark.parametrize("indexed_before", [False, True])
+def test_what_comes_between_older_ones_is_taken_in_once(connection, history, indexed_before):
+    """The clock was set back, or one millisecond has more than one group."""
+    history.add(entry(f"m{at_ms}", at_ms, "hello old") for at_ms in (1, 3, 5))
+    if indexed_before:
+        assert search(history, "hello") == "m1 m3 m5"
+    history.add(entry(f"n{at_ms}", at_ms, "hello new") for at_ms in (4, 2, 5, 6, 0))
+    assert search(history, "hello") == "n0 m1 n2 m3 n4 m5 n5 n6"
+    assert search(history, "old") == "m1 m3 m5"
+    integrity(connection)
+    for number in (1, 3, 5):
+        history.redact(ROOM.key, f"m{number}")
+    assert search(history, "old") == ""
+    assert search(history, "hello") == "n0 n2 n4 n5 n6"
+    integrity(connection)
+
+
+def test_an_id_that_was_left_free_is_taken_in_once_when_it_has_its_message(connection, history):
+    history.add([entry("m1", 1)])
+    history.add([entry("m2", 1), entry("m1", 1, "hello again")])  # the last is there already
+    history.add([entry("m3", 1, "hello free")])
+    assert [kept.entry.msgid for kept in history.search([ALL], text="hello", limit=9)] == [
+        "m1",
+        "m2",
+        "m3",
+    ]
+    integrity(connection)
+    history.redact(ROOM.key, "m3")
+    assert search(history, "free") == ""
+    integrity(connection)

@@ -8,6 +8,7 @@ import pytest
 from securechat.errors import NewerSchemaError, StoreError
 from securechat.store.accounts import Account, Accounts
 from securechat.store.database import open_database
+from securechat.store.history import Conversation, Entry, History, Readable
 from securechat.store.migrations import APPLICATION_ID, MIGRATIONS, check_schema, migrate
 from securechat.store.secrets import RelaySecrets
 
@@ -163,10 +164,62 @@ PRAGMA user_version = 4;
 """
 )
 
+FROZEN_V5 = (
+    FROZEN_V4
+    + """
+ALTER TABLE invites ADD COLUMN uses INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE invites ADD COLUMN account TEXT;
+ALTER TABLE invites ADD COLUMN room TEXT;
+ALTER TABLE accounts ADD COLUMN suspended TEXT;
+CREATE TABLE bans (
+    kind TEXT NOT NULL,
+    folded_mask TEXT NOT NULL,
+    mask TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    set_by TEXT NOT NULL,
+    set_ms INTEGER NOT NULL,
+    expires_ms INTEGER,
+    PRIMARY KEY (kind, folded_mask)
+) WITHOUT ROWID;
+PRAGMA user_version = 5;
+"""
+)
+
+FROZEN_V6 = (
+    FROZEN_V5
+    + """
+DROP INDEX messages_by_time;
+CREATE INDEX messages_done ON messages (conversation)
+    WHERE kind NOT IN ('PRIVMSG', 'NOTICE');
+DROP TRIGGER message_to_index;
+DROP TABLE unindexed_messages;
+CREATE TABLE unindexed_ranges (
+    number INTEGER PRIMARY KEY,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL
+);
+PRAGMA user_version = 6;
+"""
+)
+
 V1_ROWS = """
 INSERT INTO accounts VALUES (1, 'alice', 'Alice', '$argon2id$1', 'scram 1', 1700000000.5, NULL);
 INSERT INTO accounts VALUES (7, 'bob{}', 'Bob[]', '$argon2id$2', 'scram 2', 1700000001.0, 1.7e9);
 INSERT INTO relay_secrets VALUES ('cloak', x'00ff10');
+"""
+
+V5_ROWS = """
+INSERT INTO conversations (id, key) VALUES (1, 'room'), (2, 'other room');
+INSERT INTO messages VALUES
+    (65536, 1, 'm1', 'PRIVMSG', 'A!a@h', 'a', NULL, '', 'hello indexed', '', 0),
+    (65537, 2, 'm1', 'PRIVMSG', 'A!a@h', 'a', NULL, '', 'hello elsewhere', '', 0);
+INSERT INTO message_index (rowid, conversation, author, text)
+    SELECT id, conversation, author, text FROM searchable_messages;
+DELETE FROM unindexed_messages;
+INSERT INTO messages VALUES
+    (65538, 1, 'm2', 'JOIN', 'B!b@h', 'b', NULL, 'Bob', '', '', 0),
+    (65535, 1, 'm0', 'NOTICE', 'A!a@h', 'a', 'A', '', 'hello waiting', '', 0),
+    (131072, 1, 'm3', 'PRIVMSG', 'B!b@h', 'b', NULL, '', 'hello waiting too', '', 0);
 """
 
 A_TABLE = ("CREATE TABLE novelties (name TEXT NOT NULL PRIMARY KEY)",)
@@ -187,7 +240,8 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 @pytest.mark.parametrize(
-    ("version", "schema"), [(1, FROZEN_V1), (2, FROZEN_V2), (3, FROZEN_V3), (4, FROZEN_V4)]
+    ("version", "schema"),
+    enumerate([FROZEN_V1, FROZEN_V2, FROZEN_V3, FROZEN_V4, FROZEN_V5, FROZEN_V6], start=1),
 )
 def test_the_migrations_still_make_the_frozen_schemas(tmp_path, version, schema):
     with closing(connect(tmp_path / "frozen")) as frozen, closing(connect(tmp_path / "new")) as new:
@@ -215,6 +269,28 @@ def test_a_v1_database_is_upgraded_with_what_it_holds(tmp_path):
             "Bob[]", "$argon2id$2", "scram 2", 1700000001, 1.7e9
         )
         assert RelaySecrets(upgraded).get_or_create("cloak", bytes) == b"\x00\xff\x10"
+
+
+def test_the_history_of_a_v5_database_is_read_and_searched_and_goes_on(tmp_path):
+    path = tmp_path / "relay.db"
+    with closing(connect(path)) as old:
+        old.executescript(FROZEN_V5 + V5_ROWS)
+        assert old.execute("SELECT count(*) FROM unindexed_messages").fetchone() == (2,)
+    with closing(open_database(path)) as upgraded:
+        history, room = History(upgraded), Readable("room")
+        said = Entry(Conversation("room"), "m4", 3, "PRIVMSG", "A!a@h", "a", None, "", "hello", "")
+        history.add([said, said._replace(msgid="m3")])
+        page = history.page(room, limit=9, newest=True)
+        assert [kept.entry.msgid for kept in page.entries] == ["m0", "m1", "m2", "m3", "m4"]
+        found = history.search([room], text="hello", limit=9)
+        assert [kept.entry.msgid for kept in found] == ["m0", "m1", "m3", "m4"]
+        assert history.redact("room", "m0")
+        assert history.expire(2, 9) == 4
+        upgraded.execute(
+            "INSERT INTO message_index (message_index, rank) VALUES ('integrity-check', 1)"
+        )
+        found = history.search([room], text="hello", limit=9)
+        assert [kept.entry.msgid for kept in found] == ["m3", "m4"]
 
 
 def test_only_the_missing_migrations_are_run(tmp_path):

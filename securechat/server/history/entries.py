@@ -227,70 +227,56 @@ _COLLECTORS: Final[Mapping[type[Effect], Callable[[Any], list[Item]]]] = {
 
 def make_entry(item: effects.ChannelMessage | _Direct | _Event | Redaction, fold: Fold) -> Entry:
     """Return the entry of an item. Safe from any thread."""
-    if isinstance(item, Redaction):
-        return _redaction_entry(item, fold)
-    if isinstance(item, _Event):
-        nick = split_source(item.author.source)[0]
-        return Entry(
-            Conversation(item.room),
-            item.stamp.msgid,
-            item.stamp.at_ms,
-            item.kind,
-            item.author.source,
-            fold(nick),
-            item.author.account,
-            item.detail,
-            item.text,
-            _tags(item.author),
-        )
-    message = item.effect if isinstance(item, _Direct) else item
-    author = message.author
-    nick = split_source(author.source)[0]
-    if isinstance(item, _Direct):
-        conversation = direct_conversation(
-            person(nick, author.account, fold), person(item.nick, item.account, fold)
-        )
-        detail = item.nick
-    else:
+    if isinstance(item, effects.ChannelMessage):
         conversation = Conversation(item.channel.uid)
-        detail = ""
-    return Entry(
-        conversation,
-        message.stamp.msgid,
-        message.stamp.at_ms,
-        message.kind,
-        author.source,
-        fold(nick),
-        author.account,
-        detail,
-        message.text,
-        _tags(author, message.tags),
-    )
-
-
-def _redaction_entry(item: Redaction, fold: Fold) -> Entry:
-    """Return what tells, among what happened, that a message was deleted."""
+        return _entry(conversation, item, item.kind, "", item.text, item.tags, fold)
+    if isinstance(item, _Direct):
+        message, nick = item.effect, split_source(item.effect.author.source)[0]
+        conversation = direct_conversation(
+            person(nick, message.author.account, fold), person(item.nick, item.account, fold)
+        )
+        return _entry(
+            conversation, message, message.kind, item.nick, message.text, message.tags, fold
+        )
+    if isinstance(item, _Event):
+        conversation = Conversation(item.room)
+        return _entry(conversation, item, item.kind, item.detail, item.text, NO_TAGS, fold)
     effect, event = item.effect, item.effect.event
     key = event.conversation
     if effect.channel is not None:
         conversation = Conversation(key)
     else:
         conversation = direct_conversation(*key.split(" "))
+    # Among what happened, this tells that a message was deleted.
+    detail = f"{event.msgid} {item.target}"
+    return _entry(conversation, effect, "REDACT", detail, event.reason, NO_TAGS, fold)
+
+
+def _entry(
+    conversation: Conversation,
+    done: effects.ChannelMessage | effects.DirectMessage | effects.Redacted | _Event,
+    kind: str,
+    detail: str,
+    text: str,
+    tags: Mapping[str, str],
+    fold: Fold,
+) -> Entry:
+    stamp, author = done.stamp, done.author
     return Entry(
         conversation,
-        effect.stamp.msgid,
-        effect.stamp.at_ms,
-        "REDACT",
-        effect.author.source,
-        fold(split_source(effect.author.source)[0]),
-        effect.author.account,
-        f"{event.msgid} {item.target}",
-        event.reason,
-        _tags(effect.author),
+        stamp.msgid,
+        stamp.at_ms,
+        kind,
+        author.source,
+        fold(split_source(author.source)[0]),
+        author.account,
+        detail,
+        text,
+        _tags(author, tags) if tags or author.bot or author.operator else "",
     )
 
 
-def _tags(author: Author, client_only: Mapping[str, str] = NO_TAGS) -> str:
+def _tags(author: Author, client_only: Mapping[str, str]) -> str:
     """Return the tags that are kept: what marks the author, and what the client has given."""
-    marks = author.marks(_EVERY_MARK) if author.bot or author.operator else ()
+    marks = author.marks(_EVERY_MARK)
     return ";".join((*marks, format_tags(client_only)) if client_only else marks)

@@ -6,7 +6,7 @@ https://ircv3.net/specs/extensions/chathistory and https://ircv3.net/specs/batch
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from securechat.irc import capabilities as caps
 from securechat.irc.message import NO_TAGS
@@ -19,6 +19,8 @@ from securechat.server.state import Author
 from securechat.store.history import SPOKEN_KINDS, Entry
 
 __all__ = ["Listener", "TaggedLine", "batch_lines", "entry_lines", "wanted_kinds"]
+
+_EVENTS: Final = caps.EVENT_PLAYBACK | caps.BATCH
 
 TaggedLine = tuple[str, str]
 """Tags without ``@``, and the rest of a line."""
@@ -38,9 +40,10 @@ def wanted_kinds(mask: int) -> frozenset[str] | None:
     """Return the kinds of entries that a session with these capabilities gets, ``None`` for all.
 
     "If the client has not negotiated the draft/event-playback capability, the server MUST NOT send
-    any lines other than PRIVMSG and NOTICE"
+    any lines other than PRIVMSG and NOTICE". Nor to one without batch, which would take a JOIN of
+    yesterday for one of now.
     """
-    return None if mask & caps.EVENT_PLAYBACK else SPOKEN_KINDS
+    return None if mask & _EVENTS == _EVENTS else SPOKEN_KINDS
 
 
 def entry_lines(entry: Entry, listener: Listener) -> Sequence[TaggedLine]:

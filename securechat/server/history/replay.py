@@ -18,7 +18,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -184,4 +183,4 @@ def _lines(kept: KeptEntry, listener: Listener, now_ms: int) -> Iterable[TaggedL
     start = _ACTION if entry.text.startswith(_ACTION) else ""
     pieces = split_pieces(entry.text.removeprefix(start))
     first = pieces[0]._replace(text=f"{start}{said_at}{pieces[0].text}")
-    return entry_lines(replace(entry, text=join_pieces([first, *pieces[1:]])), listener)
+    return entry_lines(entry._replace(text=join_pieces([first, *pieces[1:]])), listener)

@@ -18,6 +18,7 @@ from tests.server.relay_harness import (
     Client,
     FakeClock,
     RunningRelay,
+    commands,
     short,
 )
 
@@ -284,6 +285,15 @@ def test_only_messages_without_event_playback(relay: RunningRelay, ann: Client) 
     send any lines other than PRIVMSG and NOTICE in the reply batch" """
     ann.ask("TOPIC #a :new", "NOTICE #a :n", "MODE #a +m", "@+react=x TAGMSG #a", "NICK ann2")
     assert history(ann, "LATEST #a * 100") == [":ann NOTICE #a n"]
+
+
+def test_no_events_without_batch(relay: RunningRelay) -> None:
+    """Outside a batch a JOIN of yesterday would be one of now."""
+    relay.join("ann", *CAPS).ask("JOIN #a", "TOPIC #a :new", "PRIVMSG #a :hello")
+    bob = relay.join("bob", "draft/chathistory", "draft/event-playback", "server-time")
+    bob.ask("JOIN #a", "MODE bob")
+    found = commands(bob.ask("CHATHISTORY LATEST #a * 100"))
+    assert found == ["PRIVMSG"]
 
 
 def test_event_playback(relay: RunningRelay) -> None:
