@@ -108,6 +108,7 @@ class Connection:
         "_socket",
         "_state",
         "_unsent",
+        "arriving",
         "dirty",
         "encoder",
         "reading",
@@ -127,6 +128,8 @@ class Connection:
         send_limit_bytes: int,
     ) -> None:
         self.thread = thread
+        # In its handshake, or for as long as the handler says: it has only a part of each turn.
+        self.arriving = True
         self.dirty = False  # listed by the thread for the flush at the end of the turn
         self.reading = True  # the selector watches for input
         self.writing = False  # the selector watches for room in the socket
@@ -157,6 +160,8 @@ class Connection:
 
     def when_sent(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` on the thread, once, when all is sent that is queued; one at a time.
+
+        It is among what the thread may do *later*: others have their turn first.
 
         So who has much to send can make it piece by piece, and nothing waits in memory for a
         client that reads slowly. Never called when the connection closes first.
@@ -279,6 +284,7 @@ class Connection:
             if not self._pipe.handshake_done:
                 return
             self._cancel_deadline()
+            self.arriving = False
             self._handler.opened()
         if plain and self._state is _State.OPEN:
             self.thread.traffic.received_bytes += len(plain)
@@ -433,7 +439,7 @@ class Connection:
     def _tell_sent(self) -> None:
         callback, self._sent = self._sent, None
         if callback is not None and self._state is _State.OPEN:
-            self.thread.post(callback)
+            self.thread.later(callback)
 
     def _read_rest(self) -> None:
         """Hand on what the other side said before it was gone: maybe why it went."""

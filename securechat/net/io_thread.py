@@ -8,8 +8,9 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
-from typing import Final
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Final
 
 from securechat.errors import NetworkError
 from securechat.net.connection import Connection, ConnectionHandler
@@ -19,11 +20,34 @@ from securechat.net.locks import make_lock
 from securechat.net.pipe import Pipe
 from securechat.net.threads import Thread, start_thread
 from securechat.net.timers import Clock, Timer, Timers
+from securechat.net.tls_pipe import TlsBuffers
 from securechat.net.traffic import Traffic
 
 __all__ = ["INBOX_ENTRIES", "IoThread"]
 
 _log = logging.getLogger(__name__)
+
+ARRIVALS: Final = 16
+"""How often those who arrive are served in one turn: what all who come back at once ask for takes
+many seconds, and those who are in must not wait for it. It is some 10 ms of work: little beside
+what people notice, much beside what a turn costs. Counted and not timed, so that a busy machine
+does not come to have turns only."""
+
+ARRIVALS_FLUSH_S: Final = 0.05
+"""How often those who arrive are flushed, while more of them wait than a turn has time for, in
+seconds. They hear of each other above all: fifty times as one joins a room of fifty."""
+
+ADOPTED: Final = 64
+"""Connections that wait to be begun, beyond which new ones had better wait in the kernel: there
+they take no memory of ours, and who accepts them takes no time from who serves."""
+
+LATER_S: Final = 0.000_5
+"""How much of a turn is for what may be done later, in seconds: all who ask for much together, so
+that those who ask for little hardly wait for them, however many they are."""
+
+_FLUSH_S: Final = 0.000_01
+"""About what one more connection to flush takes, in seconds. For as long as the flush will take,
+more is done of what may be done later: what then goes out in one piece costs the less."""
 
 INBOX_ENTRIES: Final = 10_000
 """Entries in an inbox beyond which the other I/O threads stop reading (and so stop posting) until
@@ -41,7 +65,10 @@ _OVERLOAD_NAP_S: Final = 0.01
 """How long a thread waits, in seconds, before it looks again whether another has caught up."""
 
 _Work = Callable[[], None]
-_Multicast = tuple[Collection[Connection], bytes, Connection | None]
+_Ready = tuple[Connection | Dial, int]
+_Groups = Sequence[Collection[Connection]]
+_Multicast = tuple[_Groups, Sequence[bytes], Connection | None]
+"""To each group a piece, but not to one connection."""
 
 
 _running = threading.local()
@@ -59,6 +86,11 @@ class IoThread:
     to read: before that, what has come meanwhile is read too, a few times. ``traffic`` has what has
     passed.
 
+    Connections that *arrive* (see ``Connection.arriving``), and those adopted and not begun, are
+    served ``ARRIVALS`` times in each turn. The first come first; what is begun before what is new.
+
+    What may be done *later* has ``LATER_S`` of each turn, and at least one piece of it is done.
+
     :param name: of the thread.
     :param on_crash: called with the exception should the loop itself fail.
     """
@@ -73,9 +105,11 @@ class IoThread:
         self.clock = clock
         self.name = name
         self.traffic = Traffic()
+        self.tls_buffers = TlsBuffers()  # for the pipes of its connections
         self._on_crash = on_crash
-        self._lock = make_lock(f"{name} inbox", tier=1)  # guards _inbox, _woken, _ended
+        self._lock = make_lock(f"{name} inbox", tier=1)  # guards _inbox, _adopted, _woken, _ended
         self._inbox: list[_Work | _Multicast] = []
+        self._adopted: deque[_Work] = deque()  # each begins a connection, mostly
         self._woken = False
         self._ended = False
         self._receiver, self._waker = socket.socketpair()
@@ -86,6 +120,10 @@ class IoThread:
         self._timers = Timers()
         self._owned: set[Connection | Dial] = set()
         self._dirty: list[Connection] = []
+        self._later: deque[_Work] = deque()
+        self._arrivals = 0  # how many this turn still has time for
+        self._behind = False  # more arrive than this turn had time for
+        self._flush_arriving_at = 0.0
         self._to_wake: list[IoThread] = []  # threads that this turn has posted to
         self._neighbours: tuple[IoThread, ...] = ()
         self._running = True
@@ -121,15 +159,16 @@ class IoThread:
         self._put(work)
 
     def send(
-        self, recipients: Collection[Connection], data: bytes, skip: Connection | None = None
+        self, groups: _Groups, pieces: Sequence[bytes], skip: Connection | None = None
     ) -> None:
-        """Queue ``data`` for each of ``recipients``, which this thread owns, but not for ``skip``.
+        """Queue for all connections of a group the piece that has its place, but not for ``skip``.
 
-        ``recipients`` must not change afterwards. Consecutive calls with the same object are joined
-        before they are handed on, so a caller does well to keep the tuple of a group. ``traffic``
-        counts each of them as a delivery to each recipient.
+        This thread owns them; none is in two groups. An empty piece is not sent. ``groups`` must
+        not change afterwards: consecutive calls with the same object are joined, group by group,
+        before they are handed on, so a caller does well to keep it. ``traffic`` counts each piece
+        as a delivery to each recipient.
         """
-        self._put((recipients, data, skip))
+        self._put((groups, pieces, skip))
 
     def adopt(
         self,
@@ -152,12 +191,16 @@ class IoThread:
                 return
             self._begin(sock, lambda: pipe, make_handler, handshake_timeout_s, send_limit_bytes)
 
-        if not self._put(begin):
+        if not self._put(begin, self._adopted):
             sock.close()
 
     def overloaded(self) -> bool:
         """Whether the inbox is so full that nobody should add to it in bulk."""
         return len(self._inbox) > INBOX_ENTRIES
+
+    def crowded(self) -> bool:
+        """Whether so many connections wait to be begun that nobody should have it adopt more."""
+        return len(self._adopted) >= ADOPTED
 
     # ---- owner only ----
 
@@ -194,6 +237,20 @@ class IoThread:
         else:
             dial.finish()
         return dial
+
+    def when_let_in(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when all have been served who arrive now and wait. Owner only."""
+        self.assert_owner()
+        self._adopted.append(callback)
+
+    def later(self, work: _Work) -> None:
+        """Call ``work`` when those have had their turn who asked for it before. Owner only.
+
+        It is for long work in pieces of a fraction of ``LATER_S``, each of which puts off the next:
+        in between, what has come meanwhile is read, and what was queued is sent.
+        """
+        self.assert_owner()
+        self._later.append(work)
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` on this thread after ``delay_s``. Owner only."""
@@ -254,11 +311,11 @@ class IoThread:
             raise
         connection.start(handshake_timeout_s)
 
-    def _put(self, entry: _Work | _Multicast) -> bool:
+    def _put(self, entry: Any, where: deque[_Work] | None = None) -> bool:
         with self._lock:
             if self._ended:
                 return False
-            self._inbox.append(entry)
+            (self._inbox if where is None else where).append(entry)
             wake = not self._woken and self._ident != threading.get_ident()
             if wake:
                 self._woken = True
@@ -288,21 +345,38 @@ class IoThread:
 
     def _turn(self) -> None:
         rounds = _READ_ROUNDS
+        self._arrivals = ARRIVALS
+        self._behind = False
         if any(thread.overloaded() for thread in self._neighbours):
             time.sleep(_OVERLOAD_NAP_S)  # to read is to post more
             rounds = 0
         else:
-            self._read(0.0 if self._inbox or self._dirty else self._timers.next_in(self.clock()))
+            busy = self._inbox or self._adopted or self._later or self._dirty
+            self._read(0.0 if busy else self._timers.next_in(self.clock()))
         self._empty_inbox()
+        self._run_timers()
+        if self._later:
+            self._do_later()
+            self._empty_inbox()
         while rounds > 1 and len(self._dirty) >= _BUSY_CONNECTIONS and self._read(0.0):
             self._empty_inbox()
             rounds -= 1
-        self._run_timers()
         self._wake_others()  # before the flushes: they take the longest
         dirty, self._dirty = self._dirty, []
+        if self._behind:
+            dirty = self._put_off(dirty)
         for connection in dirty:
             connection.flush()
         self._wake_others()  # a full socket closes its connection, and others hear of it
+
+    def _put_off(self, dirty: list[Connection]) -> list[Connection]:
+        """Return who is flushed now: those who arrive are only now and then."""
+        now = self.clock()
+        if now >= self._flush_arriving_at:
+            self._flush_arriving_at = now + ARRIVALS_FLUSH_S
+            return dirty
+        self._dirty = [connection for connection in dirty if connection.arriving]
+        return [connection for connection in dirty if not connection.arriving]
 
     def _wake_others(self) -> None:
         for thread in self._to_wake:
@@ -310,23 +384,48 @@ class IoThread:
         self._to_wake.clear()
 
     def _read(self, timeout_s: float | None) -> bool:
-        """Wait for input, and take it; whether there was any."""
-        ready = self._selector.select(timeout_s)
-        for key, events in ready:
+        """Wait for input, and take it; whether any was taken."""
+        taken = False
+        for key, events in self._selector.select(timeout_s):
             owned: Connection | Dial | None = key.data
             if owned is None:
                 with contextlib.suppress(BlockingIOError):
                     self._receiver.recv(4096)
+            elif owned.arriving and not self._arrivals:
+                self._behind = True  # the selector tells of it again, in its turn
                 continue
-            try:
-                if events & selectors.EVENT_WRITE:
-                    owned.writable()
-                if events & selectors.EVENT_READ:
-                    owned.readable()
-            except Exception:  # noqa: BLE001 - a handler's bug ends its connection, not the rest
-                _log.exception("a handler failed; its connection is closed")
-                owned.drop(None)
-        return bool(ready)
+            else:
+                self._arrivals -= owned.arriving
+                self._tell(owned, events)
+            taken = True
+        while self._adopted and self._arrivals:
+            self._arrivals -= 1
+            self._call(self._adopted.popleft(), "posted work")
+        self._behind = self._behind or bool(self._adopted)
+        return taken
+
+    def _tell(self, owned: Connection | Dial, events: int) -> None:
+        try:
+            if events & selectors.EVENT_WRITE:
+                owned.writable()
+            if events & selectors.EVENT_READ:
+                owned.readable()
+        except Exception:  # noqa: BLE001 - a handler's bug ends its connection, not the rest
+            _log.exception("a handler failed; its connection is closed")
+            owned.drop(None)
+
+    def _do_later(self) -> None:
+        until = self.clock() + max(LATER_S, len(self._dirty) * _FLUSH_S)
+        while self._later:
+            self._call(self._later.popleft(), "work that was put off")
+            if self.clock() >= until:
+                return
+
+    def _call(self, work: _Work, what: str) -> None:
+        try:
+            work()
+        except Exception:  # noqa: BLE001 - a caller's bug must not end the thread
+            _log.exception("%s failed", what)
 
     def _run_timers(self) -> None:
         now = self.clock()
@@ -339,30 +438,35 @@ class IoThread:
         with self._lock:
             entries, self._inbox = self._inbox, []
             self._woken = False
-        group: Collection[Connection] = ()
+        groups: _Groups = ()
         skipped: Connection | None = None
-        parts: list[bytes] = []
+        sent: list[Sequence[bytes]] = []  # to these groups
         for entry in entries:
             if isinstance(entry, tuple):
-                recipients, data, skip = entry
-                if recipients is not group or skip is not skipped:
-                    self._deliver(group, skipped, parts)
-                    group, skipped, parts = recipients, skip, []
-                parts.append(data)
+                to, pieces, skip = entry
+                if to is not groups or skip is not skipped:
+                    self._deliver(groups, skipped, sent)
+                    groups, skipped, sent = to, skip, []
+                sent.append(pieces)
                 continue
-            self._deliver(group, skipped, parts)
-            group, skipped, parts = (), None, []
-            try:
-                entry()
-            except Exception:  # noqa: BLE001 - a caller's bug must not end the thread
-                _log.exception("posted work failed")
-        self._deliver(group, skipped, parts)
+            self._deliver(groups, skipped, sent)
+            groups, skipped, sent = (), None, []
+            self._call(entry, "posted work")
+        self._deliver(groups, skipped, sent)
 
     def _deliver(
+        self, groups: _Groups, skip: Connection | None, sent: Sequence[Sequence[bytes]]
+    ) -> None:
+        if not sent:
+            return
+        for group, pieces in zip(groups, zip(*sent, strict=True), strict=True):
+            parts = [piece for piece in pieces if piece]
+            if parts:
+                self._queue(group, skip, parts)
+
+    def _queue(
         self, group: Collection[Connection], skip: Connection | None, parts: list[bytes]
     ) -> None:
-        if not parts:
-            return
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         dirty = self._dirty
         count = len(group)
@@ -392,7 +496,10 @@ class IoThread:
         with self._lock:
             self._ended = True
         try:
-            self._empty_inbox()  # closes the sockets that were to be adopted
+            self._later.clear()
+            while self._adopted:
+                self._adopted.popleft()()  # closes the socket
+            self._empty_inbox()
         finally:
             self._drop_all()
             self._selector.close()

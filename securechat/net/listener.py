@@ -18,8 +18,12 @@ __all__ = ["Listener", "format_address", "parse_address", "reuse_port"]
 
 _log = logging.getLogger(__name__)
 
-_BACKLOG: Final = 1024
-"""Connections that wait to be accepted, in the kernel: a whole room coming back at once."""
+_BACKLOG: Final = 4096
+"""Connections that wait to be accepted, in the kernel (Linux allows as many): all come back at once
+after a restart, and whom the queue does not take tries again a second or more later."""
+
+_AT_ONCE: Final = 64
+"""Connections accepted before the sockets are looked at again: of each other, and of the end."""
 
 _NO_DESCRIPTORS_NAP_S: Final = 0.1
 """How long to wait, in seconds, when the process is out of descriptors: nothing else helps."""
@@ -115,9 +119,12 @@ class Listener:
                     if key.fileobj is self._receiver:
                         return
                     assert isinstance(key.fileobj, socket.socket)
-                    self._accept_one(key.fileobj)
+                    for _ in range(_AT_ONCE):
+                        if not self._accept_one(key.fileobj):
+                            break
 
-    def _accept_one(self, listening: socket.socket) -> None:
+    def _accept_one(self, listening: socket.socket) -> bool:
+        """Accept a connection; return whether there may be another."""
         try:
             sock, address = listening.accept()
         except OSError as error:
@@ -125,12 +132,13 @@ class Listener:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 _log.warning("cannot accept: %s", os.strerror(error.errno))
                 time.sleep(_NO_DESCRIPTORS_NAP_S)
-            return
+            return False
         try:
             self._accept(sock, address[0])
         except Exception:  # noqa: BLE001 - one connection's trouble must not stop the others
             _log.exception("could not take over a connection")
             sock.close()
+        return True
 
     def _close(self) -> None:
         for sock in self._sockets:

@@ -15,9 +15,24 @@ from securechat.errors import TlsError
 from securechat.net.client_hello import NO_APPLICATION_PROTOCOL, ClientHelloReader
 from securechat.net.tls import other_side, translate_tls_error
 
-__all__ = ["TlsPipe"]
+__all__ = ["TlsBuffers", "TlsPipe"]
 
 _READ_BYTES: Final = 65_536
+
+
+class TlsBuffers:
+    """The two memory BIOs between TLS and the wire. Owned by one thread.
+
+    Many pipes of a thread may share them: each leaves them empty when it returns. A BIO never gives
+    back what it once has held, so thousands that have one each keep megabytes for nothing, and each
+    of them comes into the processor's cache anew.
+    """
+
+    __slots__ = ("incoming", "outgoing")
+
+    def __init__(self) -> None:
+        self.incoming = ssl.MemoryBIO()
+        self.outgoing = ssl.MemoryBIO()
 
 
 class TlsPipe:
@@ -32,6 +47,7 @@ class TlsPipe:
         context that trusts one certificate and does not check the host.
     :param required_protocols: server only: refuse a client that offers protocols by ALPN and none
         of these. A client that offers none is welcome.
+    :param buffers: shared with other pipes of the thread; otherwise it has its own.
     """
 
     __slots__ = (
@@ -41,6 +57,7 @@ class TlsPipe:
         "_other_side",
         "_outgoing",
         "_required",
+        "_waiting",
         "eof",
         "handshake_done",
         "server_name",
@@ -53,9 +70,12 @@ class TlsPipe:
         server_hostname: str | None = None,
         server_side: bool | None = None,
         required_protocols: Sequence[str] = (),
+        buffers: TlsBuffers | None = None,
     ) -> None:
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
+        buffers = buffers or TlsBuffers()
+        self._incoming = buffers.incoming
+        self._outgoing = buffers.outgoing
+        self._waiting = b""
         if server_side is None:
             server_side = server_hostname is None
         self._other_side = other_side(context, server_side=server_side)
@@ -74,7 +94,10 @@ class TlsPipe:
     def start(self) -> None:
         """Begin the handshake; on a client's end there is now something to ``take``."""
         if not self.handshake_done:
-            self._shake_hands()
+            try:
+                self._shake_hands()
+            finally:
+                self._collect()
 
     def receive(self, data: bytes) -> bytes:
         """Take ciphertext from the wire; return the plaintext that it completes, often empty.
@@ -84,12 +107,19 @@ class TlsPipe:
         """
         if self.eof:
             return b""  # or it would pile up, as nothing reads it
-        if self._hello is not None:
-            self._check_hello(self._hello, data)
-        self._incoming.write(data)
-        if not self.handshake_done and not self._shake_hands():
-            return b""
-        return self._read()
+        try:
+            if self._hello is not None:
+                self._check_hello(self._hello, data)
+            self._incoming.write(data)
+            if not self.handshake_done and not self._shake_hands():
+                return b""
+            return self._read()
+        finally:
+            # OpenSSL keeps the beginning of a record itself; only what comes after an error, or
+            # after the last word, is left.
+            if self._incoming.pending:
+                self._incoming.read()
+            self._collect()
 
     def send(self, data: bytes | memoryview) -> None:
         """Encrypt ``data``; allowed once the handshake is done.
@@ -101,15 +131,18 @@ class TlsPipe:
             self._object.write(data)
         except ssl.SSLError as error:
             raise translate_tls_error(error) from error
+        finally:
+            self._collect()
 
     def take(self) -> bytes:
         """Return what must go to the wire now, and forget it."""
-        return self._outgoing.read()
+        data, self._waiting = self._waiting, b""
+        return data
 
     @property
     def waiting_bytes(self) -> int:
         """How many bytes there are to ``take``."""
-        return self._outgoing.pending
+        return len(self._waiting)
 
     def close(self) -> None:
         """Say that no more will come (``close_notify``); the other side may still send."""
@@ -118,6 +151,8 @@ class TlsPipe:
                 self._object.unwrap()
             except ssl.SSLError:
                 return  # waits for the other side's own notice, which we do not need
+            finally:
+                self._collect()
 
     @property
     def protocol(self) -> str | None:
@@ -139,6 +174,11 @@ class TlsPipe:
         """The name of the cipher suite; empty before the handshake."""
         cipher = self._object.cipher()
         return cipher[0] if cipher else ""
+
+    def _collect(self) -> None:
+        if self._outgoing.pending:
+            data = self._outgoing.read()
+            self._waiting = self._waiting + data if self._waiting else data
 
     def _shake_hands(self) -> bool:
         try:

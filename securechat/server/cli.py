@@ -44,8 +44,8 @@ _CRASH: Final = b"\0"
 """Beside the numbers of signals: what the relay itself says when it cannot go on."""
 
 _FULL_COLLECTION: Final = 10_000
-"""Collections of what has become older, after which everything is looked at: some 70 million objects
-that were made and stayed."""
+"""Collections of what has become older, after which everything is looked at: some 70 million
+objects that were made and stayed."""
 
 _FAULTY_END_S: Final = 20.0
 """How long the end of a relay with a fault may take, in seconds. It may hang on what has crashed,

@@ -39,6 +39,9 @@ PIECE_LINES: Final = 128
 PIECE_STEPS: Final = 1_024
 """Steps of it that are taken at a time, with or without a line: others wait for the lock."""
 
+PIECE_S: Final = 0.000_25
+"""How long it is worked on at a time, in seconds, whatever the steps cost."""
+
 _LABELS: Final = caps.LABELED_RESPONSE | caps.BATCH
 
 
@@ -233,8 +236,10 @@ class Context:
 
         Between the pieces others have their turn, and the state may change.
         """
+        clock = self.services.clock
+        end = clock() + PIECE_S
         for taken, _ in enumerate(steps, 1):
-            if len(self._lines) >= PIECE_LINES or taken == PIECE_STEPS:
+            if len(self._lines) >= PIECE_LINES or taken == PIECE_STEPS or clock() >= end:
                 self.hold()
                 self.session.answer(self._take_piece(), self)
                 self.session.go_on_when_sent(self, lambda: self.work_through(steps))

@@ -47,6 +47,9 @@ ALPN: Final = "irc"
 _MakeHandler = Callable[[Callable[[Connection], Session], Connection], ConnectionHandler]
 """Makes the handler of a connection, given what makes its session."""
 
+_CROWDED_NAP_S: Final = 0.005
+"""How long to wait, in seconds, before a new connection is given to an I/O thread that has many."""
+
 _GOODBYE_S: Final = 1.5
 """How long the last lines to the clients may take when the relay stops, in seconds."""
 
@@ -257,9 +260,16 @@ class Relay:
             return
         limits = self.services.config.limits
         certificate = self._certificate.served
-        next(self._turn).adopt(
+        thread = next(self._turn)
+        while thread.crowded():
+            time.sleep(_CROWDED_NAP_S)
+        thread.adopt(
             sock,
-            TlsPipe(certificate.contexts[protocols], required_protocols=protocols),
+            TlsPipe(
+                certificate.contexts[protocols],
+                required_protocols=protocols,
+                buffers=thread.tls_buffers,
+            ),
             partial(
                 make_handler, partial(Session, self.services, seat=seat, certificate=certificate)
             ),

@@ -35,6 +35,10 @@ BATCHED_LINE_COST: Final = 1 / 8
 """What a line of an open batch takes of the token bucket, in commands: a message of 32 lines is
 work for the relay as four are, and people who send one must not wait for it."""
 
+SPELL_S: Final = 0.000_25
+"""How long a session's lines are handled at a time, in seconds, after which the thread may go on
+with them *later*. An ordinary command takes a tenth of it."""
+
 ANSWER_BYTES: Final = 65_536
 """Answers to one session in one turn of its thread, in bytes, after which the others have theirs:
 forty lines can ask for megabytes, and what is not sent must count before more is made."""
@@ -52,6 +56,11 @@ class _Answer(NamedTuple):
     data: bytes
     context: Context
 
+
+SETTLING_S: Final = 20.0
+"""How long a session counts as arriving, after its registration, in seconds: what a client does
+then, joining its rooms above all, is more work than the handshake, and all may come at once. What
+has come until then, and waits, is still handled as of one who arrives."""
 
 SYNCS_PER_S: Final = 0.25
 SYNC_BURST: Final = 8
@@ -196,6 +205,7 @@ class Session:
         if self._seat.refusal:
             self.close(self._seat.refusal)
             return
+        self.connection.arriving = True  # the handshake was the least of the work
         limits = self._services.config.limits
         self._set_timer(limits.registration_timeout_s, self._registration_late)
 
@@ -208,9 +218,7 @@ class Session:
         self._input[:0] = reversed(lines)
         self._input_bytes += sum(map(_size, lines))
         self._handle_lines()
-        if self._input_bytes > self._services.config.limits.input_queue_bytes:
-            self._services.counters.count(Mishap.EXCESS_FLOOD)
-            self.close("Excess Flood")
+        self._check_flood()
 
     def closed(self, error: NetworkError | None) -> None:
         """Leave the network."""
@@ -292,7 +300,7 @@ class Session:
     def registered(self) -> None:
         """Take note that the registration is complete: from now on silence is answered by PING."""
         self.registration.complete = True
-        self._set_timer(self._services.config.limits.ping_interval_s, self._check_alive)
+        self._set_timer(SETTLING_S, self._settled)
 
     @property
     def ended(self) -> bool:
@@ -384,29 +392,54 @@ class Session:
     # ---- inside ----
 
     def _handle_lines(self) -> None:
+        if self._going_on:  # when others have had their turn
+            return
         waiting, services = self._input, self._services
         self._answered_bytes = 0
         now = services.clock()
+        end = now + SPELL_S
         while waiting and not self.held and not self._closed:
-            if self._answered_bytes > ANSWER_BYTES:
-                if not self._going_on:
-                    self._going_on = True
-                    self.connection.thread.post(self._go_on)
+            if self._answered_bytes > ANSWER_BYTES or now >= end:
+                self._going_on = True
+                self.connection.pause_reading()  # what comes meanwhile is no flood
+                self.connection.thread.later(self._go_on)
                 return
             if not self._bucket.take(now, 1 if self.batch is None else BATCHED_LINE_COST):
                 if self._throttle is None:
                     self._throttle = self.connection.thread.call_later(
-                        self._bucket.wait_s(), self._go_on
+                        self._bucket.wait_s(), self._have_tokens
                     )
                 return
             line = waiting.pop()
             self._input_bytes -= _size(line)
             dispatch(services, self, line)
+            now = services.clock()
 
     def _go_on(self) -> None:
-        self._throttle = None
         self._going_on = False
         self._handle_lines()
+        if not self._going_on:
+            self.connection.resume_reading()
+            self._check_flood()
+
+    def _have_tokens(self) -> None:
+        self._throttle = None
+        self._handle_lines()
+
+    def _check_flood(self) -> None:
+        if self._going_on or self._closed:
+            return
+        if self._input_bytes > self._services.config.limits.input_queue_bytes:
+            self._services.counters.count(Mishap.EXCESS_FLOOD)
+            self.close("Excess Flood")
+
+    def _settled(self) -> None:
+        # Not at once: many would be in at the same moment, with all that they have asked for.
+        self.connection.thread.when_let_in(self._be_in)
+        self._check_alive()
+
+    def _be_in(self) -> None:
+        self.connection.arriving = False
 
     def _check_alive(self) -> None:
         limits = self._services.config.limits

@@ -16,6 +16,7 @@ they become messages just before they are encrypted.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -53,6 +54,8 @@ MESSAGE_BYTES: Final = 1 + CLIENT_TAG_DATA_BYTES + 1 + BODY_BYTES + 2
 """Most bytes of one message, however many frames it comes in: a line with tags, and two for an end
 that should not be there. A longer one ends the connection (1009)."""
 
+_END_OF_REQUEST: Final = re.compile(rb"\n\r?\n")
+
 _BINARY: Final = "binary.ircv3.net"
 _SUBPROTOCOLS: Final = frozenset({"text.ircv3.net", _BINARY})
 
@@ -75,6 +78,7 @@ class WebSocketHandler:
         "_message_bytes",
         "_origins",
         "_reason",
+        "_request_tail",
         "_session",
         "_tail",
         "_timeout_s",
@@ -99,6 +103,7 @@ class WebSocketHandler:
         self._timer: Timer | None = None
         self._websocket = WSConnection(ConnectionType.SERVER)
         self._upgraded = False
+        self._request_tail = b""  # the last bytes of it, which may be half of its end
         self._binary = False
         self._message: list[bytes] = []  # what has come of a message
         self._message_bytes = 0
@@ -120,18 +125,10 @@ class WebSocketHandler:
     def received(self, data: bytes) -> None:
         """Take the messages apart, and hand the lines on."""
         lines: list[bytes] = []
-        try:
-            self._websocket.receive_data(data)
-            for event in self._websocket.events():
-                self._handle(event, lines)
-        except RemoteProtocolError as error:
-            hint = error.event_hint
-            status, headers = 400, []
-            if isinstance(hint, RejectConnection):
-                status, headers = hint.status_code, list(hint.headers)
-            self._refuse(status, f"This address speaks WebSocket only. {error}.", headers)
-        except UnicodeError:
-            self._refuse(400, "This address speaks WebSocket only. Bad HTTP header.")
+        while data and not self._upgraded and self._error is None:
+            data = self._take_request(data, lines)
+        if data and self._error is None:
+            self._take(data, lines)
         if lines:
             self._session.received(b"\r\n".join([*lines, b""]))
 
@@ -170,6 +167,33 @@ class WebSocketHandler:
         return self._websocket.send(event)
 
     # ---- inside ----
+
+    def _take_request(self, data: bytes, lines: list[bytes]) -> bytes:
+        """Take what belongs to the request, and return the rest.
+
+        "The client MUST wait for a response from the server before sending any further data" (RFC
+        6455, 4.1). The library loses what does come with the request, and so maybe half a frame.
+        """
+        seen = self._request_tail + data
+        end = _END_OF_REQUEST.search(seen)
+        size = end.end() - len(self._request_tail) if end is not None else len(data)
+        self._request_tail = b"" if end is not None else seen[-2:]
+        self._take(data[:size], lines)
+        return data[size:]
+
+    def _take(self, data: bytes, lines: list[bytes]) -> None:
+        try:
+            self._websocket.receive_data(data)
+            for event in self._websocket.events():
+                self._handle(event, lines)
+        except RemoteProtocolError as error:
+            hint = error.event_hint
+            status, headers = 400, []
+            if isinstance(hint, RejectConnection):
+                status, headers = hint.status_code, list(hint.headers)
+            self._refuse(status, f"This address speaks WebSocket only. {error}.", headers)
+        except UnicodeError:
+            self._refuse(400, "This address speaks WebSocket only. Bad HTTP header.")
 
     def _handle(self, event: Event, lines: list[bytes]) -> None:
         if self._goodbye is not None or self._error is not None:

@@ -143,7 +143,7 @@ class TestEncoder:
         relays = serve(io, Encoded), serve(io)
         clients = [connect(relay.address) for relay in relays]
         group = tuple(relay.next_handler().connection for relay in relays)
-        io.send(group, b"hello\n")
+        io.send((group,), [b"hello\n"])
         assert receive_exactly(clients[0], 8) == b"1 HELLO\n"
         assert receive_exactly(clients[1], 6) == b"hello\n"
 
@@ -1012,7 +1012,7 @@ class TestEnds:
             assert error is None or isinstance(told, error)
         connection.send(b"too late")
         connection.close()
-        io.send((connection,), b"too late")
+        io.send(((connection,),), [b"too late"])
         client.close()
         settle(io)
         io.post(lambda: connection.drop(None))
@@ -1197,7 +1197,7 @@ class TestSendLimit:
         group = (slow.connection, quick.connection)
         chunk = os.urandom(50_000)
         for _ in range(1_000):
-            io.send(group, chunk)
+            io.send((group,), [chunk])
             assert receive_exactly(reads, len(chunk)) == chunk
             if slow.errors:
                 break
@@ -1205,7 +1205,7 @@ class TestSendLimit:
         assert type(error) is NetworkError
         assert str(error) == "SendQ exceeded"
         assert slow.connection.fileno() == -1
-        io.send(group, b"go on")
+        io.send((group,), [b"go on"])
         assert receive_exactly(reads, 5) == b"go on"
         assert quick.errors == []
 

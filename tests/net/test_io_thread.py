@@ -6,12 +6,19 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from securechat.errors import NetworkError
 from securechat.net.connection import Connection
-from securechat.net.io_thread import _BUSY_CONNECTIONS, INBOX_ENTRIES, IoThread
+from securechat.net.io_thread import (
+    _BUSY_CONNECTIONS,
+    ARRIVALS,
+    INBOX_ENTRIES,
+    LATER_S,
+    IoThread,
+)
 from securechat.net.tls_pipe import TlsPipe
 from tests.net.conftest import Connect, StartIo
 from tests.net.support import (
@@ -104,6 +111,136 @@ class TestPost:
         assert caplog.messages == ["posted work failed"]
 
 
+class TestLater:
+    def test_long_work_is_spread_over_turns(self, start_io: StartIo) -> None:
+        clock = FakeClock()
+        io = start_io(clock=clock)
+        done: list[str] = []
+        over = threading.Event()
+
+        def work(name: str) -> None:
+            clock.advance(LATER_S)
+            io.post(lambda: done.append(f"posted by {name}"))
+            done.append(name)
+
+        def begin() -> None:
+            for name in "abc":
+                io.later(partial(work, name))
+            io.later(over.set)
+
+        io.post(begin)
+        assert over.wait(LONG_TIMEOUT_S)
+        settle(io)
+        assert done == ["a", "posted by a", "b", "posted by b", "c", "posted by c"]
+
+    def test_short_work_is_done_in_one_turn(self, start_io: StartIo) -> None:
+        io = start_io(clock=FakeClock())
+        done: list[str] = []
+        over = threading.Event()
+
+        def post() -> None:
+            done.append("posted")
+            over.set()
+
+        def first() -> None:
+            done.append("a")
+            io.post(post)
+            io.later(lambda: done.append("a again"))
+
+        def begin() -> None:
+            io.later(first)
+            io.later(lambda: done.append("b"))
+
+        io.post(begin)
+        assert over.wait(LONG_TIMEOUT_S)
+        assert done == ["a", "b", "a again", "posted"]
+
+    def test_work_that_fails_is_logged_and_the_rest_done(
+        self, io: IoThread, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        over = threading.Event()
+
+        def begin() -> None:
+            io.later(lambda: [][0])
+            io.later(over.set)
+
+        io.post(begin)
+        assert over.wait(LONG_TIMEOUT_S)
+        assert caplog.messages == ["work that was put off failed"]
+
+
+class TestArrivals:
+    def test_who_is_in_does_not_wait_for_all_who_arrive(
+        self, io: IoThread, serve: Serve, connect: Connect, server_tls: ssl.SSLContext
+    ) -> None:
+        order: list[str] = []
+
+        class Member(Recorder):
+            def received(self, data: bytes) -> None:
+                order.append("heard")
+                super().received(data)
+
+        class Newcomer(Recorder):
+            def __init__(self, connection: Connection) -> None:
+                order.append("arrived")
+                super().__init__(connection)
+
+        relay = serve(io, Member)
+        client = connect(relay.address)
+        member = relay.next_handler()
+        member.wait_opened()
+        pairs = [socket.socketpair() for _ in range(2 * ARRIVALS)]
+        gate = Gate(io)
+        for ours, _ in pairs:
+            io.adopt(
+                ours,
+                TlsPipe(server_tls),
+                Newcomer,
+                handshake_timeout_s=HANDSHAKE_TIMEOUT_S,
+                send_limit_bytes=SEND_LIMIT_BYTES,
+            )
+        client.sendall(b"I am in")
+        wait_readable(member.connection)
+        gate.open()
+        assert member.wait_data(7) == b"I am in"
+        assert order.index("heard") <= ARRIVALS  # after those of one turn at the most
+        while order.count("arrived") < len(pairs):
+            settle(io)
+        for _, theirs in pairs:
+            theirs.close()
+
+    def test_it_arrives_until_its_handshake_is_done(
+        self, io: IoThread, serve: Serve, connect: Connect
+    ) -> None:
+        relay = serve(io)
+        connect(relay.address)
+        handler = relay.next_handler()
+        handler.wait_opened()
+        assert not handler.connection.arriving
+
+
+class TestGroups:
+    def test_each_group_gets_its_piece(self, io: IoThread, serve: Serve, connect: Connect) -> None:
+        relay = serve(io)
+        clients, connections = [], []
+        for _ in range(4):
+            clients.append(connect(relay.address))
+            handler = relay.next_handler()
+            handler.wait_opened()
+            connections.append(handler.connection)
+        groups = (tuple(connections[:2]), tuple(connections[2:]))
+        gate = Gate(io)
+        io.send(groups, (b"a1;", b"b1;"))
+        io.send(groups, (b"", b"b2;"))
+        io.send(groups, (b"a3;", b"b3;"), connections[0])
+        io.send((connections[:1],), [b"alone;"])
+        gate.open()
+        expected = (b"a1;alone;", b"a1;a3;", b"b1;b2;b3;", b"b1;b2;b3;")
+        for client, data in zip(clients, expected, strict=True):
+            assert receive_exactly(client, len(data)) == data
+        assert io.traffic.deliveries == 2 * 2 + 2 + 3 + 1
+
+
 class TestTimers:
     def test_called_on_the_thread_when_due(self, start_io: StartIo) -> None:
         clock = FakeClock()
@@ -158,13 +295,13 @@ class TestSend:
         relay = serve(io)
         clients = [connect(relay.address) for _ in range(5)]
         handlers = [relay.next_handler() for _ in clients]
-        group = tuple(handler.connection for handler in handlers)
+        groups = (tuple(handler.connection for handler in handlers),)
         start = threading.Barrier(6, timeout=LONG_TIMEOUT_S)
 
         def work(sender: int) -> None:
             start.wait()
             for number in range(300):
-                io.send(group, b"%d %03d\r\n" % (sender, number))
+                io.send(groups, [b"%d %03d\r\n" % (sender, number)])
 
         threads = [InThread(lambda sender=sender: work(sender)) for sender in range(6)]  # type: ignore[misc]
         for thread in threads:
@@ -181,7 +318,7 @@ class TestSend:
         clients = [connect(relay.address) for _ in range(3)]
         group = tuple(relay.next_handler().connection for _ in clients)
         for number, skip in enumerate((None, *group, None)):
-            io.send(group, b"%d" % number, skip)
+            io.send((group,), [b"%d" % number], skip)
         expected = [b"0234", b"0134", b"0124"]
         for client, stream in zip(clients, expected, strict=True):
             assert receive_exactly(client, 4) == stream
@@ -192,7 +329,7 @@ class TestSend:
         clients = [connect(relay.address) for _ in range(4)]
         members = [relay.next_handler().connection for _ in clients]
         chance = random.Random(6697)
-        groups = [tuple(chance.sample(members, size)) for size in (1, 2, 3, 4, 4, 0)]
+        groups = [(tuple(chance.sample(members, size)),) for size in (1, 2, 3, 4, 4, 0)]
         expected = [b""] * 4
         for _ in range(20):
             gate = Gate(io)
@@ -201,9 +338,9 @@ class TestSend:
                 skip = chance.choice((None, *members))
                 data = b"<%d>" % number
                 for _ in range(chance.choice((1, 1, 3))):
-                    io.send(group, data, skip)
+                    io.send(group, [data], skip)
                     for place, member in enumerate(members):
-                        if member in group and member is not skip:
+                        if member in group[0] and member is not skip:
                             expected[place] += data
             if chance.random() < 0.5:
                 io.post(lambda: None)
@@ -224,10 +361,10 @@ class TestSend:
         relay = serve(io, make_pipe=Watched)
         clients = [connect(relay.address) for _ in range(2)]
         first, second = (relay.next_handler().connection for _ in clients)
-        group = (first, second)
+        groups = ((first, second),)
         gate = Gate(io)
         for _ in range(50):
-            io.send(group, b"to all;")
+            io.send(groups, [b"to all;"])
         first.send(b"to one")
         gate.open()
         assert receive_exactly(clients[0], 356) == b"to all;" * 50 + b"to one"
@@ -251,7 +388,7 @@ class TestSend:
         class Member(Recorder):
             def received(self, data: bytes) -> None:
                 super().received(data)
-                io.send(tuple(group), data)
+                io.send((group,), [data])
                 if len(group) > 1 and data == b"1":
                     speakers[1].sendall(b"2")
                     wait_readable(group[1])
@@ -282,7 +419,7 @@ class TestSend:
         assert receive_exactly(client, 3) == b"abc"
 
     def test_to_nobody(self, io: IoThread) -> None:
-        io.send((), b"hello?")
+        io.send(((),), [b"hello?"])
         settle(io)
 
     def test_many_threads_between_two_io_threads(
@@ -295,7 +432,7 @@ class TestSend:
         class Talker(Recorder):
             def received(self, data: bytes) -> None:
                 for io, group in rooms:
-                    io.send(group, data)  # type: ignore[arg-type]
+                    io.send((group,), [data])  # type: ignore[arg-type]
 
         relays = [serve(io, Talker) for io in ios]
         clients: list[ssl.SSLSocket] = []
@@ -522,7 +659,7 @@ class TestStop:
         io = start_io()
         io.stop(1)
         for _ in range(INBOX_ENTRIES + 1):
-            io.send((), b"x")
+            io.send(((),), [b"x"])
         assert not io.overloaded()
 
     def test_a_start_with_work_waiting(

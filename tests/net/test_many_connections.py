@@ -69,7 +69,7 @@ class Moody(Recorder):
         else:
             for io in {handler.connection.thread for handler in self._all}:
                 group = tuple(h.connection for h in self._all[-20:] if h.connection.thread is io)
-                io.send(group, data, self._chance.choice((None, self.connection)))
+                io.send((group,), [data], self._chance.choice((None, self.connection)))
 
 
 def live(

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechat.net.timers import Deadline, Timers
+from securechat.net.timers import Deadline, Timer, Timers
 from tests.net.support import FakeClock
 
 
@@ -44,6 +46,20 @@ def test_a_cancelled_timer_does_not_call() -> None:
     timers.run(1)
     second.cancel()  # too late; does nothing
     assert calls == ["second"]
+
+
+def test_of_cancelled_timers_few_are_kept() -> None:
+    timers = Timers()
+    calls: list[int] = []
+    for number in range(1_000):
+        timers.add(1 + number, lambda number=number: calls.append(number))  # type: ignore[misc]
+        for _ in range(3):
+            timers.add(5_000, lambda: calls.append(-1)).cancel()
+    gc.collect()
+    kept = sum(isinstance(each, Timer) for each in gc.get_objects())
+    assert 1_000 <= kept <= 1_000 + 1_000
+    timers.run(9_000)
+    assert calls == list(range(1_000))
 
 
 def test_a_timer_calls_once() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from securechat.errors import CertificateRejected, TlsError
 from securechat.net.client_hello import NO_APPLICATION_PROTOCOL
 from securechat.net.tls import client_context
-from securechat.net.tls_pipe import TlsPipe
+from securechat.net.tls_pipe import TlsBuffers, TlsPipe
 from tests.net.support import Certificates, move, shake_hands
 
 SIZES = [pytest.param(None, id="whole"), pytest.param(1, id="byte by byte")]
@@ -308,3 +308,65 @@ class TestClosing:
         server.start()
         server.close()
         assert server.take() == b""
+
+
+class TestSharedBuffers:
+    def test_pipes_that_take_turns(
+        self, client_tls: ssl.SSLContext, server_tls: ssl.SSLContext
+    ) -> None:
+        shared = TlsBuffers()
+        clients = [TlsPipe(client_tls, server_hostname="localhost") for _ in range(3)]
+        servers = [TlsPipe(server_tls, buffers=shared) for _ in clients]
+        for client in clients:
+            client.start()
+        # Each step is done for all before the next: nothing of one may be left for another.
+        while not all(pipe.handshake_done for pipe in (*clients, *servers)):
+            for client, server in zip(clients, servers, strict=True):
+                server.receive(client.take())
+            assert not shared.incoming.pending
+            assert not shared.outgoing.pending
+            for client, server in zip(clients, servers, strict=True):
+                client.receive(server.take())
+        for number, client in enumerate(clients):
+            client.send(b"to %d" % number)
+        records = [client.take() for client in clients]
+        for server, record in zip(servers, records, strict=True):
+            assert server.receive(record[:9]) == b""  # the beginning of a record
+        assert [
+            server.receive(record[9:]) for server, record in zip(servers, records, strict=True)
+        ] == [b"to 0", b"to 1", b"to 2"]
+        for number, server in enumerate(servers):
+            server.send(b"back %d" % number)
+        assert [
+            client.receive(server.take()) for client, server in zip(clients, servers, strict=True)
+        ] == [b"back 0", b"back 1", b"back 2"]
+
+    def test_what_breaks_one_is_not_left_for_another(
+        self, client_tls: ssl.SSLContext, server_tls: ssl.SSLContext
+    ) -> None:
+        shared = TlsBuffers()
+        clients = [TlsPipe(client_tls, server_hostname="localhost") for _ in range(2)]
+        broken, server = (TlsPipe(server_tls, buffers=shared) for _ in clients)
+        shake_hands(clients[0], broken)
+        shake_hands(clients[1], server)
+        with pytest.raises(TlsError):
+            broken.receive(b"\x17\x03\x03\x00\x20" + 32 * b"x" + 1_000 * b"more of it")
+        assert not shared.incoming.pending
+        assert broken.waiting_bytes  # the alert
+        clients[1].send(b"unharmed")
+        assert server.receive(clients[1].take()) == b"unharmed"
+        assert server.waiting_bytes == 0
+
+    def test_what_follows_the_last_word_is_not_left_for_another(
+        self, client_tls: ssl.SSLContext, server_tls: ssl.SSLContext
+    ) -> None:
+        shared = TlsBuffers()
+        client, server = (
+            TlsPipe(client_tls, server_hostname="localhost"),
+            TlsPipe(server_tls, buffers=shared),
+        )
+        shake_hands(client, server)
+        client.close()
+        assert server.receive(client.take() + b"and more") == b""
+        assert server.eof
+        assert not shared.incoming.pending

@@ -51,9 +51,9 @@ def test_bytes_inside_tls_and_pieces_for_each_recipient(
     assert (io.traffic.received_bytes, io.traffic.sent_bytes) == (5, 5)
     assert io.traffic.deliveries == 0  # an answer, to one
 
-    group = tuple(handler.connection for handler in handlers)
-    io.send(group, b"abc")
-    io.send(group, b"de")  # joined with the first, or not
+    groups = (tuple(handler.connection for handler in handlers),)
+    io.send(groups, [b"abc"])
+    io.send(groups, [b"de"])  # joined with the first, or not
     settle(io)
     assert (io.traffic.deliveries, io.traffic.sent_bytes) == (6, 5 + 15)
 
@@ -65,7 +65,7 @@ def test_who_is_left_out_is_not_counted(
     relay = serve(io)
     clients = [connect(relay.address) for _ in range(3)]
     connections = [relay.next_handler().connection for _ in clients]
-    io.send(tuple(connections[:2]), b"abc", connections[skipped])
+    io.send((tuple(connections[:2]),), [b"abc"], connections[skipped])
     settle(io)
     assert (io.traffic.deliveries, io.traffic.sent_bytes) == (deliveries, 3 * deliveries)
     assert connections[0].queued_bytes == 0

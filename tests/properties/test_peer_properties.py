@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from securechat.server import effects, events
 from securechat.server.effects import Effect
 from securechat.server.events import Event, SessionId, Stamp
-from securechat.server.network import Network
 from securechat.server.refusals import Fail, Refusal
 from tests.properties.test_network_properties import (
     ACCOUNTS,
@@ -21,12 +20,12 @@ from tests.properties.test_network_properties import (
     PAIRS,
     SESSIONS,
     World,
-    check_users,
     make_offer,
     pick,
     shown,
     storm_settings,
 )
+from tests.server.network_checks import check_peers, check_users
 
 
 def _attach(session: int, b: int, c: int) -> Event:
@@ -61,24 +60,6 @@ def _storm(data: bytes) -> list[Event]:
 
 
 storms = st.binary(min_size=4 * 40, max_size=4 * 250).map(_storm)
-
-
-def check_peers(network: Network) -> None:
-    announced = {(device.account, session) for session, device in network.announced.items()}
-    assert announced == {
-        (account, session) for account, keys in network.reachable.items() for session in keys
-    }
-    assert all(network.reachable.values())
-    for session, device in network.announced.items():
-        assert network.account_key(network.sessions[session]) == device.account
-    concerned = {(session, key) for session, keys in network.pairs_of.items() for key in keys}
-    assert concerned == {(s, key) for key, pair in network.pairs.items() for s in pair.sessions}
-    assert all(network.pairs_of.values())
-    assert network.pairs_of.keys() <= network.announced.keys()
-    for pair in network.pairs.values():
-        assert bool(pair.offered) == (pair.answerer is None)
-        assert len(set(pair.sessions)) == len(pair.sessions) >= 2
-        assert {network.announced[key].account for key in pair.sessions[1:]} == {pair.account}
 
 
 class Clients:

@@ -7,6 +7,7 @@ import itertools
 import logging
 import random
 import socket
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -14,8 +15,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from securechat.irc.message import Message
+from securechat.net.connection import Connection
 from securechat.server.commands import COMMANDS
-from securechat.server.context import Context
+from securechat.server.context import PIECE_LINES, Context
+from securechat.server.session import SPELL_S
 from tests.server.commands.test_channels import together
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import Closed, FakeClock, RunningRelay, commands, short
@@ -207,6 +210,41 @@ def test_a_flood_over_the_queue_ends(start_relay: StartRelay, clock: FakeClock) 
     ann.send(*["PRIVMSG #a :" + "x" * 400] * 30)
     assert ann.read_to_end() == ["ERROR :Closing link: Excess Flood"]
     assert bob.expect("QUIT").params == ("Excess Flood",)
+
+
+class _BusyClock(FakeClock):
+    """Whatever is done between two looks at it takes a moment."""
+
+    def __call__(self) -> float:
+        self.now += SPELL_S / 4
+        return self.now
+
+
+def test_what_waits_for_others_to_have_their_turn_is_no_flood(start_relay: StartRelay) -> None:
+    """Many lines at once are handled a few at a time. Only those that wait for tokens count."""
+    relay = start_relay(clock=_BusyClock(), limits={"input_queue_bytes": 4_608})
+    ann = relay.join("ann")
+    found = ann.ask(*[f"TIME :{'x' * 80}" for _ in range(200)])
+    assert commands(found) == ["402"] * 200
+
+
+def test_an_answer_that_takes_long_is_made_in_pieces(
+    start_relay: StartRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces: list[Connection] = []
+    when_sent = Connection.when_sent
+
+    def count(connection: Connection, callback: Callable[[], None]) -> None:
+        pieces.append(connection)
+        when_sent(connection, callback)
+
+    relay = start_relay(clock=_BusyClock())
+    ann = relay.join("ann")
+    ann.ask(f"JOIN {','.join(f'#{number}' for number in range(40))}")
+    monkeypatch.setattr(Connection, "when_sent", count)
+    assert commands(ann.ask("LIST")) == ["321", *["322"] * 40, "323"]
+    assert len(pieces) > 4
+    assert PIECE_LINES > 40
 
 
 def test_a_client_that_does_not_read(start_relay: StartRelay) -> None:

@@ -239,6 +239,23 @@ def test_the_request_may_come_in_pieces(web: RunningRelay) -> None:
     assert sock.recv(65_536).startswith(b"HTTP/1.1 101 ")
 
 
+@pytest.mark.parametrize("cut", [0, 1, 3, 4])
+def test_what_comes_with_the_request_is_not_lost(web: RunningRelay, cut: int) -> None:
+    """A client that does not wait for the answer is understood, wherever its bytes are cut."""
+    sock = dial(web)
+    frame = b"\x81\x86\0\0\0\0PING x"
+    data = head().encode() + frame
+    first = len(data) - len(frame) + cut - 2  # also within the request's end
+    for part in (data[:first], data[first:]):
+        sock.sendall(part)
+    found = b""
+    while b"PONG" not in found:
+        received = sock.recv(65_536)
+        assert received, found
+        found += received
+    assert found.startswith(b"HTTP/1.1 101 ")
+
+
 # ---- frames ----
 
 

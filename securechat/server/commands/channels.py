@@ -25,7 +25,7 @@ __all__: list[str] = []
 
 
 @command("JOIN", least=1)
-def join(context: Context, message: Message) -> None:
+def join(context: Context, message: Message) -> Iterator[None]:
     """JOIN <channel>{,<channel>} [<key>{,<key>}] | 0.
 
     Enter channels, making those that do not exist; "JOIN 0" leaves all.
@@ -33,7 +33,9 @@ def join(context: Context, message: Message) -> None:
     services = context.services
     if message.params[0] == "0":
         for channel in list(context.user.channels.values()):
-            context.propose(Part(context.stamp(), channel.name, ""))
+            if context.user.id in channel.members:  # still
+                context.propose(Part(context.stamp(), channel.name, ""))
+            yield
         return
     limit = services.config.limits.channel_length
     names = message.params[0].split(",")
@@ -45,6 +47,7 @@ def join(context: Context, message: Message) -> None:
             _join(context, name, key)
         except Refusal as refusal:
             context.refuse(refusal)
+        yield
 
 
 def _join(context: Context, name: str, key: str) -> None:
@@ -56,7 +59,7 @@ def _join(context: Context, name: str, key: str) -> None:
 
 
 @command("PART", least=1)
-def part(context: Context, message: Message) -> None:
+def part(context: Context, message: Message) -> Iterator[None]:
     """PART <channel>{,<channel>} [<reason>].
 
     Leave channels.
@@ -69,6 +72,7 @@ def part(context: Context, message: Message) -> None:
             context.propose(Part(context.stamp(), name, reason))
         except Refusal as refusal:
             context.refuse(refusal)
+        yield
 
 
 @command("TOPIC", least=1)

@@ -45,12 +45,12 @@ _DELIVERERS: Final[Deliverers] = {
 """What delivers every effect."""
 
 
-class _Group(NamedTuple):
-    """Connections that get the same bytes from the same thread."""
+class _Share(NamedTuple):
+    """The connections of one thread, those together that get the same bytes."""
 
-    caps: int
     thread: IoThread
-    connections: tuple[Connection, ...]
+    looks: tuple[int, ...]  # the capabilities that matter, of each group
+    groups: tuple[tuple[Connection, ...], ...]
 
 
 class Delivery:
@@ -58,7 +58,7 @@ class Delivery:
 
     def __init__(self, registry: SessionRegistry) -> None:
         self._registry = registry
-        self._groups: dict[Channel, dict[type[Lines], tuple[_Group, ...]]] = {}
+        self._shares: dict[Channel, dict[type[Lines], tuple[_Share, ...]]] = {}
         """For what is of one line, and of several: other capabilities matter to them."""
 
     def deliver(self, found: Iterable[Effect], context: Context) -> None:
@@ -69,11 +69,11 @@ class Delivery:
     def forget(self, user: User) -> None:
         """Forget what was kept for the channels of ``user``, whose sessions have changed."""
         for channel in user.channels.values():
-            self._groups.pop(channel, None)
+            self._shares.pop(channel, None)
 
     def forget_members(self, channel: Channel) -> None:
         """Forget what was kept for ``channel``, whose members have changed."""
-        self._groups.pop(channel, None)
+        self._shares.pop(channel, None)
 
     # ---- to whom ----
 
@@ -107,7 +107,7 @@ class Delivery:
 
     def to_sessions(self, sessions: Iterable[Session], lines: Lines, needed: int = 0) -> None:
         """Send to those of ``sessions`` that have the capabilities ``needed``; not the origin."""
-        _send(_group((s for s in sessions if s.caps & needed == needed), lines), lines)
+        _send(_share((s for s in sessions if s.caps & needed == needed), lines), lines)
 
     def to_room(self, channel: Channel, lines: Lines, context: Context) -> None:
         """Send to all members, of whom the origin is one."""
@@ -116,30 +116,34 @@ class Delivery:
 
     def to_channel(self, channel: Channel, lines: Lines, *, skip: Session) -> None:
         """Send to all members but ``skip``, through the groups kept for the channel."""
-        kept = self._groups.get(channel)
+        kept = self._shares.get(channel)
         if kept is None:
-            kept = self._groups[channel] = {}
-        groups = kept.get(type(lines))
-        if groups is None:
-            groups = kept[type(lines)] = _group(self.members(channel), lines)
-        _send(groups, lines, skip.connection)
+            kept = self._shares[channel] = {}
+        shares = kept.get(type(lines))
+        if shares is None:
+            shares = kept[type(lines)] = _share(self.members(channel), lines)
+        _send(shares, lines, skip.connection)
 
 
-def _group(sessions: Iterable[Session], lines: Lines) -> tuple[_Group, ...]:
-    found: dict[tuple[int, IoThread], list[Connection]] = {}
+def _share(sessions: Iterable[Session], lines: Lines) -> tuple[_Share, ...]:
+    found: dict[IoThread, dict[int, list[Connection]]] = {}
     for session in sessions:
         connection = session.connection
-        found.setdefault((lines.look(session.caps), connection.thread), []).append(connection)
+        groups = found.setdefault(connection.thread, {})
+        groups.setdefault(lines.look(session.caps), []).append(connection)
     return tuple(
-        _Group(mask, thread, tuple(connections)) for (mask, thread), connections in found.items()
+        _Share(thread, tuple(groups), tuple(map(tuple, groups.values())))
+        for thread, groups in found.items()
     )
 
 
-def _send(groups: Iterable[_Group], lines: Lines, skip: Connection | None = None) -> None:
+def _send(shares: Iterable[_Share], lines: Lines, skip: Connection | None = None) -> None:
     encoded: dict[int, bytes] = {}
-    for group in groups:
-        data = encoded.get(group.caps)
-        if data is None:
-            data = encoded[group.caps] = lines.encode(group.caps)
-        if data:
-            group.thread.send(group.connections, data, skip)
+    for thread, looks, groups in shares:
+        pieces = []
+        for look in looks:
+            data = encoded.get(look)
+            if data is None:
+                data = encoded[look] = lines.encode(look)
+            pieces.append(data)
+        thread.send(groups, pieces, skip)

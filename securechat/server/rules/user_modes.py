@@ -87,7 +87,7 @@ def check_may_write(user: User, recipient: User) -> None:
 
 def set_user_mode(network: Network, user: User, change: ModeChange) -> None:
     """Change a flag of a user who has it otherwise."""
-    (user.modes.add if change.adding else user.modes.remove)(change.letter)
+    user.modes = user.modes | {change.letter} if change.adding else user.modes - {change.letter}
     network.mode_counts[change.letter] += 1 if change.adding else -1
     user.refresh_author()
 

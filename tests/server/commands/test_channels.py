@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from securechat.server.context import PIECE_LINES
 from securechat.server.session import ANSWER_BYTES
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import Client, RunningRelay, commands, short
@@ -439,3 +440,16 @@ def test_a_command_refused_many_times_is_a_line_or_two_of_the_log(
     refused = [message for message in caplog.messages if "refused JOIN" in message]
     assert len(refused) == 2
     assert "80 times in all" in refused[1]
+
+
+def test_many_channels_are_joined_and_parted_piece_by_piece(relay: RunningRelay) -> None:
+    ann = relay.join("ann", "labeled-response", "batch")
+    rooms = [f"#{number}" for number in range(PIECE_LINES // 2)]
+    found = ann.collect(f"@label=x JOIN {','.join(rooms)}")
+    joined = [message.params[0] for message in found if message.command == "JOIN"]
+    assert joined == rooms
+    assert [message.params[1] for message in found if message.command == "366"] == rooms
+    (start,) = [message for message in found if message.tags.get("label") == "x"]
+    assert short(start).endswith(" labeled-response")
+    assert commands(ann.ask(f"PART {','.join(rooms[1:])}")) == ["PART"] * (len(rooms) - 1)
+    assert ann.ask("JOIN 0") == [f":ann PART {rooms[0]}"]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from securechat.server.delivery.delivery import _group
+from securechat.server.delivery.delivery import _share
 from securechat.server.delivery.lines import Line, Lines, MultilineMessage, server_time
 from securechat.server.events import Stamp
 from securechat.server.state import Author
@@ -24,11 +24,11 @@ def check_groups(relay: RunningRelay) -> int:
     services = relay.relay.services
     delivery = services.delivery
     with services.lock:
-        kept = delivery._groups
+        kept = delivery._shares
         for channel, by_kind in kept.items():
             assert services.network.find_channel(channel.name) is channel, "kept for a dead channel"
             for kind, groups in by_kind.items():
-                anew = _group(delivery.members(channel), SAMPLES[kind])
+                anew = _share(delivery.members(channel), SAMPLES[kind])
                 assert set(groups) == set(anew), channel.name
         return len(kept)
 
@@ -93,11 +93,10 @@ def test_what_matters_to_long_messages_only_parts_no_others(relay: RunningRelay)
         "BATCH -1",
     )
     check_groups(relay)
-    (kept,) = relay.relay.services.delivery._groups.values()
-    threads = len(relay.relay._threads)
-    assert len({group.caps for group in kept[Line]}) == 1
-    assert len({group.caps for group in kept[MultilineMessage]}) == 2
-    assert len(kept[Line]) <= threads
+    (kept,) = relay.relay.services.delivery._shares.values()
+    assert len(kept[Line]) <= len(relay.relay._threads)
+    assert len({look for share in kept[Line] for look in share.looks}) == 1
+    assert len({look for share in kept[MultilineMessage] for look in share.looks}) == 2
     for client in others:
         assert [line for line in client.seen() if "PRIVMSG" in line] == [
             *(":ann PRIVMSG #a x", ":ann PRIVMSG #a y", ":ann PRIVMSG #a z")
