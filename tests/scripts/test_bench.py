@@ -70,14 +70,20 @@ def test_all_scenarios(script: ModuleType) -> None:
         "fanout",
         "rooms",
         "slow",
+        "storm",
         "handshakes",
         "idle",
         "history",
+        "writes",
+        "mixed",
         "peers",
         "tui",
     ]
     grown = results["slow"].pop("relay_bytes_grown")  # maybe by nothing: memory is used again
+    check_storm(results["storm"])
+    troubles = {name: results["storm"].pop(name) for name in MAYBE_NONE}
     assert all(figure > 0 for figure in figures(results))
+    results["storm"] |= troubles
     results["slow"]["relay_bytes_grown"] = grown
     fanout = results["fanout"]
     assert fanout["deliveries"] == fanout["deliveries_expected"] == 19 * 200
@@ -94,6 +100,8 @@ def test_all_scenarios(script: ModuleType) -> None:
     for latency in slow["latency"].values():
         assert latency["p50_ms"] <= latency["p99_ms"]
     assert results["handshakes"]["handshakes"] == 20
+    check_writes(results["writes"])
+    check_mixed(results["mixed"])
     assert [item["connections"] for item in results["idle"]] == [50]
     assert results["history"]["messages"] == 3000
     peers = results["peers"]
@@ -112,6 +120,11 @@ def test_all_scenarios(script: ModuleType) -> None:
         "latency max",
         "slow: 20 members of a room",
         "disconnected                            6 of 6",
+        "storm: 40 connect at once and join 1 rooms, while 20 people talk and 5 are idle",
+        "latency p50, p99, max, storm",
+        "acknowledged per second, no history",
+        "mixed: 20 members of a room",
+        "half with other capabilities",
         "history: 3,000 messages in 100 rooms",
         "latest 100, largest room",
         "search, commonest word, all rooms",
@@ -124,10 +137,67 @@ def test_all_scenarios(script: ModuleType) -> None:
         assert words in told
 
 
+MAYBE_NONE = (
+    *("refused", "reset", "sent_again", "accept_queue_longest", "accept_queue_overflows"),
+    "relay_bytes_per_connection",
+)
+
+
+def check_storm(storm: dict[str, Any]) -> None:
+    assert (storm["storm"], storm["audience"], storm["idle"]) == (40, 20, 5)
+    assert storm["joined"] == 40
+    assert storm["joined_p50_s"] <= storm["seconds"]
+    assert storm["handshake_p50_s"] <= storm["handshake_max_s"] <= storm["seconds"]
+    assert storm["refused"] == storm["reset"] == 0
+    for latency in storm["latency"].values():
+        assert latency["p50_ms"] <= latency["p99_ms"] <= latency["max_ms"]
+
+
+def check_writes(writes: dict[str, Any]) -> None:
+    assert (writes["writers"], writes["messages"], writes["rounds"]) == (10, 100, 2)
+    assert set(writes["relays"]) == {"history", "no history"}
+    for relay in writes["relays"].values():
+        for latency in relay, relay["at_rate"]:
+            assert latency["p50_ms"] <= latency["p99_ms"]
+
+
+def check_mixed(mixed: dict[str, Any]) -> None:
+    usual, *others = mixed["kinds"].values()
+    assert len(others) == 3
+    assert usual["deliveries_to_usual"] == usual["p99_to_usual"] == 1
+    assert mixed["deliveries"] == 2 * 4 * 200 * 19
+
+
 def test_several_senders_and_processes() -> None:
     arguments = ("--members", "12", "--senders", "3", "--processes", "3", "--messages", "100")
     fanout = measured("fanout", *arguments, "--window", "2", "--bytes", "17")["fanout"]
     assert fanout["deliveries"] == 11 * 100
+
+
+def test_people_talk_while_others_attack(script: ModuleType) -> None:
+    results = measured("abuse", "--stored", "300", "--rounds", "1")
+    abuse = results["abuse"]
+    attacks = importlib.import_module("_bench_attacks")
+    assert list(abuse["attacks"]) == list(attacks.ATTACKS)
+    for name, attack in abuse["attacks"].items():
+        assert (attack["connections"] > 0) is (name != attacks.CONTROL)
+        assert attack["not_accepted"] == attack["descriptors_left"] == 0
+        assert 0 < attack["p50_ms"] <= attack["p99_ms"] <= attack["max_ms"]
+        assert attack["p99_to_quiet"] > 0
+    told = "\n".join(script.table(results))
+    assert "abuse: 20 people say 100 messages/s, beside attacks of 0.02 s" in told
+    assert "handshakes: latency p50, p99, max" in told
+
+
+def test_what_was_acknowledged_outlives_a_kill(script: ModuleType) -> None:
+    results = measured("kills", "--kills", "3", "--seed", "79")
+    kills = results["kills"]
+    assert (kills["kills"], kills["seed"]) == (3, 79)
+    assert kills["kills_at_start"] > 0
+    assert 0 < kills["acknowledged"] <= kills["kept"] <= kills["said"]
+    assert (kills["lost"], kills["twice"], kills["damaged"]) == (0, 0, 0)
+    assert kills["databases"] == 3 + kills["kills_at_start"] + 1  # and of the last one, stopped
+    assert "acknowledged and lost                   0" in "\n".join(script.table(results))
 
 
 def test_a_table_for_people() -> None:
@@ -146,10 +216,16 @@ def plan(script: ModuleType, *arguments: str) -> Any:
     [
         (("rooms",), "rooms"),
         (("slow",), "slow"),
+        (("storm",), "storm"),
+        (("writes",), "writes"),
+        (("mixed",), "mixed"),
         (("history",), "history"),
         (("peers",), "peers"),
         (("tui",), "tui"),
         (("--tui",), "tui"),
+        (("abuse",), "abuse"),
+        (("kills",), "kills"),
+        (("endurance",), "endurance"),
     ],
 )
 def test_a_scenario_alone(script: ModuleType, arguments: tuple[str, ...], scenario: str) -> None:
@@ -161,6 +237,10 @@ def test_small_sizes_are_for_what_is_not_given(script: ModuleType) -> None:
     assert plan(script, "--stored", "3000").sizes == plans.Sizes(stored=3000)
     assert plan(script, "--quick").sizes == plans.QUICK
     assert plan(script, "--quick", "--keys", "3").sizes.keys == 3
+
+
+def test_attacks_may_be_chosen(script: ModuleType) -> None:
+    assert plan(script, "abuse", "--attacks", "who", "flood").attacks == ("who", "flood")
 
 
 def test_idle_connections_need_no_rooms(script: ModuleType) -> None:
@@ -180,6 +260,8 @@ def test_idle_connections_need_no_rooms(script: ModuleType) -> None:
         (("rooms", "--rate", "0"), "--rate is from 1 to"),
         (("rooms", "--rate", "1000", "--seconds", "3600"), "more than 1,000,000 messages"),
         (("slow", "--audience", "21"), "more --stalled"),
+        (("storm", "--idle", "20000"), "--audience and --idle make more than 20,000"),
+        (("writes", "--writers", "0"), "--writers is from 1 to"),
         (("slow", "--slow-messages", "30"), "--slow-messages is a multiple of 20"),
         (("slow", "--sendq-bytes", "65535"), "--sendq-bytes is from 65,536 to"),
         (("--stored", "0"), "--stored is from 1 to"),
@@ -187,6 +269,18 @@ def test_idle_connections_need_no_rooms(script: ModuleType) -> None:
         (("--file-bytes", "0"), "--file-bytes is from 1 to"),
         (("--keys", "1000"), "--keys is from 1 to"),
         (("idle", "--tui"), "--tui is a scenario of its own"),
+        (("abuse", "--attack-ms", "0"), "--attack-ms is from 1 to"),
+        (("abuse", "--attacks", "love"), "invalid choice: 'love'"),
+        (
+            ("abuse", "--connect", "127.0.0.1:6697", "--pid", "1", "--ca", "ca.pem"),
+            "abuse needs a relay of its own",
+        ),
+        (("kills", "--kills", "0"), "--kills is from 1 to"),
+        (("endurance", "--duration", "1"), "--duration is from 2 to"),
+        (
+            ("endurance", "--connect", "127.0.0.1:6697", "--pid", "1", "--ca", "ca.pem"),
+            "endurance needs a relay of its own",
+        ),
     ],
 )
 def test_what_contradicts_or_goes_too_far_is_refused(
