@@ -89,6 +89,7 @@ class Crowd:
     def __init__(self, target: Target, prefix: str, first: int) -> None:
         self.clients: dict[int, Client] = {}  # by descriptor
         self.deadline = time.monotonic()
+        self.capabilities = ""  # what clients ask for that connect from now on
         self.epoll = select.epoll()
         self.cipher = bytearray(BUFFER_BYTES)
         self.plain = bytearray(BUFFER_BYTES)
@@ -227,6 +228,8 @@ class Crowd:
         *lines, client.tail = (client.tail + data).split(b"\n")
         messages = 0
         for line in lines:
+            if line.startswith(b"@"):
+                line = line.partition(b" ")[2]
             head, found, text = line.partition(b" :")
             if not found or b" PRIVMSG " not in head:
                 self.line(client, line.rstrip(b"\r"))
@@ -278,7 +281,13 @@ class Crowd:
         except ssl.SSLError as error:
             raise LoadError(f"{client.nick}: the TLS handshake failed: {error}") from error
         client.shaking = False
-        self.send(client, f"NICK {client.nick}\r\nUSER bench 0 * :bench\r\n".encode())
+        self._introduce(client)
+
+    def _introduce(self, client: Client) -> None:
+        hello = f"NICK {client.nick}\r\nUSER bench 0 * :bench\r\n"
+        if self.capabilities:
+            hello = f"CAP LS 302\r\n{hello}CAP REQ :{self.capabilities}\r\nCAP END\r\n"
+        self.send(client, hello.encode())
 
     def _turn(self) -> None:
         for descriptor, events in self.poll():

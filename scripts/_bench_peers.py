@@ -26,7 +26,7 @@ from _bench_room import Room
 
 from securechat.client import PathKind
 
-__all__ = ["measure_peers"]
+__all__ = ["Meeting", "files_folder", "make_file", "measure_peers"]
 
 MEMORY: Final = Path("/dev/shm")
 FILES: Final = 3
@@ -62,11 +62,11 @@ def measure_peers(
     :param size: of the file, in bytes.
     :param messages: said in the room, for each figure of each round.
     """
-    with _folder(size) as folder, Children(timeout_s) as children:
-        source = _make_file(folder / "file", size)
+    with files_folder(size) as folder, Children(timeout_s) as children:
+        source = make_file(folder / "file", size)
         bare = _Bare(children, folder, source)
-        direct = _Meeting(children, target, folder, source, "direct")
-        relayed = _Meeting(children, target, folder, source, "relayed")
+        direct = Meeting(children, target, folder, source, "direct")
+        relayed = Meeting(children, target, folder, source, "relayed")
         through_relay = partial(relayed.copy, {**relayed.pids, "relay": pid})
         kinds = {
             "bare": partial(bare.copy, hashed=False),
@@ -133,7 +133,7 @@ class _Bare:
         return done(received.ended_s - sent.began_s)
 
 
-class _Meeting:
+class Meeting:
     """Two people's processes, and a session of that kind between them, for as long as they run."""
 
     def __init__(
@@ -189,7 +189,7 @@ def _meter(source: Path, pids: dict[str, int]) -> Iterator[Callable[[float], _Co
 
 
 @contextmanager
-def _folder(size: int) -> Iterator[Path]:
+def files_folder(size: int) -> Iterator[Path]:
     """A folder for the files: in memory where that has room, so that no disk is measured."""
     fits = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= FILES * size
     place = MEMORY if fits and os.access(MEMORY, os.W_OK) else None
@@ -197,7 +197,8 @@ def _folder(size: int) -> Iterator[Path]:
         yield Path(name)
 
 
-def _make_file(path: Path, size: int) -> Path:
+def make_file(path: Path, size: int) -> Path:
+    """Make a file of so many bytes at ``path``, which is returned."""
     block = random.Random(SEED).randbytes(min(size, STEP_BYTES))
     with path.open("wb") as file:
         for at in range(0, size, STEP_BYTES):

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from _bench_attacks import ATTACKS
 from _bench_crowd import Target
 from _bench_fanout import MIN_TEXT_BYTES
 from _bench_slow import BURST
@@ -19,7 +20,22 @@ from securechat.net.listener import parse_address
 
 __all__ = ["QUICK", "Plan", "Sizes", "build_parser", "make_plan"]
 
-SCENARIOS: Final = ("fanout", "rooms", "slow", "handshakes", "idle", "history", "peers", "tui")
+SCENARIOS: Final = (
+    "fanout",
+    "rooms",
+    "slow",
+    "storm",
+    "handshakes",
+    "idle",
+    "history",
+    "writes",
+    "mixed",
+    "peers",
+    "tui",
+)
+LONG: Final = ("abuse", "kills", "endurance")
+"""Not among all: each takes as long as it is told to, which is long."""
+
 MAX_CONNECTIONS: Final = 20_000
 MAX_MESSAGES: Final = 1_000_000
 MIN_SENDQ_BYTES: Final = 65_536  # a relay takes no less
@@ -43,15 +59,27 @@ class Sizes:
     stalled: int = 20
     slow_messages: int = 5000
     sendq_bytes: int = 1_048_576
+    storm: int = 5000
+    idle: int = 0
     handshakes: int = 1000
     connections: tuple[int, ...] = (1000, 10_000)
     stored: int = 2_000_000
+    writers: int = 100
+    write_window: int = 2
+    written: int = 5000
+    write_rate: int = 1000
     file_bytes: int = 1 << 30
     rounds: int = 5
     chat_messages: int = 1000
     room_messages: int = 50_000
     openings: int = 10
     keys: int = 200
+    kills: int = 100
+    duration: int = 3600
+    pace: int = 200
+    growth_kib: int = 4096
+    attack_ms: int = 1500
+    seed: int = 0
 
 
 QUICK = Sizes(
@@ -64,15 +92,25 @@ QUICK = Sizes(
     stalled=3,
     slow_messages=500,
     sendq_bytes=65_536,
+    storm=40,
+    idle=5,
     handshakes=20,
     connections=(50,),
     stored=5000,
+    writers=10,
+    written=100,
+    write_rate=500,
     file_bytes=4_000_000,
     rounds=2,
     chat_messages=50,
     room_messages=2000,
     openings=2,
     keys=20,
+    kills=3,
+    duration=3,
+    pace=20,
+    attack_ms=20,
+    seed=1,
 )
 
 
@@ -91,6 +129,7 @@ class Plan:
     as_json: bool
     target: Target | None = None
     pid: int | None = None
+    attacks: tuple[str, ...] = tuple(ATTACKS)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -105,8 +144,8 @@ def build_parser() -> argparse.ArgumentParser:
         "scenario",
         nargs="?",
         default="all",
-        choices=("all", *SCENARIOS),
-        help="what to measure (default: all)",
+        choices=("all", *SCENARIOS, *LONG),
+        help=f"what to measure (default: all, but for {', '.join(LONG)})",
     )
     add("--tui", action="store_true", help="the same as the scenario tui")
     usual = Sizes()
@@ -117,22 +156,37 @@ def build_parser() -> argparse.ArgumentParser:
         ("senders", "fanout: how many of them send"),
         ("bytes", f"fanout: length of a message's text, {MIN_TEXT_BYTES} to {MAX_TEXT_BYTES}"),
         ("window", "fanout: messages of each sender that not all members have yet"),
-        ("messages", "fanout: how many are sent, by all senders together"),
+        ("messages", "fanout, mixed: how many are sent, by all senders together"),
         ("rooms", "rooms: how many, over which the people are spread"),
         ("rate", "rooms: messages each second in all of them together"),
-        ("seconds", "rooms: how long they talk"),
-        ("audience", "slow: people in the room"),
+        ("seconds", "rooms: how long they talk; storm: how long the audience does before"),
+        (
+            "audience",
+            "slow, mixed: people in the room; storm, abuse: people who are in already, and talk",
+        ),
         ("stalled", "slow: how many of them stop reading"),
         ("slow-messages", f"slow: messages to each room, in whole bursts of {BURST}"),
         ("sendq-bytes", "slow: what the relay lets wait for one client"),
+        ("storm", "storm: clients that connect at once"),
+        ("idle", "storm: connections that are there as well, and say nothing"),
         ("handshakes", "handshakes: how many"),
-        ("stored", "history: messages in the store"),
+        ("stored", "history: messages in the store; abuse: in one room, at most 20,000"),
+        ("writers", "writes: people who write, each in a room of their own"),
+        ("write-window", "writes: messages of each that are not acknowledged yet"),
+        ("written", "writes: messages, as fast as can be and then at a rate"),
+        ("write-rate", "writes: that rate, messages each second of all together"),
         ("file-bytes", "peers: size of the file"),
-        ("rounds", "peers, slow: how often each is measured, in turns"),
+        ("rounds", "peers, slow, writes, mixed, abuse: how often each is measured, in turns"),
         ("chat-messages", "peers: messages to a room, alone and beside a file"),
         ("room-messages", "tui: messages in the room that is opened"),
         ("openings", "tui: how often it is opened"),
         ("keys", "tui: how many are pressed while somebody talks"),
+        ("kills", "kills: how often the relay is killed under load"),
+        ("duration", "endurance: seconds under load"),
+        ("pace", "endurance: things that people do each second"),
+        ("growth-kib", "endurance: by how much memory may grow in the second half"),
+        ("attack-ms", "abuse: milliseconds of each attack, and of the quiet after it"),
+        ("seed", "kills, endurance: of what is left to chance; 0 for another each time"),
     ):
         value = getattr(usual, name.replace("-", "_"))
         add_size(f"--{name}", type=int, metavar="N", help=f"{text} (default: {value:,})")
@@ -143,6 +197,14 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="idle: how many, each with a new relay; rooms: the first of these is that of the "
         "people (default: 1,000 and 10,000)",
+    )
+    add_size(
+        "--attacks",
+        nargs="+",
+        metavar="NAME",
+        choices=ATTACKS,
+        default=list(ATTACKS),
+        help=f"abuse: which, of {', '.join(ATTACKS)} (default: all)",
     )
     add_size("--quick", action="store_true", help="small sizes, where none are given: does it run?")
     add("--tls", choices=("1.2", "1.3"), default="1.3", help="the version (default: 1.3)")
@@ -184,8 +246,11 @@ def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan
         "members": 2,
         "bytes": MIN_TEXT_BYTES,
         "audience": 3,
+        "idle": 0,
         "slow_messages": BURST,
         "sendq_bytes": MIN_SENDQ_BYTES,
+        "duration": 2,
+        "seed": 0,
     }
     most = {
         "members": MAX_CONNECTIONS,
@@ -198,12 +263,19 @@ def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan
         "slow_messages": MAX_MESSAGES,
         "sendq_bytes": 1 << 30,
         "stored": 100_000_000,
+        "write_window": 1000,
+        "written": MAX_MESSAGES,
+        "write_rate": 100_000,
         "file_bytes": 1 << 40,
         "rounds": 1000,
         "chat_messages": 100_000,
         "room_messages": MAX_MESSAGES,
         "openings": 1000,
         "keys": KEYS_LIMIT,
+        "duration": 604_800,
+        "growth_kib": 1 << 20,
+        "attack_ms": 60_000,
+        "seed": (1 << 32) - 1,
     }
     for name, value in asdict(sizes).items():
         low, high = least.get(name, 1), most.get(name, MAX_CONNECTIONS)
@@ -220,6 +292,8 @@ def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan
         parser.error(f"--rate and --seconds make more than {MAX_MESSAGES:,} messages")
     if sizes.stalled > sizes.audience - 2:
         parser.error("more --stalled than leave one of the --audience to speak and one to read")
+    if sizes.audience + sizes.idle > MAX_CONNECTIONS:
+        parser.error(f"--audience and --idle make more than {MAX_CONNECTIONS:,} connections")
     if sizes.slow_messages % BURST:
         parser.error(f"--slow-messages is a multiple of {BURST}")
     if not 1 <= args.timeout <= 3600:
@@ -230,6 +304,8 @@ def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan
     if scenario in ("all", "rooms") and sizes.connections[0] < 2 * sizes.rooms:
         parser.error("more --rooms than --connections for two people in each")
     target = None
+    if args.connect is not None and scenario in LONG:
+        parser.error(f"{scenario} needs a relay of its own, not --connect")
     if args.connect is not None:
         if args.pid is None or args.ca is None:
             parser.error("--connect needs --pid and --ca")
@@ -247,6 +323,7 @@ def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan
         as_json=args.json,
         target=target,
         pid=args.pid,
+        attacks=tuple(args.attacks),
     )
 
 

@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,17 @@ from _bench_crowd import LoadError
 import securechat
 from securechat import pki
 
-__all__ = ["SENDQ_BYTES", "cpu_s", "memory_bytes", "running_relay", "settled_memory_bytes"]
+__all__ = [
+    "SENDQ_BYTES",
+    "cpu_s",
+    "memory_bytes",
+    "prepare_relay",
+    "running",
+    "running_relay",
+    "settled_memory_bytes",
+    "start_relay",
+    "wait_for_port",
+]
 
 READY_TIMEOUT_S: Final = 20.0
 STOP_TIMEOUT_S: Final = 10.0
@@ -44,37 +54,38 @@ _LIMITS: Final = {
     "ping_timeout_s": 3600,
 }
 
+_AS_USUAL: Final[Mapping[str, Mapping[str, object]]] = {}
+
 _START: Final = "import sys; from securechat.server.cli import main; sys.exit(main())"
 
 
 @contextlib.contextmanager
 def running_relay(
-    folder: Path, tls: str, *, sendq_bytes: int = SENDQ_BYTES
+    folder: Path,
+    tls: str,
+    *,
+    sendq_bytes: int = SENDQ_BYTES,
+    settings: Mapping[str, Mapping[str, object]] = _AS_USUAL,
 ) -> Iterator[tuple[int, int, Path]]:
     """A relay of this checkout with its files in ``folder``: its pid, its port, its CA's file.
 
     It stops when the block is left. ``LoadError`` if it does not start.
+
+    :param settings: as ``prepare_relay`` takes them.
     """
-    pki.provision(folder, pki.Request(), now=datetime.now(UTC).replace(microsecond=0))
-    config = folder / "relay.toml"
-    config.write_text(_config(folder, tls, sendq_bytes), encoding="utf-8")
-    log = folder / "relay.log"
-    package = str(Path(securechat.__file__).parent.parent)
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _START, "--config", str(config)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            process_group=0,  # Ctrl-C is ours to answer
-        )
+    config = prepare_relay(folder, tls, sendq_bytes=sendq_bytes, settings=settings)
+    with running(config) as process:
+        yield process.pid, wait_for_port(process, config), pki.ca_files(folder).certificate
+
+
+@contextlib.contextmanager
+def running(config: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A relay that stops when the block is left; ``LoadError`` if it has ended before."""
+    process = start_relay(config)
     try:
-        yield process.pid, _wait_for_port(process, log), pki.ca_files(folder).certificate
+        yield process
         if process.poll() is not None:
-            raise LoadError(f"the relay ended with exit code {process.returncode}: {_last(log)}")
+            raise LoadError(f"the relay ended with exit code {process.returncode}: {_last(config)}")
     finally:
         process.terminate()
         try:
@@ -82,6 +93,58 @@ def running_relay(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def prepare_relay(
+    folder: Path,
+    tls: str,
+    *,
+    sendq_bytes: int = SENDQ_BYTES,
+    settings: Mapping[str, Mapping[str, object]] = _AS_USUAL,
+) -> Path:
+    """Make what a relay with its files in ``folder`` needs; return its configuration file.
+
+    :param settings: by section, instead of or beside those that all relays of this program have.
+    """
+    pki.provision(folder, pki.Request(), now=datetime.now(UTC).replace(microsecond=0))
+    config = folder / "relay.toml"
+    config.write_text(_config(folder, tls, sendq_bytes, settings), encoding="utf-8")
+    return config
+
+
+def start_relay(config: Path) -> subprocess.Popen[bytes]:
+    """Start a relay of this checkout; its log begins anew. Whoever starts it ends it."""
+    package = str(Path(securechat.__file__).parent.parent)
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    with _log(config).open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-c", _START, "--config", str(config)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=config.parent,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            process_group=0,  # Ctrl-C is ours to answer
+        )
+
+
+def wait_for_port(process: subprocess.Popen[bytes], config: Path, what: str = "") -> int:
+    """Return the port on which a relay listens; ``LoadError`` if it ends, or is not there in time.
+
+    :param what: for what, as the log says it; usually nothing, which is IRC.
+    """
+    pattern = re.compile(rb"listening on 127\.0\.0\.1:(\d+)%s\n" % re.escape(what).encode())
+    end = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < end:
+        code = process.poll()
+        found = pattern.search(_log(config).read_bytes())
+        if code is not None:
+            raise LoadError(f"the relay ended with exit code {code}: {_last(config)}")
+        if found is not None:
+            return int(found[1])
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+    raise LoadError(f"the relay did not start to listen in {READY_TIMEOUT_S:.0f} s")
 
 
 def cpu_s(pid: int) -> float:
@@ -119,9 +182,11 @@ def memory_bytes(pid: int) -> int:
     return int(found[1]) * 1024
 
 
-def _config(folder: Path, tls: str, sendq_bytes: int) -> str:
+def _config(
+    folder: Path, tls: str, sendq_bytes: int, settings: Mapping[str, Mapping[str, object]]
+) -> str:
     files = pki.server_files(folder)
-    sections = {
+    sections: dict[str, dict[str, object]] = {
         "server": {"listen": ["127.0.0.1:0"]},
         "tls": {
             "certificate": str(files.certificate),
@@ -133,6 +198,8 @@ def _config(folder: Path, tls: str, sendq_bytes: int) -> str:
         "peers": {"tunnel_bytes_per_s": 0},
         "limits": {**_LIMITS, "sendq_bytes": sendq_bytes},
     }
+    for section, given in settings.items():
+        sections[section] = {**sections.get(section, {}), **given}
     lines = []
     for section, values in sections.items():
         lines.append(f"[{section}]")
@@ -143,20 +210,10 @@ def _config(folder: Path, tls: str, sendq_bytes: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:
-    end = time.monotonic() + READY_TIMEOUT_S
-    while time.monotonic() < end:
-        code = process.poll()
-        found = re.search(rb"listening on 127\.0\.0\.1:(\d+)\n", log.read_bytes())
-        if code is not None:
-            raise LoadError(f"the relay ended with exit code {code}: {_last(log)}")
-        if found is not None:
-            return int(found[1])
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0.02)
-    raise LoadError(f"the relay did not start to listen in {READY_TIMEOUT_S:.0f} s")
+def _log(config: Path) -> Path:
+    return config.with_name("relay.log")
 
 
-def _last(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+def _last(config: Path) -> str:
+    lines = _log(config).read_text(encoding="utf-8", errors="replace").splitlines()
     return lines[-1] if lines else "it said nothing"

@@ -28,16 +28,28 @@ def table(results: dict[str, Any]) -> Iterator[str]:
         yield from _rooms(results["rooms"])
     if "slow" in results:
         yield from _slow(results["slow"])
+    if "storm" in results:
+        yield from _storm(results["storm"])
     if "handshakes" in results:
         yield from _handshakes(results["handshakes"])
     if "idle" in results:
         yield from _idle(results["idle"])
     if "history" in results:
         yield from _history(results["history"])
+    if "writes" in results:
+        yield from _writes(results["writes"])
+    if "mixed" in results:
+        yield from _mixed(results["mixed"])
     if "peers" in results:
         yield from _peers(results["peers"])
     if "tui" in results:
         yield from _tui(results["tui"])
+    if "abuse" in results:
+        yield from _abuse(results["abuse"])
+    if "kills" in results:
+        yield from _kills(results["kills"])
+    if "endurance" in results:
+        yield from _endurance(results["endurance"])
 
 
 def _fanout(it: dict[str, Any]) -> Iterator[str]:
@@ -84,6 +96,31 @@ def _slow(it: dict[str, Any]) -> Iterator[str]:
     yield _row("disconnected", f"{it['disconnected']:,} of {it['stalled_in_all_rounds']:,}")
 
 
+def _storm(it: dict[str, Any]) -> Iterator[str]:
+    if "skipped" in it:
+        yield f"\nstorm: skipped: {it['skipped']}"
+        return
+    yield (
+        f"\nstorm: {it['storm']:,} connect at once and join {it['rooms']:,} rooms, while "
+        f"{it['audience']:,} people talk and {it['idle']:,} are idle"
+    )
+    yield _row(
+        "all are in, half of them after", f"{it['seconds']:.2f} s, {it['joined_p50_s']:.2f} s"
+    )
+    yield _row("the longest wait for a handshake", f"{it['handshake_max_s']:.2f} s")
+    yield _row(
+        "refused, reset, first packet sent again",
+        f"{it['refused']:,}, {it['reset']:,}, {it['sent_again']:,}",
+    )
+    queue = f"{it['accept_queue_longest']:,} long, {it['accept_queue_overflows']:,} times full"
+    yield _row("accept queue at most", queue)
+    yield _row("relay processor time each", f"{it['relay_cpu_us_per_connection']:,.0f} µs")
+    for name, times in it["latency"].items():
+        figures = f"{times['p50_ms']:.2f} ms, {times['p99_ms']:.2f} ms, {times['max_ms']:.2f} ms"
+        yield _row(f"latency p50, p99, max, {name}", figures)
+    yield _row("of which sent late, p99", f"{it['latency']['storm']['sent_late_p99_ms']:.2f} ms")
+
+
 def _handshakes(it: dict[str, Any]) -> Iterator[str]:
     yield f"\nhandshakes: {it['handshakes']:,} full ones, to the welcome after NICK and USER"
     yield _row("handshakes per second", f"{it['handshakes_per_s']:,.0f}")
@@ -107,6 +144,35 @@ def _history(it: dict[str, Any]) -> Iterator[str]:
     yield _row("size of the file", f"{it['file_bytes'] / 1e6:,.0f} MB")
     for name, times in it["reading"].items():
         yield _row(name, f"{times['median_ms']:.2f} ms, worst {times['worst_ms']:.2f} ms")
+
+
+def _writes(it: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"\nwrites: {it['writers']:,} people, each alone in a room, {it['messages']:,} messages of "
+        f"{it['bytes']} bytes in each of {it['rounds']} rounds"
+    )
+    for name, figures in it["relays"].items():
+        paced = figures["at_rate"]
+        yield _row(f"acknowledged per second, {name}", f"{figures['messages_per_s']:,}")
+        each, at_rate = (f"{of['relay_cpu_us_per_message']:.0f} µs" for of in (figures, paced))
+        yield _row(".. relay processor time each", f"{each}; at the rate {at_rate}")
+        times = f"{figures['p50_ms']:.2f} ms, {figures['p99_ms']:.2f} ms"
+        yield _row(f".. after (p50, p99), window {it['window']}", times)
+        times = f"{paced['p50_ms']:.2f} ms, {paced['p99_ms']:.2f} ms"
+        yield _row(f".. at {it['messages_per_s']:,} messages/s", times)
+
+
+def _mixed(it: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"\nmixed: {it['members']:,} members of a room, 1 sending, {it['bytes']} bytes, window "
+        f"{it['window']}, {it['messages']:,} messages in each of {it['rounds']} rounds"
+    )
+    for name, figures in it["kinds"].items():
+        share = f"{figures['deliveries_to_usual']:.0%}"
+        yield _row(name, f"{figures['deliveries_per_s']:,} deliveries/s ({share})")
+        times = f"{figures['p50_ms']:.2f} ms, {figures['p99_ms']:.2f} ms"
+        yield _row(".. latency p50, p99", f"{times} ({figures['p99_to_usual']:.0%})")
+        yield _row(".. relay processor time", f"{figures['relay_cpu_us_per_delivery']:.2f} µs")
 
 
 def _peers(it: dict[str, Any]) -> Iterator[str]:
@@ -156,6 +222,62 @@ def _tui(it: dict[str, Any]) -> Iterator[str]:
         f"processor time each, {unseen}", f"{it['client_cpu_us_per_message_unseen']:,.0f} µs"
     )
     yield _row("memory each", f"{it['client_bytes_per_message']:,} bytes")
+
+
+def _abuse(it: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"\nabuse: {it['audience']:,} people say {it['messages_per_s']:,} messages/s, beside "
+        f"attacks of {it['seconds']:g} s, with the usual limits; medians of {it['rounds']} rounds"
+    )
+    for name, attack in it["attacks"].items():
+        yield _row(
+            f"{name}: latency p50, p99, max",
+            f"{attack['p50_ms']:.2f} ms, {attack['p99_ms']:.2f} ms, {attack['max_ms']:.2f} ms",
+        )
+        quiet = f"{attack['quiet_p50_ms']:.2f} ms, {attack['quiet_p99_ms']:.2f} ms"
+        yield _row(".. in the quiet around it", f"{quiet}; p99 {attack['p99_to_quiet']:.1f} times")
+        yield _row(
+            ".. connections, lines answered",
+            f"{attack['connections']:,}, {attack['lines_answered']:,}",
+        )
+        ended = (f"{why or 'no reason'} {count:,}" for why, count in attack["ended"].items())
+        yield _row(".. of which the relay ended", ", ".join(ended) or "none")
+        yield _row(
+            ".. relay processors, memory more",
+            f"{attack['relay_processors']:.2f}, {attack['relay_bytes_grown'] / 1024:,.0f} KiB",
+        )
+        if attack["descriptors_left"]:
+            yield _row(".. descriptors left behind", f"{attack['descriptors_left']:,}")
+
+
+def _kills(it: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"\nkills: {it['kills']:,} under load, {it['kills_at_start']:,} while it started; "
+        f"{it['speakers']} speakers in {it['conversations']} conversations, seed {it['seed']}"
+    )
+    yield _row("messages said", f"{it['said']:,}")
+    yield _row("of which acknowledged", f"{it['acknowledged']:,}")
+    yield _row("in the history at the end", f"{it['kept']:,}")
+    yield _row("acknowledged and lost", f"{it['lost']:,}")
+    yield _row("twice in the history", f"{it['twice']:,}")
+    yield _row("databases damaged", f"{it['damaged']:,} of {it['databases']:,}")
+
+
+def _endurance(it: dict[str, Any]) -> Iterator[str]:
+    yield f"\nendurance: {it['seconds']:,.0f} s at {it['per_s']:,} things/s, seed {it['seed']}"
+    yield f"  {', '.join(f'{name} {count:,}' for name, count in it['done'].items())}"
+    mib = [size / (1 << 20) for size in it["resident_bytes"]]
+    yield _row("relay memory, warmed up and last", f"{mib[0]:.1f} MiB, {mib[1]:.1f} MiB")
+    grown = it["memory_trend_bytes"] / 1024
+    bound = it["memory_bound_bytes"] / 1024
+    yield _row(
+        f"its trend in {it['measured_seconds']:,.0f} s",
+        f"{grown:+,.0f} KiB; flat: up to {bound:,.0f}",
+    )
+    for name in ("threads", "descriptors"):
+        before, most, after = it[name]
+        yield _row(f"{name} before, most, after", f"{before:,}, {most:,}, {after:,}")
+    yield _row("relay processors in use", f"{it['relay_processors']:.2f}")
 
 
 def _row(name: str, figure: str) -> str:

@@ -1,5 +1,6 @@
-"""Measure a relay over loopback TLS: fan-out, many rooms, members that do not read, handshakes,
-memory of idle connections; its history; files between peers; and the full-screen client.
+"""Measure a relay over loopback TLS: fan-out, many rooms, members that do not read or are unlike
+each other, handshakes, all clients at once, memory of idle connections; its history; files between
+peers; and the full-screen client.
 
 ::
 
@@ -7,10 +8,16 @@ memory of idle connections; its history; files between peers; and the full-scree
     python3 scripts/bench.py fanout --members 1000 --senders 1 --bytes 100
     python3 scripts/bench.py rooms --connections 1000 --rooms 100 --rate 1000 --seconds 10
     python3 scripts/bench.py slow --audience 200 --stalled 20
+    python3 scripts/bench.py storm --storm 5000 --idle 5000
     python3 scripts/bench.py idle --connections 1000 --json
     python3 scripts/bench.py history --stored 2000000
+    python3 scripts/bench.py writes --writers 100 --write-rate 1000
+    python3 scripts/bench.py mixed --audience 200
     python3 scripts/bench.py peers --file-bytes 1000000000 --rounds 5
     python3 scripts/bench.py tui                          or --tui: the full-screen client
+    python3 scripts/bench.py abuse --attacks flood handshakes logins
+    python3 scripts/bench.py kills --kills 100
+    python3 scripts/bench.py endurance --duration 3600
     python3 scripts/bench.py fanout --connect 127.0.0.1:6697 --pid 4711 --ca certs/ca.pem
 
 Starts a relay of this checkout, with flood limits off, and processes with clients; ends them when
@@ -42,9 +49,29 @@ disconnects them, but what waits for several of them it keeps once. At the end o
 read again: who is still connected must get all that was said. With ``--connect`` the server must
 have that very ``sendq_bytes``.
 
+``storm`` is what follows a restart: ``--storm`` clients connect at the same moment, agree on
+capabilities, register, and join rooms of a hundred. An ``--audience`` is in already, and talks in
+rooms of twenty, 100 messages/s in all; its latency is as in ``rooms``, and so is "sent late": with
+few processors much of it is due to the clients that come. "First packet sent again": nobody took
+the connection at first, as more waited than the relay's queue holds, and the client's system tried
+again a second or more later. How often that queue was full is counted by the kernel, for all
+programs. Processor time includes the relay's for the audience, and for all that those in a room
+hear of each other.
+
 ``history`` needs no relay: it fills a database in a temporary folder (half a gigabyte for each
 million of messages) and reads and searches it as the relay's store thread does. The files are in
 the system's memory then, as they are where people read.
+
+``writes`` has people write who want to hear that what they wrote is kept (the relay echoes it once
+it is on the disk), each alone in a room: as fast as that comes, with ``--write-window`` messages
+under way, and then at a rate, with latency from when each was to be written. A relay with its
+history and one that keeps none take turns. The figures are the medians of the rounds.
+
+``mixed`` has a room of ``--audience`` members hear one sender as ``fanout`` does, under
+circumstances that take turns: all members have the same capabilities; half of them have others, of
+eight sorts; a relay without history; a file goes through the relay, over and over, as in ``peers``.
+Each is compared with the first of its round. On few processors the two who send and receive the
+file take from all others what they need: that is not the relay's doing.
 
 ``peers`` sends a file between clients in processes of their own, as a bot would, and copies it over
 a bare ``ssl`` socket between two others, all in turns. The files are in memory where there is room
@@ -63,6 +90,33 @@ so all of the client's work counts, and that of no real terminal. Keys are press
 intervals, by a plan that waits for no answer, while somebody says 1,000 messages/s there. The
 client shares the processors with the relay, that speaker and this program: where there are few, or
 others have them, these figures suffer first.
+
+``abuse``, ``kills`` and ``endurance`` are not among "all", and have a relay of their own in any
+case. The latter two judge: they say what is wrong, and the exit code is 1.
+
+``abuse`` leaves the relay the limits that it has where nobody configures anything. (None of them is
+in the way of an audience that all comes from this machine: loopback addresses may have any number
+of connections. So may those of the attackers, each of whose connections is from an address of its
+own, 127.x.y.z; a relay on a network lets 64 come from one.) The ``--audience`` talks in rooms of
+ten, 100 messages/s in all; half as many others sit in a room in which attackers say things, and do
+not count. In turns there is quiet and one attack, for ``--attack-ms`` each. Whom the relay ends
+comes back at once, and whoever has used up what one may do at once comes back as somebody else.
+The process that attacks gives way to all others (nice 19), and the first "attack" does nothing but
+keep it busy: what that costs is the machine's. Latency is from when a message was to be sent, the
+medians of the rounds' percentiles; the ratio is to the mean of the quiet before and after.
+
+``kills`` ends the relay by SIGKILL at random times, while people with accounts talk in rooms and to
+each other as fast as they get the echoes, also in several lines; and sometimes while it starts, or
+makes its database. Each time the database is checked as it was left (a copy: integrity, references,
+search index); the next relay must answer CHATHISTORY with all that its sender had the echo of,
+once, unchanged, and in order. What nobody had the echo of may be there, once.
+
+``endurance`` has people do a bit of everything, well and badly behaved, ``--pace`` things each
+second. Memory is flat if its trend in the second half of the time (Theil-Sen: the median of the
+slopes between all samples, one a second) rises by no more than ``--growth-kib``; of what the kernel
+counts, it is that which no file stands behind. What may be kept is full by then: the cache of the
+database, the names and the people who have left that the relay knows. Threads and descriptors must
+be as many as before anybody came, when all have left.
 """
 
 import importlib.util
@@ -76,10 +130,10 @@ import socket
 import ssl
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 MIN_PYTHON = (3, 11)
@@ -93,17 +147,23 @@ if importlib.util.find_spec("securechat") is None:  # from a checkout, not insta
     sys.path.insert(0, str(ROOT))
 
 try:
+    from _bench_abuse import REAL_SETTINGS, measure_abuse
     from _bench_crew import Crew
     from _bench_crowd import LoadError, Target
+    from _bench_endurance import measure_endurance
     from _bench_history import measure_history
+    from _bench_kills import measure_kills
+    from _bench_mixed import measure_mixed
     from _bench_pace import percentile_ms
     from _bench_peers import measure_peers
     from _bench_plan import Plan, build_parser, make_plan
     from _bench_relay import SENDQ_BYTES, cpu_s, running_relay, settled_memory_bytes
     from _bench_rooms import Layout, measure_rooms
     from _bench_slow import measure_slow
+    from _bench_storm import measure_storm
     from _bench_table import table
     from _bench_tui import measure_tui
+    from _bench_writes import measure_writes
 
     from securechat.errors import SecureChatError
 except ModuleNotFoundError as error:
@@ -120,6 +180,15 @@ WARM_UP = 10
 
 SPARE_DESCRIPTORS = 100
 
+MIXED_FILE_BYTES = 1 << 26
+"""Of the file beside a room: it is sent until the room has heard all, and then to its end."""
+
+MOST_STORED = 20_000
+"""Messages in the room whose history attackers ask for: they are said, as by anybody."""
+
+MOST_SEEDS = 1_000_000
+"""Few enough to be typed again."""
+
 
 # ---- scenarios ----
 
@@ -130,9 +199,31 @@ def relay(plan: Plan, *, sendq_bytes: int = SENDQ_BYTES) -> Iterator[tuple[Targe
     if plan.target is not None and plan.pid is not None:
         yield plan.target, plan.pid
         return
+    with new_relay(plan, sendq_bytes=sendq_bytes) as started:
+        yield started
+
+
+@contextmanager
+def relay_without_history(plan: Plan) -> Iterator[tuple[Target, int] | None]:
+    """Another one that keeps no history; none where the one to measure runs already."""
+    if plan.target is not None:
+        yield None
+        return
+    with new_relay(plan, settings={"history": {"enabled": False}}) as started:
+        yield started
+
+
+@contextmanager
+def new_relay(
+    plan: Plan,
+    *,
+    sendq_bytes: int = SENDQ_BYTES,
+    settings: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
+) -> Iterator[tuple[Target, int]]:
     with tempfile.TemporaryDirectory(prefix="securechat-bench-") as name:
         folder = Path(name)
-        with running_relay(folder, plan.tls, sendq_bytes=sendq_bytes) as (pid, port, ca):
+        running = running_relay(folder, plan.tls, sendq_bytes=sendq_bytes, settings=settings)
+        with running as (pid, port, ca):
             yield Target(socket.AF_INET, ("127.0.0.1", port), "127.0.0.1", ca, plan.tls), pid
 
 
@@ -207,6 +298,24 @@ def slow(plan: Plan) -> dict[str, Any]:
         )
 
 
+def storm(plan: Plan) -> dict[str, Any]:
+    sizes = plan.sizes
+    reason = too_many_files(sizes.storm + sizes.audience + sizes.idle)
+    if reason:
+        return {"storm": sizes.storm, "skipped": reason}
+    with relay(plan) as (target, pid):
+        return measure_storm(
+            target,
+            pid,
+            storm=sizes.storm,
+            audience=sizes.audience,
+            idle=sizes.idle,
+            quiet_s=sizes.seconds,
+            processes=min(plan.processes, sizes.storm),
+            timeout_s=plan.timeout_s,
+        )
+
+
 def handshakes(plan: Plan) -> dict[str, Any]:
     count = plan.sizes.handshakes
     with relay(plan) as (target, pid), crew(plan, target, count) as load:
@@ -230,9 +339,8 @@ def idle(plan: Plan) -> list[dict[str, Any]]:
 
 
 def idle_connections(plan: Plan, count: int) -> dict[str, Any]:
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if count + WARM_UP + SPARE_DESCRIPTORS > most:
-        reason = f"a process may have {most:,} open files here (ulimit -Hn)"
+    reason = too_many_files(count + WARM_UP)
+    if reason:
         return {"connections": count, "skipped": reason}
     with relay(plan) as (target, pid), crew(plan, target, count) as load:
         load.connect(WARM_UP, AT_ONCE)
@@ -246,9 +354,48 @@ def idle_connections(plan: Plan, count: int) -> dict[str, Any]:
     }
 
 
+def too_many_files(connections: int) -> str:
+    """Why there cannot be so many connections, empty if there can."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if connections + SPARE_DESCRIPTORS <= most:
+        return ""
+    return f"a process may have {most:,} open files here (ulimit -Hn)"
+
+
 def history(plan: Plan) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="securechat-bench-") as name:
         return measure_history(Path(name), plan.sizes.stored)
+
+
+def writes(plan: Plan) -> dict[str, Any]:
+    sizes = plan.sizes
+    with relay(plan) as usual, relay_without_history(plan) as other:
+        return measure_writes(
+            {"history": usual} | ({"no history": other} if other is not None else {}),
+            writers=sizes.writers,
+            window=sizes.write_window,
+            messages=sizes.written,
+            per_s=sizes.write_rate,
+            rounds=sizes.rounds,
+            timeout_s=plan.timeout_s,
+        )
+
+
+def mixed(plan: Plan) -> dict[str, Any]:
+    sizes = plan.sizes
+    with relay(plan) as (target, pid), relay_without_history(plan) as other:
+        return measure_mixed(
+            target,
+            pid,
+            without_history=other,
+            members=sizes.audience,
+            window=sizes.window,
+            text_bytes=sizes.bytes,
+            messages=sizes.messages,
+            file_bytes=min(sizes.file_bytes, MIXED_FILE_BYTES),
+            rounds=sizes.rounds,
+            timeout_s=plan.timeout_s,
+        )
 
 
 def peers(plan: Plan) -> dict[str, Any]:
@@ -278,15 +425,63 @@ def tui(plan: Plan) -> dict[str, Any]:
         )
 
 
+def abuse(plan: Plan) -> dict[str, Any]:
+    sizes = plan.sizes
+    with new_relay(plan, settings=REAL_SETTINGS) as (target, pid):
+        return measure_abuse(
+            target,
+            pid,
+            audience=sizes.audience,
+            bystanders=sizes.audience // 2,
+            seconds=sizes.attack_ms / 1000,
+            rounds=sizes.rounds,
+            stored=min(sizes.stored, MOST_STORED),
+            attacks=plan.attacks,
+            timeout_s=plan.timeout_s,
+        )
+
+
+def kills(plan: Plan) -> dict[str, Any]:
+    sizes = plan.sizes
+    with tempfile.TemporaryDirectory(prefix="securechat-bench-") as name:
+        return measure_kills(
+            Path(name),
+            plan.tls,
+            kills=sizes.kills,
+            seed=sizes.seed or secrets.randbelow(MOST_SEEDS) + 1,
+            timeout_s=plan.timeout_s,
+        )
+
+
+def endurance(plan: Plan) -> dict[str, Any]:
+    sizes = plan.sizes
+    with tempfile.TemporaryDirectory(prefix="securechat-bench-") as name:
+        return measure_endurance(
+            Path(name),
+            plan.tls,
+            seconds=sizes.duration,
+            per_s=sizes.pace,
+            growth_bytes=sizes.growth_kib * 1024,
+            seed=sizes.seed or secrets.randbelow(MOST_SEEDS) + 1,
+            timeout_s=plan.timeout_s,
+        )
+
+
 RUN: dict[str, Callable[[Plan], Any]] = {
     "fanout": fanout,
     "rooms": rooms,
     "slow": slow,
+    "storm": storm,
     "handshakes": handshakes,
     "idle": idle,
     "history": history,
+    "writes": writes,
+    "mixed": mixed,
     "peers": peers,
     "tui": tui,
+    "abuse": abuse,
+    "kills": kills,
+    "endurance": endurance,
 }
 
 

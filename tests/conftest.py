@@ -30,6 +30,17 @@ ID_LIMIT = 50
 """Longest text in the name of a test."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what marks there are."""
+    mark = "starts_first: it mostly waits, for long: begin with it, and do all else beside it"
+    config.addinivalue_line("markers", mark)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what takes longest: the last test of all would be waited for alone."""
+    items.sort(key=lambda item: item.get_closest_marker("starts_first") is None)
+
+
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
     """Keys and certificates are others in each process, and those that share the tests must give
     them the same names: what is long is called as its parameter.
