@@ -33,9 +33,9 @@ many seconds, and those who are in must not wait for it. It is some 10 ms of wor
 what people notice, much beside what a turn costs. Counted and not timed, so that a busy machine
 does not come to have turns only."""
 
-ARRIVALS_FLUSH_S: Final = 0.05
-"""How often those who arrive are flushed, while more of them wait than a turn has time for, in
-seconds. They hear of each other above all: fifty times as one joins a room of fifty."""
+ARRIVALS_FLUSH_S: Final = 0.03
+"""How often all are flushed, while more arrive than a turn has time for, in seconds. They hear of
+each other above all: fifty times as one joins a room of fifty."""
 
 ADOPTED: Final = 64
 """Connections that wait to be begun, beyond which new ones had better wait in the kernel: there
@@ -45,7 +45,7 @@ LATER_S: Final = 0.000_5
 """How much of a turn is for what may be done later, in seconds: all who ask for much together, so
 that those who ask for little hardly wait for them, however many they are."""
 
-_FLUSH_S: Final = 0.000_01
+_FLUSH_S: Final = 0.000_02
 """About what one more connection to flush takes, in seconds. For as long as the flush will take,
 more is done of what may be done later: what then goes out in one piece costs the less."""
 
@@ -121,9 +121,8 @@ class IoThread:
         self._owned: set[Connection | Dial] = set()
         self._dirty: list[Connection] = []
         self._later: deque[_Work] = deque()
-        self._arrivals = 0  # how many this turn still has time for
         self._behind = False  # more arrive than this turn had time for
-        self._flush_arriving_at = 0.0
+        self._flush_at = 0.0  # not before, while that is so
         self._to_wake: list[IoThread] = []  # threads that this turn has posted to
         self._neighbours: tuple[IoThread, ...] = ()
         self._running = True
@@ -238,7 +237,7 @@ class IoThread:
             dial.finish()
         return dial
 
-    def when_let_in(self, callback: Callable[[], None]) -> None:
+    def when_let_in(self, callback: _Work) -> None:
         """Call ``callback`` when all have been served who arrive now and wait. Owner only."""
         self.assert_owner()
         self._adopted.append(callback)
@@ -345,7 +344,6 @@ class IoThread:
 
     def _turn(self) -> None:
         rounds = _READ_ROUNDS
-        self._arrivals = ARRIVALS
         self._behind = False
         if any(thread.overloaded() for thread in self._neighbours):
             time.sleep(_OVERLOAD_NAP_S)  # to read is to post more
@@ -358,25 +356,21 @@ class IoThread:
         if self._later:
             self._do_later()
             self._empty_inbox()
-        while rounds > 1 and len(self._dirty) >= _BUSY_CONNECTIONS and self._read(0.0):
+        while rounds > 1 and len(self._dirty) >= _BUSY_CONNECTIONS and not self._behind:
+            if not self._read(0.0):
+                break
             self._empty_inbox()
             rounds -= 1
         self._wake_others()  # before the flushes: they take the longest
+        if not self._behind or self.clock() >= self._flush_at:
+            self._flush()
+
+    def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
-        if self._behind:
-            dirty = self._put_off(dirty)
         for connection in dirty:
             connection.flush()
+        self._flush_at = self.clock() + ARRIVALS_FLUSH_S
         self._wake_others()  # a full socket closes its connection, and others hear of it
-
-    def _put_off(self, dirty: list[Connection]) -> list[Connection]:
-        """Return who is flushed now: those who arrive are only now and then."""
-        now = self.clock()
-        if now >= self._flush_arriving_at:
-            self._flush_arriving_at = now + ARRIVALS_FLUSH_S
-            return dirty
-        self._dirty = [connection for connection in dirty if connection.arriving]
-        return [connection for connection in dirty if not connection.arriving]
 
     def _wake_others(self) -> None:
         for thread in self._to_wake:
@@ -386,20 +380,21 @@ class IoThread:
     def _read(self, timeout_s: float | None) -> bool:
         """Wait for input, and take it; whether any was taken."""
         taken = False
+        left = ARRIVALS
         for key, events in self._selector.select(timeout_s):
             owned: Connection | Dial | None = key.data
             if owned is None:
                 with contextlib.suppress(BlockingIOError):
                     self._receiver.recv(4096)
-            elif owned.arriving and not self._arrivals:
+            elif owned.arriving and not left:
                 self._behind = True  # the selector tells of it again, in its turn
                 continue
             else:
-                self._arrivals -= owned.arriving
+                left -= owned.arriving
                 self._tell(owned, events)
             taken = True
-        while self._adopted and self._arrivals:
-            self._arrivals -= 1
+        while self._adopted and left:
+            left -= 1
             self._call(self._adopted.popleft(), "posted work")
         self._behind = self._behind or bool(self._adopted)
         return taken

@@ -127,9 +127,10 @@ class ServerConfig:
         'made by "securechat-server hash-password". Empty: none.',
     )
     io_threads: int = _setting(
-        2,
+        1,
         checks.number(1, 64),
-        "Threads that serve connections. More add isolation, not speed, while Python has a GIL.",
+        "Threads that serve connections. While Python has a GIL one is the fastest: two take turns "
+        "at it, and each turn costs. Without: as many as there are processors.",
     )
 
 

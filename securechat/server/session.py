@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from securechat.errors import NetworkError
 from securechat.irc.framing import LineBuffer, Overlong
-from securechat.irc.message import Message
+from securechat.irc.message import BODY_BYTES, Message
 from securechat.net.connection import Connection
 from securechat.net.limits import TokenBucket
 from securechat.net.timers import Timer
@@ -35,9 +35,10 @@ BATCHED_LINE_COST: Final = 1 / 8
 """What a line of an open batch takes of the token bucket, in commands: a message of 32 lines is
 work for the relay as four are, and people who send one must not wait for it."""
 
-SPELL_S: Final = 0.000_25
+SPELL_S: Final = 0.001
 """How long a session's lines are handled at a time, in seconds, after which the thread may go on
-with them *later*. An ordinary command takes a tenth of it."""
+with them *later*. An ordinary command takes a thirtieth of it: what a person or a bot sends at once
+is handled at once, and goes out as one piece."""
 
 ANSWER_BYTES: Final = 65_536
 """Answers to one session in one turn of its thread, in bytes, after which the others have theirs:
@@ -57,10 +58,9 @@ class _Answer(NamedTuple):
     context: Context
 
 
-SETTLING_S: Final = 20.0
+SETTLING_S: Final = 5.0
 """How long a session counts as arriving, after its registration, in seconds: what a client does
-then, joining its rooms above all, is more work than the handshake, and all may come at once. What
-has come until then, and waits, is still handled as of one who arrives."""
+then, joining its rooms above all, is more work than the handshake, and all may come at once."""
 
 SYNCS_PER_S: Final = 0.25
 SYNC_BURST: Final = 8
@@ -75,7 +75,7 @@ tunnels (TUNNEL): as many at once, and then so many each second. A person needs 
 
 def _size(line: bytes | Overlong) -> int:
     """Return what a line counts in the queue, in bytes."""
-    return 1 + len(line.tag_data) if isinstance(line, Overlong) else len(line)
+    return BODY_BYTES + len(line.tag_data) if isinstance(line, Overlong) else len(line)
 
 
 def _take(bucket: TokenBucket, now: float) -> int:
@@ -205,7 +205,7 @@ class Session:
         if self._seat.refusal:
             self.close(self._seat.refusal)
             return
-        self.connection.arriving = True  # the handshake was the least of the work
+        self.connection.arriving = True  # still: what it asks for next is as much work
         limits = self._services.config.limits
         self._set_timer(limits.registration_timeout_s, self._registration_late)
 
@@ -394,7 +394,8 @@ class Session:
     def _handle_lines(self) -> None:
         if self._going_on:  # when others have had their turn
             return
-        waiting, services = self._input, self._services
+        waiting = self._input
+        services = self._services
         self._answered_bytes = 0
         now = services.clock()
         end = now + SPELL_S

@@ -395,7 +395,8 @@ def make_config(
     return dataclasses.replace(
         Config(),
         server=ServerConfig(
-            **{"name": NAME, "network": NETWORK, "listen": (("127.0.0.1", 0),)} | (server or {})
+            **{"name": NAME, "network": NETWORK, "listen": (("127.0.0.1", 0),), "io_threads": 2}
+            | (server or {})
         ),
         tls=TlsConfig(
             **{"certificate": certificates.server_file, "key": certificates.server_file}

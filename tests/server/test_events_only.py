@@ -35,6 +35,7 @@ OWN = {
     "registration",
     "self.session",
     "self.registration",
+    "self.connection",
     "context.session",
     "session.registration",
     "context.session.registration",
