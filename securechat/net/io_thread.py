@@ -109,7 +109,7 @@ class IoThread:
         self._on_crash = on_crash
         self._lock = make_lock(f"{name} inbox", tier=1)  # guards _inbox, _adopted, _woken, _ended
         self._inbox: list[_Work | _Multicast] = []
-        self._adopted: deque[_Work] = deque()  # each begins a connection, mostly
+        self._adopted: deque[_Work] = deque()  # each begins a connection
         self._woken = False
         self._ended = False
         self._receiver, self._waker = socket.socketpair()
@@ -236,11 +236,6 @@ class IoThread:
         else:
             dial.finish()
         return dial
-
-    def when_let_in(self, callback: _Work) -> None:
-        """Call ``callback`` when all have been served who arrive now and wait. Owner only."""
-        self.assert_owner()
-        self._adopted.append(callback)
 
     def later(self, work: _Work) -> None:
         """Call ``work`` when those have had their turn who asked for it before. Owner only.

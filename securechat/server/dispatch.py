@@ -37,7 +37,8 @@ class Command:
 
     ``least`` parameters are needed. ``early`` commands may come before the registration is
     complete; ``operator`` ones need OPER. ``overtakes``: it may be done before earlier messages are
-    acknowledged, since its answers tell nothing of the state. ``syntax`` and ``help`` are what HELP
+    acknowledged, since its answers tell nothing of the state. ``later``: it makes so much work, for
+    all who hear of it, that others have their turn first. ``syntax`` and ``help`` are what HELP
     prints.
     """
 
@@ -47,6 +48,7 @@ class Command:
     early: bool
     operator: bool
     overtakes: bool
+    later: bool
     syntax: str
     help: str
 
@@ -58,6 +60,7 @@ def command(
     early: bool = False,
     operator: bool = False,
     overtakes: bool = False,
+    later: bool = False,
 ) -> Callable[[Handler], Command]:
     """Make a handler the entry of ``name``. Records, and does nothing else.
 
@@ -74,6 +77,7 @@ def command(
             early,
             operator,
             overtakes,
+            later,
             syntax.strip().rstrip("."),
             "\n".join(lines),
         )
@@ -187,6 +191,14 @@ def _handle(services: Services, context: Context, message: Message) -> None:
         raise Refusal(numerics.ERR_NEEDMOREPARAMS, message.command)
     if entry.operator and "o" not in context.user.modes:
         raise Refusal(numerics.ERR_NOPRIVILEGES)
+    if entry.later:
+        context.hold()
+        session.go_on_later(context, lambda: _do(entry, context, message))
+    else:
+        _do(entry, context, message)
+
+
+def _do(entry: Command, context: Context, message: Message) -> None:
     steps = entry.handler(context, message)
     if steps is not None:
         context.work_through(steps)

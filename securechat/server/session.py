@@ -58,10 +58,6 @@ class _Answer(NamedTuple):
     context: Context
 
 
-SETTLING_S: Final = 5.0
-"""How long a session counts as arriving, after its registration, in seconds: what a client does
-then, joining its rooms above all, is more work than the handshake, and all may come at once."""
-
 SYNCS_PER_S: Final = 0.25
 SYNC_BURST: Final = 8
 """METADATA SYNC of one session: as many at once, and then so many each second. One may take as long
@@ -300,7 +296,8 @@ class Session:
     def registered(self) -> None:
         """Take note that the registration is complete: from now on silence is answered by PING."""
         self.registration.complete = True
-        self._set_timer(SETTLING_S, self._settled)
+        self.connection.arriving = False
+        self._set_timer(self._services.config.limits.ping_interval_s, self._check_alive)
 
     @property
     def ended(self) -> bool:
@@ -320,6 +317,10 @@ class Session:
         self.held = self.ended
         run(context, go_on)
         self._handle_lines()
+
+    def go_on_later(self, context: Context, work: Callable[[], None]) -> None:
+        """Do ``work`` for the held command when others have had their turn."""
+        self.connection.thread.later(lambda: self.resume(context, work, anyway=False))
 
     def go_on_when_sent(self, context: Context, work: Callable[[], None]) -> None:
         """Do ``work`` for the held command when the client has taken all that was sent to it."""
@@ -433,14 +434,6 @@ class Session:
         if self._input_bytes > self._services.config.limits.input_queue_bytes:
             self._services.counters.count(Mishap.EXCESS_FLOOD)
             self.close("Excess Flood")
-
-    def _settled(self) -> None:
-        # Not at once: many would be in at the same moment, with all that they have asked for.
-        self.connection.thread.when_let_in(self._be_in)
-        self._check_alive()
-
-    def _be_in(self) -> None:
-        self.connection.arriving = False
 
     def _check_alive(self) -> None:
         limits = self._services.config.limits

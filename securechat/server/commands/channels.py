@@ -24,7 +24,7 @@ from securechat.server.state import Channel
 __all__: list[str] = []
 
 
-@command("JOIN", least=1)
+@command("JOIN", least=1, later=True)
 def join(context: Context, message: Message) -> Iterator[None]:
     """JOIN <channel>{,<channel>} [<key>{,<key>}] | 0.
 
