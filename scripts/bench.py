@@ -147,23 +147,23 @@ if importlib.util.find_spec("securechat") is None:  # from a checkout, not insta
     sys.path.insert(0, str(ROOT))
 
 try:
-    from _bench_abuse import REAL_SETTINGS, measure_abuse
-    from _bench_crew import Crew
-    from _bench_crowd import LoadError, Target
-    from _bench_endurance import measure_endurance
-    from _bench_history import measure_history
-    from _bench_kills import measure_kills
-    from _bench_mixed import measure_mixed
-    from _bench_pace import percentile_ms
-    from _bench_peers import measure_peers
-    from _bench_plan import Plan, build_parser, make_plan
-    from _bench_relay import SENDQ_BYTES, cpu_s, running_relay, settled_memory_bytes
-    from _bench_rooms import Layout, measure_rooms
-    from _bench_slow import measure_slow
-    from _bench_storm import measure_storm
-    from _bench_table import table
-    from _bench_tui import measure_tui
-    from _bench_writes import measure_writes
+    from benchmark.abuse import REAL_SETTINGS, measure_abuse
+    from benchmark.crew import Crew
+    from benchmark.crowd import LoadError, Target
+    from benchmark.endurance import measure_endurance
+    from benchmark.history import measure_history
+    from benchmark.kills import measure_kills
+    from benchmark.mixed import measure_mixed
+    from benchmark.pace import percentile_ms
+    from benchmark.peers import measure_peers
+    from benchmark.plan import Plan, build_parser, make_plan
+    from benchmark.relay import SENDQ_BYTES, cpu_s, running_relay, settled_memory_bytes
+    from benchmark.rooms import Layout, measure_rooms
+    from benchmark.slow import measure_slow
+    from benchmark.storm import measure_storm
+    from benchmark.table import table
+    from benchmark.tui import measure_tui
+    from benchmark.writes import measure_writes
 
     from securechat.errors import SecureChatError
 except ModuleNotFoundError as error:

@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from _bench_crowd import LoadError
-from _bench_relay import running_relay
+from benchmark.crowd import LoadError
+from benchmark.relay import running_relay
 
 from securechat.client import Client, NamesReceived, Registered, TextReceived
 from securechat.client.settings.opening import Opening

@@ -27,13 +27,13 @@ __all__ = ["INBOX_ENTRIES", "IoThread"]
 
 _log = logging.getLogger(__name__)
 
-ARRIVALS: Final = 16
+ARRIVALS: Final = 8
 """How often those who arrive are served in one turn: what all who come back at once ask for takes
-many seconds, and those who are in must not wait for it. It is some 10 ms of work: little beside
+many seconds, and those who are in must not wait for it. It is some 5 ms of work: little beside
 what people notice, much beside what a turn costs. Counted and not timed, so that a busy machine
 does not come to have turns only."""
 
-ARRIVALS_FLUSH_S: Final = 0.03
+ARRIVALS_FLUSH_S: Final = 0.015
 """How often all are flushed, while more arrive than a turn has time for, in seconds. They hear of
 each other above all: fifty times as one joins a room of fifty."""
 
@@ -45,9 +45,9 @@ LATER_S: Final = 0.000_5
 """How much of a turn is for what may be done later, in seconds: all who ask for much together, so
 that those who ask for little hardly wait for them, however many they are."""
 
-_FLUSH_S: Final = 0.000_02
-"""About what one more connection to flush takes, in seconds. For as long as the flush will take,
-more is done of what may be done later: what then goes out in one piece costs the less."""
+_FLUSH_S: Final = 0.000_03
+"""What one more connection to flush takes at the most, in seconds. For as long as the flush may
+take, more is done of what may be done later: what then goes out in one piece costs the less."""
 
 INBOX_ENTRIES: Final = 10_000
 """Entries in an inbox beyond which the other I/O threads stop reading (and so stop posting) until

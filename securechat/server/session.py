@@ -35,10 +35,9 @@ BATCHED_LINE_COST: Final = 1 / 8
 """What a line of an open batch takes of the token bucket, in commands: a message of 32 lines is
 work for the relay as four are, and people who send one must not wait for it."""
 
-SPELL_S: Final = 0.001
+SPELL_S: Final = 0.000_25
 """How long a session's lines are handled at a time, in seconds, after which the thread may go on
-with them *later*. An ordinary command takes a thirtieth of it: what a person or a bot sends at once
-is handled at once, and goes out as one piece."""
+with them *later*. An ordinary command takes a tenth of it."""
 
 ANSWER_BYTES: Final = 65_536
 """Answers to one session in one turn of its thread, in bytes, after which the others have theirs:

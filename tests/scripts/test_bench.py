@@ -177,7 +177,7 @@ def test_several_senders_and_processes() -> None:
 def test_people_talk_while_others_attack(script: ModuleType) -> None:
     results = measured("abuse", "--stored", "300", "--rounds", "1")
     abuse = results["abuse"]
-    attacks = importlib.import_module("_bench_attacks")
+    attacks = importlib.import_module("benchmark.attacks")
     assert list(abuse["attacks"]) == list(attacks.ATTACKS)
     for name, attack in abuse["attacks"].items():
         assert (attack["connections"] > 0) is (name != attacks.CONTROL)
@@ -233,7 +233,7 @@ def test_a_scenario_alone(script: ModuleType, arguments: tuple[str, ...], scenar
 
 
 def test_small_sizes_are_for_what_is_not_given(script: ModuleType) -> None:
-    plans = importlib.import_module("_bench_plan")
+    plans = importlib.import_module("benchmark.plan")
     assert plan(script, "--stored", "3000").sizes == plans.Sizes(stored=3000)
     assert plan(script, "--quick").sizes == plans.QUICK
     assert plan(script, "--quick", "--keys", "3").sizes.keys == 3

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bench.py is for
 @pytest.fixture
 def flat(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(SCRIPTS)
-    return importlib.import_module("_bench_flat")
+    return importlib.import_module("benchmark.flat")
 
 
 def grown(flat: Any, *sizes: int) -> int:

@@ -17,7 +17,7 @@ GOOD = [("ann", "one"), ("bob", "two"), ("ann", "three")]
 def ledger(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Three messages were said and a fourth, of which nobody had the echo."""
     monkeypatch.syspath_prepend(SCRIPTS)
-    made = importlib.import_module("_bench_ledger").Ledger("#room")
+    made = importlib.import_module("benchmark.ledger").Ledger("#room")
     for sender, text in [*GOOD, ("bob", "four")]:
         made.say(sender, text)
     for sender, text in GOOD:

@@ -30,17 +30,17 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bench.py is for
 @pytest.fixture
 def rooms(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(SCRIPTS)
-    return importlib.import_module("_bench_rooms")
+    return importlib.import_module("benchmark.rooms")
 
 
 @pytest.fixture
 def pace(rooms: ModuleType) -> ModuleType:
-    return importlib.import_module("_bench_pace")
+    return importlib.import_module("benchmark.pace")
 
 
 @pytest.fixture
 def slow(rooms: ModuleType) -> ModuleType:
-    return importlib.import_module("_bench_slow")
+    return importlib.import_module("benchmark.slow")
 
 
 @pytest.fixture

@@ -40,6 +40,6 @@ def test_a_minute_under_load(monkeypatch: pytest.MonkeyPatch) -> None:
         assert before == after <= most
     assert len(endurance["done"]) == 13, "some of all that people do"
     monkeypatch.syspath_prepend(SCRIPT.parent)
-    told = "\n".join(importlib.import_module("_bench_table").table(results))
+    told = "\n".join(importlib.import_module("benchmark.table").table(results))
     assert f"at {PACE} things/s, seed 1" in told
     assert "threads before, most, after" in told

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from _bench_children import Child, Children
-from _bench_crowd import Client, Crowd, Target
-from _bench_pace import Heard, Saying, percentile_ms, say, stamped, take
-from _bench_relay import cpu_s
-from _bench_returning import CAPABILITIES
+from benchmark.children import Child, Children
+from benchmark.crowd import Client, Crowd, Target
+from benchmark.pace import Heard, Saying, percentile_ms, say, stamped, take
+from benchmark.relay import cpu_s
+from benchmark.returning import CAPABILITIES
 
 __all__ = ["Relays", "measure_writes"]
 

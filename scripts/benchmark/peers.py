@@ -17,13 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from _bench_children import Children
-from _bench_copy import Copier, certify
-from _bench_crowd import LoadError, Target
-from _bench_person import Person
-from _bench_relay import cpu_s
-from _bench_room import Room
-
+from benchmark.children import Children
+from benchmark.copy import Copier, certify
+from benchmark.crowd import LoadError, Target
+from benchmark.person import Person
+from benchmark.relay import cpu_s
+from benchmark.room import Room
 from securechat.client import PathKind
 
 __all__ = ["Meeting", "files_folder", "make_file", "measure_peers"]

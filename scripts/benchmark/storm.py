@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from _bench_children import Child, Children
-from _bench_crew import share
-from _bench_crowd import Client, Crowd, LoadError, Target
-from _bench_pace import Heard, Saying, percentile_ms, say, stamped
-from _bench_relay import cpu_s, memory_bytes
-from _bench_returning import Returned, Returning
+from benchmark.children import Child, Children
+from benchmark.crew import share
+from benchmark.crowd import Client, Crowd, LoadError, Target
+from benchmark.pace import Heard, Saying, percentile_ms, say, stamped
+from benchmark.relay import cpu_s, memory_bytes
+from benchmark.returning import Returned, Returning
 
 __all__ = ["measure_storm"]
 

@@ -14,9 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from _bench_crowd import LoadError
-
 import securechat
+from benchmark.crowd import LoadError
 from securechat import pki
 
 __all__ = [

@@ -12,8 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar, Final, NamedTuple
 
-from _bench_crowd import LoadError, Target
-
+from benchmark.crowd import LoadError, Target
 from securechat.irc.framing import SERVER_TAG_DATA_BYTES, LineBuffer
 from securechat.irc.message import Message
 from securechat.irc.multiline import BATCH_TYPE

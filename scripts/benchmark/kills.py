@@ -15,11 +15,10 @@ from pathlib import Path
 from socket import AF_INET
 from typing import Any, Final
 
-from _bench_crowd import LoadError, Target
-from _bench_ledger import Ledger
-from _bench_relay import prepare_relay, start_relay, wait_for_port
-from _bench_talker import Gone, Hearing, Said, Talker, multiline
-
+from benchmark.crowd import LoadError, Target
+from benchmark.ledger import Ledger
+from benchmark.relay import prepare_relay, start_relay, wait_for_port
+from benchmark.talker import Gone, Hearing, Said, Talker, multiline
 from securechat import pki
 from securechat.store.database import open_database
 from securechat.store.history import History

@@ -10,12 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from _bench_attacks import ATTACKS
-from _bench_crowd import Target
-from _bench_fanout import MIN_TEXT_BYTES
-from _bench_slow import BURST
-from _bench_tui import KEYS_LIMIT
-
+from benchmark.attacks import ATTACKS
+from benchmark.crowd import Target
+from benchmark.fanout import MIN_TEXT_BYTES
+from benchmark.slow import BURST
+from benchmark.tui import KEYS_LIMIT
 from securechat.net.listener import parse_address
 
 __all__ = ["QUICK", "Plan", "Sizes", "build_parser", "make_plan"]

@@ -13,8 +13,7 @@ from multiprocessing.context import ForkProcess
 from types import TracebackType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar
 
-from _bench_crowd import LoadError
-
+from benchmark.crowd import LoadError
 from securechat.errors import SecureChatError
 
 __all__ = ["Child", "Children", "Worker"]

@@ -16,10 +16,10 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Any, Final
 
-from _bench_children import Child, Children
-from _bench_crowd import Crowd, Target
-from _bench_relay import cpu_s, settled_memory_bytes
-from _bench_terminal import COLUMNS, LINES, Terminal, running_screen
+from benchmark.children import Child, Children
+from benchmark.crowd import Crowd, Target
+from benchmark.relay import cpu_s, settled_memory_bytes
+from benchmark.terminal import COLUMNS, LINES, Terminal, running_screen
 
 __all__ = ["KEYS_LIMIT", "measure_tui"]
 

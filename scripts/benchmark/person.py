@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 from typing import Final, TypeVar
 
-from _bench_crowd import LoadError, Target
-
+from benchmark.crowd import LoadError, Target
 from securechat.client import (
     Client,
     Disconnected,

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from _bench_children import Child, Children
-from _bench_crowd import Client, Crowd, LoadError, Target
-from _bench_pace import FULL_TEXT_BYTES, Heard, Saying, percentile_ms, say, stamped, take
-from _bench_relay import memory_bytes
+from benchmark.children import Child, Children
+from benchmark.crowd import Client, Crowd, LoadError, Target
+from benchmark.pace import FULL_TEXT_BYTES, Heard, Saying, percentile_ms, say, stamped, take
+from benchmark.relay import memory_bytes
 
 __all__ = ["BURST", "measure_slow"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from _bench_crowd import TIME_DIGITS, Client, Crowd
+from benchmark.crowd import TIME_DIGITS, Client, Crowd
 
 __all__ = ["FULL_TEXT_BYTES", "Heard", "Saying", "percentile_ms", "say", "stamped", "take"]
 

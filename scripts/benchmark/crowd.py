@@ -2,7 +2,7 @@
 
 It must cost less than the relay, or it would measure itself: TLS over memory BIOs (one ``recv``
 takes in many records), buffers that all clients share, ``epoll`` without the layer above it, and
-while messages are counted nothing is done for each of them (see ``_bench_fanout``).
+while messages are counted nothing is done for each of them (see ``benchmark.fanout``).
 """
 
 from __future__ import annotations

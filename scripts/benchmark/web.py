@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from _bench_crowd import LoadError, Target
-from _bench_talker import Talker
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, Request, TextMessage
 
+from benchmark.crowd import LoadError, Target
+from benchmark.talker import Talker
 from securechat.irc.message import Message
 
 __all__ = ["WebTalker"]

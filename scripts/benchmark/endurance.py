@@ -10,12 +10,11 @@ from pathlib import Path
 from socket import AF_INET
 from typing import Any, Final
 
-from _bench_children import Child, Children
-from _bench_crowd import LoadError, Target
-from _bench_flat import Sample, Trend, sample, trend
-from _bench_life import READERS, Life, Ports
-from _bench_relay import cpu_s, prepare_relay, running, wait_for_port
-
+from benchmark.children import Child, Children
+from benchmark.crowd import LoadError, Target
+from benchmark.flat import Sample, Trend, sample, trend
+from benchmark.life import READERS, Life, Ports
+from benchmark.relay import cpu_s, prepare_relay, running, wait_for_port
 from securechat import pki
 from securechat.server.history.entries import direct_conversation, person
 from securechat.server.names import ASCII_NAMES

@@ -14,13 +14,12 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from _bench_attacks import ACCOUNT, ATTACKS, BIG_ROOM, OLD_ROOM
-from _bench_children import Child, Children
-from _bench_crowd import Crowd, LoadError, Target
-from _bench_pace import Heard, Saying, percentile_ms, say, stamped
-from _bench_raid import Attack, Raid, Raider, Tally
-from _bench_relay import cpu_s, memory_bytes
-
+from benchmark.attacks import ACCOUNT, ATTACKS, BIG_ROOM, OLD_ROOM
+from benchmark.children import Child, Children
+from benchmark.crowd import Crowd, LoadError, Target
+from benchmark.pace import Heard, Saying, percentile_ms, say, stamped
+from benchmark.raid import Attack, Raid, Raider, Tally
+from benchmark.relay import cpu_s, memory_bytes
 from securechat.server.config import AccountsConfig, LimitsConfig, PeersConfig
 
 __all__ = ["REAL_SETTINGS", "measure_abuse"]

@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from _bench_crowd import LoadError
+from benchmark.crowd import LoadError
 
 __all__ = ["Sample", "Trend", "sample", "trend"]
 

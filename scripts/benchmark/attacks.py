@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from _bench_raid import Attack, Raid, Raider
+from benchmark.raid import Attack, Raid, Raider
 
 __all__ = ["ACCOUNT", "ATTACKS", "BIG_ROOM", "CONTROL", "OLD_ROOM"]
 

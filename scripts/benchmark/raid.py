@@ -14,8 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from _bench_crowd import LoadError, Target
-
+from benchmark.crowd import LoadError, Target
 from securechat.net.tls import client_context
 
 __all__ = ["Attack", "Raid", "Raider", "Tally"]

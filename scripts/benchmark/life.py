@@ -14,10 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from _bench_crowd import LoadError, Target
-from _bench_talker import Hearing, Talker, multiline
-from _bench_web import WebTalker
-
+from benchmark.crowd import LoadError, Target
+from benchmark.talker import Hearing, Talker, multiline
+from benchmark.web import WebTalker
 from securechat.irc.message import Message
 
 __all__ = ["READERS", "Life", "Ports"]

@@ -10,9 +10,9 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
-from _bench_children import Child, Children
-from _bench_crowd import Crowd, LoadError, Target
-from _bench_fanout import Exchange, Receipts
+from benchmark.children import Child, Children
+from benchmark.crowd import Crowd, LoadError, Target
+from benchmark.fanout import Exchange, Receipts
 
 __all__ = ["Connected", "Crew", "share"]
 

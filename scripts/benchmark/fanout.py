@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from _bench_crowd import TIME_DIGITS, Client, Crowd, LoadError
+from benchmark.crowd import TIME_DIGITS, Client, Crowd, LoadError
 
 __all__ = ["MIN_TEXT_BYTES", "Exchange", "Receipts"]
 

@@ -18,9 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from _bench_crowd import LoadError, Target
-
 import securechat
+from benchmark.crowd import LoadError, Target
 
 __all__ = ["COLUMNS", "LINES", "Terminal", "running_screen"]
 

@@ -18,8 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from _bench_crowd import LoadError
-
+from benchmark.crowd import LoadError
 from securechat import pki
 from securechat.net.tls import client_context
 

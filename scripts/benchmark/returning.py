@@ -12,7 +12,7 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Final
 
-from _bench_crowd import Client, Crowd, LoadError, Target
+from benchmark.crowd import Client, Crowd, LoadError, Target
 
 __all__ = ["CAPABILITIES", "Returned", "Returning"]
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from _bench_children import Child, Children
-from _bench_crew import share
-from _bench_crowd import Crowd, LoadError, Target
-from _bench_fanout import Exchange, Receipts
-from _bench_pace import percentile_ms
-from _bench_peers import Meeting, files_folder, make_file
-from _bench_relay import cpu_s
+from benchmark.children import Child, Children
+from benchmark.crew import share
+from benchmark.crowd import Crowd, LoadError, Target
+from benchmark.fanout import Exchange, Receipts
+from benchmark.pace import percentile_ms
+from benchmark.peers import Meeting, files_folder, make_file
+from benchmark.relay import cpu_s
 
 __all__ = ["measure_mixed"]
 

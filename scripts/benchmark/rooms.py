@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from _bench_children import Children
-from _bench_crew import share
-from _bench_crowd import Client, Crowd, Target
-from _bench_pace import Heard, Saying, percentile_ms, say, stamped
-from _bench_relay import cpu_s
+from benchmark.children import Children
+from benchmark.crew import share
+from benchmark.crowd import Client, Crowd, Target
+from benchmark.pace import Heard, Saying, percentile_ms, say, stamped
+from benchmark.relay import cpu_s
 
 __all__ = ["Layout", "measure_rooms"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from _bench_crowd import Crowd, Target
-from _bench_pace import Saying, say, stamped
+from benchmark.crowd import Crowd, Target
+from benchmark.pace import Saying, say, stamped
 
 __all__ = ["Room"]
 

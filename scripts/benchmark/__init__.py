@@ -1,0 +1,1 @@
+"""The parts of bench.py: the load, the relay under it, and each scenario."""
