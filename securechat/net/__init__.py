@@ -18,10 +18,10 @@ Concepts:
 - ``start_thread``, ``make_lock``, ``Timers``, ``TokenBucket``: the small parts of the above.
 
 Where this differs from a plain queue for each connection: a message for many connections is posted
-to each I/O thread **once**, as one inbox entry with the groups of its recipients. So the poster (who
-holds the relay's network lock) does work for each I/O thread and not for each member, the inbox
-keeps the one order that all members must see, and the owning thread can join consecutive entries
-for the same recipients before it hands them on, encrypts and sends. See ``IoThread.send``. There is
-one such thread unless it is configured: while Python has a GIL, two would mostly hand it to each
-other.
+to each I/O thread **once**, as one inbox entry with the groups of its recipients. So the poster
+(who holds the relay's network lock) does work for each I/O thread and not for each member, the
+inbox keeps the one order that all members must see, and the owning thread can join consecutive
+entries for the same recipients before it hands them on, encrypts and sends. See ``IoThread.send``.
+There is one such thread unless it is configured: while Python has a GIL, two would mostly hand it
+to each other.
 """
