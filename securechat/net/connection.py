@@ -114,6 +114,7 @@ class Connection:
         "reading",
         "receive_bytes",
         "send_limit_bytes",
+        "served",
         "thread",
         "writing",
     )
@@ -130,6 +131,7 @@ class Connection:
         self.thread = thread
         # In its handshake, or for as long as the handler says: it has only a part of each turn.
         self.arriving = True
+        self.served = 0  # when it was last, for as long as it arrives: a number of the thread's
         self.dirty = False  # listed by the thread for the flush at the end of the turn
         self.reading = True  # the selector watches for input
         self.writing = False  # the selector watches for room in the socket
@@ -230,6 +232,8 @@ class Connection:
         self.thread.assert_owner()
         if not self.reading and self._state is not _State.GONE:
             self._watch(reading=True, writing=self.writing)
+            if self._pipe.eof:  # it came with the last that was read
+                self.close()
 
     def start(self, handshake_timeout_s: float) -> None:
         """Begin the handshake, which must be done in time."""
@@ -289,7 +293,7 @@ class Connection:
         if plain and self._state is _State.OPEN:
             self.thread.traffic.received_bytes += len(plain)
             self._handler.received(plain)
-        if self._pipe.eof:
+        if self._pipe.eof and self.reading:
             self.close()  # not at once: what the handler has answered is in the inbox
 
     def writable(self) -> None:

@@ -72,8 +72,6 @@ class Dial:
     :param on_failure: called in place of that, never from within a call of ours.
     """
 
-    arriving: Final = False
-
     __slots__ = ("_connected", "_on_failure", "_socket", "_thread", "_timer", "_where")
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import selectors
 import socket
@@ -87,7 +88,8 @@ class IoThread:
     passed.
 
     Connections that *arrive* (see ``Connection.arriving``), and those adopted and not begun, are
-    served ``ARRIVALS`` times in each turn. The first come first; what is begun before what is new.
+    served ``ARRIVALS`` times in each turn. Who has waited the longest is first; of what is new, one
+    is begun beside them, and more only as they leave time.
 
     What may be done *later* has ``LATER_S`` of each turn, and at least one piece of it is done.
 
@@ -121,6 +123,7 @@ class IoThread:
         self._owned: set[Connection | Dial] = set()
         self._dirty: list[Connection] = []
         self._later: deque[_Work] = deque()
+        self._services = itertools.count(1)  # of those who arrive
         self._behind = False  # more arrive than this turn had time for
         self._flush_at = 0.0  # not before, while that is so
         self._to_wake: list[IoThread] = []  # threads that this turn has posted to
@@ -299,6 +302,7 @@ class IoThread:
             connection = Connection(
                 self, sock, make_pipe(), make_handler, send_limit_bytes=send_limit_bytes
             )
+            connection.served = next(self._services)
             self.watch(connection, reading=connection.reading, writing=False)
         except Exception:
             sock.close()
@@ -374,25 +378,34 @@ class IoThread:
 
     def _read(self, timeout_s: float | None) -> bool:
         """Wait for input, and take it; whether any was taken."""
-        taken = False
-        left = ARRIVALS
-        for key, events in self._selector.select(timeout_s):
+        arrivals: list[tuple[Connection, int]] = []
+        ready = self._selector.select(timeout_s)
+        for key, events in ready:
             owned: Connection | Dial | None = key.data
             if owned is None:
                 with contextlib.suppress(BlockingIOError):
                     self._receiver.recv(4096)
-            elif owned.arriving and not left:
-                self._behind = True  # the selector tells of it again, in its turn
-                continue
+            elif isinstance(owned, Connection) and owned.arriving:
+                arrivals.append((owned, events))
             else:
-                left -= owned.arriving
                 self._tell(owned, events)
-            taken = True
-        while self._adopted and left:
-            left -= 1
+        self._serve_arrivals(arrivals)
+        return bool(ready)
+
+    def _serve_arrivals(self, arrivals: list[tuple[Connection, int]]) -> None:
+        """Serve those who have waited the longest; the selector tells of the others again."""
+        if len(arrivals) > ARRIVALS:
+            arrivals.sort(key=lambda arrival: arrival[0].served)
+            self._behind = True
+        for connection, events in arrivals[:ARRIVALS]:
+            connection.served = next(self._services)
+            self._tell(connection, events)
+        # One at least: who never ceases to ask must not keep out all others.
+        for _ in range(max(1, ARRIVALS - len(arrivals))):
+            if not self._adopted:
+                return
             self._call(self._adopted.popleft(), "posted work")
         self._behind = self._behind or bool(self._adopted)
-        return taken
 
     def _tell(self, owned: Connection | Dial, events: int) -> None:
         try:

@@ -180,7 +180,7 @@ class Session:
         self._closed = False
         self._leaving: tuple[str, str] | None = None  # the reason, and what the log has of it
         self._answered_bytes = 0
-        self._going_on = False  # posted, to go on in the next turn
+        self._going_on = False  # when others have had their turn, or all is sent
         self._timer: Timer | None = None
         self._throttle: Timer | None = None
         self._batches = 0
@@ -319,11 +319,13 @@ class Session:
 
     def go_on_later(self, context: Context, work: Callable[[], None]) -> None:
         """Do ``work`` for the held command when others have had their turn."""
-        self.connection.thread.later(lambda: self.resume(context, work, anyway=False))
+        self._put_off(
+            lambda: self.resume(context, work, anyway=False), self.connection.thread.later
+        )
 
     def go_on_when_sent(self, context: Context, work: Callable[[], None]) -> None:
         """Do ``work`` for the held command when the client has taken all that was sent to it."""
-        self.connection.when_sent(lambda: self.resume(context, work, anyway=False))
+        self._put_off(lambda: self.resume(context, work, anyway=False), self.connection.when_sent)
 
     def answer(self, data: bytes, context: Context) -> None:
         """Send the answers to a command, when what they wait for is stored.
@@ -392,7 +394,7 @@ class Session:
     # ---- inside ----
 
     def _handle_lines(self) -> None:
-        if self._going_on:  # when others have had their turn
+        if self._going_on:
             return
         waiting = self._input
         services = self._services
@@ -401,9 +403,7 @@ class Session:
         end = now + SPELL_S
         while waiting and not self.held and not self._closed:
             if self._answered_bytes > ANSWER_BYTES or now >= end:
-                self._going_on = True
-                self.connection.pause_reading()  # what comes meanwhile is no flood
-                self.connection.thread.later(self._go_on)
+                self._put_off(self._handle_lines, self.connection.thread.later)
                 return
             if not self._bucket.take(now, 1 if self.batch is None else BATCHED_LINE_COST):
                 if self._throttle is None:
@@ -416,9 +416,18 @@ class Session:
             dispatch(services, self, line)
             now = services.clock()
 
-    def _go_on(self) -> None:
+    def _put_off(
+        self, work: Callable[[], None], when: Callable[[Callable[[], None]], None]
+    ) -> None:
+        self._going_on = True
+        # What comes meanwhile is no flood, and no end before what was said first is done.
+        self.connection.pause_reading()
+        when(lambda: self._go_on(work))
+
+    def _go_on(self, work: Callable[[], None]) -> None:
         self._going_on = False
-        self._handle_lines()
+        self._seen = self._services.clock()  # nobody listened: that was no silence
+        work()
         if not self._going_on:
             self.connection.resume_reading()
             self._check_flood()

@@ -596,8 +596,11 @@ class TestPause:
         pipe.close()
         wire.sendall(pipe.take())
         handler = relay.next_handler()
+        assert handler.wait_data(4) == b"last"
+        settle(io)
+        assert handler.errors == []
+        io.post(handler.connection.resume_reading)
         assert handler.wait_closed() is None
-        assert handler.data == b"last"
         wire.close()
         wait_gone(handler.connection)
 

@@ -209,6 +209,52 @@ class TestArrivals:
         for _, theirs in pairs:
             theirs.close()
 
+    def test_who_never_ceases_to_ask_keeps_out_nobody(
+        self, io: IoThread, serve: Serve, connect: Connect, server_tls: ssl.SSLContext
+    ) -> None:
+        order: list[str] = []
+
+        class Greedy(Recorder):
+            def opened(self) -> None:
+                self.connection.arriving = True
+                self.connection.receive_bytes = 64
+                super().opened()
+
+            def received(self, data: bytes) -> None:
+                order.append("asked")
+
+        class Newcomer(Recorder):
+            def __init__(self, connection: Connection) -> None:
+                order.append("arrived")
+                super().__init__(connection)
+
+            def closed(self, error: NetworkError | None) -> None:
+                order.append("served")
+                super().closed(error)
+
+        relay = serve(io, Greedy)
+        greedy = [connect(relay.address) for _ in range(ARRIVALS)]
+        for _ in greedy:
+            relay.next_handler().wait_opened()
+        gate = Gate(io)
+        for client in greedy:
+            for _ in range(50):
+                client.sendall(b"x" * 100)
+        ours, theirs = socket.socketpair()
+        io.adopt(
+            ours,
+            TlsPipe(server_tls),
+            Newcomer,
+            handshake_timeout_s=HANDSHAKE_TIMEOUT_S,
+            send_limit_bytes=SEND_LIMIT_BYTES,
+        )
+        theirs.close()
+        gate.open()
+        while order.count("asked") < 50 * ARRIVALS:
+            settle(io)
+        assert order.index("arrived") <= ARRIVALS
+        assert order.index("served") <= 4 * ARRIVALS
+
     def test_it_arrives_until_its_handshake_is_done(
         self, io: IoThread, serve: Serve, connect: Connect
     ) -> None:

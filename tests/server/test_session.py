@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from securechat.irc.message import Message
 from securechat.net.connection import Connection
+from securechat.net.tls import unverified_context
+from securechat.net.tls_pipe import TlsPipe
 from securechat.server.commands import COMMANDS
 from securechat.server.context import PIECE_LINES, Context
 from securechat.server.session import SPELL_S
@@ -226,6 +228,29 @@ def test_what_waits_for_others_to_have_their_turn_is_no_flood(start_relay: Start
     ann = relay.join("ann")
     found = ann.ask(*[f"TIME :{'x' * 80}" for _ in range(200)])
     assert commands(found) == ["402"] * 200
+
+
+@pytest.mark.parametrize(
+    "before", [["JOIN #a"], ["TIME x"] * 30, [f"JOIN {','.join(f'#{n}' for n in range(30))},#a"]]
+)
+def test_who_leaves_at_once_is_heard_to_the_end(start_relay: StartRelay, before: list[str]) -> None:
+    """What was said before the end is done before it, though others have had their turn."""
+    relay = start_relay(clock=_BusyClock())
+    bob = relay.join("bob")
+    bob.ask("JOIN #a")
+    pipe = TlsPipe(unverified_context([]), server_side=False)
+    wire = relay.connect_tcp()
+    pipe.start()
+    wire.sendall(pipe.take())
+    while not pipe.handshake_done:
+        pipe.receive(wire.recv(65_536))
+        wire.sendall(pipe.take())
+    lines = ["NICK eve", "USER e 0 * e", *before, "PRIVMSG bob :last word"]
+    pipe.send("".join(f"{line}\r\n" for line in lines).encode())
+    pipe.close()
+    wire.sendall(pipe.take())
+    assert bob.expect("PRIVMSG").params[1] == "last word"
+    wire.close()
 
 
 def test_an_answer_that_takes_long_is_made_in_pieces(
