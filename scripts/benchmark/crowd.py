@@ -19,7 +19,7 @@ from typing import Final
 
 from securechat.net.tls import client_context
 
-__all__ = ["TIME_DIGITS", "Client", "Crowd", "LoadError", "Target"]
+__all__ = ["TIME_DIGITS", "Client", "Crowd", "LoadError", "Target", "TlsClient"]
 
 BUFFER_BYTES: Final = 65_536
 """Most ciphertext taken from a socket at once."""
@@ -49,21 +49,10 @@ class Target:
     tls: str
 
 
-class Client:
-    """One connection of a crowd. Owned by the crowd."""
+class TlsClient:
+    """The client's end of one TLS connection. Owned by whoever made it."""
 
-    __slots__ = (
-        "got",
-        "incoming",
-        "nick",
-        "outgoing",
-        "registered",
-        "shaking",
-        "socket",
-        "tail",
-        "tls",
-        "unsent",
-    )
+    __slots__ = ("incoming", "nick", "outgoing", "shaking", "socket", "tail", "tls", "unsent")
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, host: str, nick: str) -> None:
         self.socket = sock
@@ -72,9 +61,18 @@ class Client:
         self.outgoing = ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=host)
         self.shaking = True
-        self.registered = False
         self.tail = b""  # the beginning of a line
         self.unsent = b""  # ciphertext that the socket did not take
+
+
+class Client(TlsClient):
+    """One connection of a crowd. Owned by the crowd."""
+
+    __slots__ = ("got", "registered")
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, host: str, nick: str) -> None:
+        super().__init__(sock, context, host, nick)
+        self.registered = False
         self.got = 0  # messages received while they are counted
 
 
@@ -291,14 +289,16 @@ class Crowd:
 
     def _turn(self) -> None:
         for descriptor, events in self.poll():
-            client = self.clients[descriptor]
-            if events & select.EPOLLOUT:
-                self.flush(client)
-            if events & ~select.EPOLLOUT and self.receive(client):
-                if client.shaking:
-                    self._shake_hands(client)
-                if not client.shaking:
-                    self._read_lines(client)
+            self._serve(self.clients[descriptor], events)
+
+    def _serve(self, client: Client, events: int) -> None:
+        if events & select.EPOLLOUT:
+            self.flush(client)
+        if events & ~select.EPOLLOUT and self.receive(client):
+            if client.shaking:
+                self._shake_hands(client)
+            if not client.shaking:
+                self._read_lines(client)
 
     def _read_lines(self, client: Client) -> None:
         while size := self.decrypt(client):

@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from benchmark.crowd import LoadError, Target
+from benchmark.crowd import LoadError, Target, TlsClient
 from securechat.net.tls import client_context
 
 __all__ = ["Attack", "Raid", "Raider", "Tally"]
@@ -44,33 +44,14 @@ class Tally:
     bytes_sent: int = 0
 
 
-class Raider:
+class Raider(TlsClient):
     """One connection of an attack. Owned by its raid; ``kept`` is the attack's own."""
 
-    __slots__ = (
-        "connected",
-        "incoming",
-        "kept",
-        "nick",
-        "outgoing",
-        "reason",
-        "shaken",
-        "socket",
-        "tail",
-        "tls",
-        "unsent",
-    )
+    __slots__ = ("connected", "kept", "reason")
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, host: str, nick: str) -> None:
-        self.socket = sock
-        self.nick = nick
-        self.incoming = ssl.MemoryBIO()
-        self.outgoing = ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=host)
+        super().__init__(sock, context, host, nick)
         self.connected = False
-        self.shaken = False
-        self.unsent = b""  # what the socket did not take
-        self.tail = b""  # the beginning of a line
         self.reason = ""  # the relay's, for ending it
         self.kept = 0
 
@@ -171,7 +152,7 @@ class Raid:
         """Begin a handshake, or go on with it."""
         try:
             raider.tls.do_handshake()
-            raider.shaken = True
+            raider.shaking = False
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
@@ -245,9 +226,9 @@ class Raid:
                 self._epoll.modify(raider.socket.fileno(), select.EPOLLIN)
                 attack.drained(self, raider)
         if events & ~select.EPOLLOUT and self._there(raider):
-            was_shaken = raider.shaken
+            was_shaking = raider.shaking
             open_still = self._read(raider)
-            if raider.shaken and not was_shaken and self._there(raider):
+            if was_shaking and not raider.shaking and self._there(raider):
                 attack.shaken(self, raider)
             self._take_lines(attack, raider)
             if not open_still:
@@ -272,9 +253,9 @@ class Raid:
         except OSError:
             return False
         raider.incoming.write(data)
-        if data and not raider.shaken:
+        if data and raider.shaking:
             self.shake_hands(raider)
-        if raider.shaken:
+        if not raider.shaking:
             try:
                 while plain := raider.tls.read(READ_BYTES):
                     raider.tail += plain

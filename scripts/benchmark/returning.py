@@ -112,14 +112,8 @@ class Returning(Crowd):
     def _advance(self, client: Client, events: int) -> None:
         if client in self._connecting:
             self._connected(client)
-            return
-        if events & select.EPOLLOUT:
-            self.flush(client)
-        if events & ~select.EPOLLOUT and self.receive(client):
-            if client.shaking:
-                self._shake_hands(client)
-            if not client.shaking:
-                self._read_lines(client)
+        else:
+            self._serve(client, events)
 
     def _connected(self, client: Client) -> None:
         self._connecting.discard(client)

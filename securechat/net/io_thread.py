@@ -66,7 +66,6 @@ _OVERLOAD_NAP_S: Final = 0.01
 """How long a thread waits, in seconds, before it looks again whether another has caught up."""
 
 _Work = Callable[[], None]
-_Ready = tuple[Connection | Dial, int]
 _Groups = Sequence[Collection[Connection]]
 _Multicast = tuple[_Groups, Sequence[bytes], Connection | None]
 """To each group a piece, but not to one connection."""

@@ -49,8 +49,8 @@ class EventLog:
         """``history`` keeps what was said and done, ``keepers`` the state, before it."""
         self._network = network
         self._delivery = delivery
-        self._history = history
         self._keepers = (*keepers, history)
+        self._keepers_of_words = (history,)
 
     def propose(
         self, event: Event, context: Context, then: Callable[[], None] | None = None
@@ -60,15 +60,13 @@ class EventLog:
         :raises Refusal: the state forbids it.
         """
         found = self._network.apply(event)
-        if len(found) == 1 and type(found[0]) in SAID:  # most events, by far
-            self._history.keep(found, context)
-            self._delivery.deliver(found, context)
-        else:
-            if len(found) > 1:
-                found = _with_own_ids(found)
-            for keeper in self._keepers:
-                keeper.keep(found, context)
-            self._delivery.deliver(found, context)
+        if len(found) > 1:
+            found = _with_own_ids(found)
+        said = len(found) == 1 and type(found[0]) in SAID  # most events, by far
+        for keeper in self._keepers_of_words if said else self._keepers:
+            keeper.keep(found, context)
+        self._delivery.deliver(found, context)
+        if not said:
             for note in describe(found):
                 context.note(note)
         if then is not None:
