@@ -10,7 +10,8 @@ server, over TLS that always verifies.
 - ``events``       what a client hears
 - ``protocol``     the sans-I/O core, with its parts ``session``, ``registration``, ``login``,
   ``deliveries``, ``requests``, ``interpret``, ``roster``
-- ``client``       the public API; ``connector`` keeps it connected, ``link`` is one connection,
+- ``client``       the public API; ``connector`` keeps it connected, to one of the ``relays``, some
+  of which ``srv`` may find; ``link`` is one connection,
   ``event_queue`` lies between the I/O thread and the reader; ``peers`` is the part of the API that
   deals with peers, ``peer_side`` what lies between these and the connection
 - ``chat``         one person at one network without a face; ``commands`` the slash-commands,
@@ -48,6 +49,8 @@ from securechat.client.events import (
     NickRejected,
     NotDelivered,
     Parted,
+    PeopleBack,
+    PeopleLost,
     PresenceReceived,
     Quit,
     RawReceived,
@@ -56,6 +59,7 @@ from securechat.client.events import (
     RealnameChanged,
     Redacted,
     Registered,
+    RelaysAnnounced,
     Reply,
     RequestFailed,
     TargetsReceived,
@@ -68,6 +72,7 @@ from securechat.client.events import (
 )
 from securechat.client.link import Timing
 from securechat.client.peers import DeviceTrust, Peers, Trust
+from securechat.client.relays import RelayAddress
 from securechat.errors import (
     CertificateRejected,
     ConnectionLost,
@@ -157,6 +162,8 @@ __all__ = [
     "PeerState",
     "PeerTyping",
     "Peers",
+    "PeopleBack",
+    "PeopleLost",
     "PkiError",
     "Policy",
     "PresenceReceived",
@@ -167,6 +174,8 @@ __all__ = [
     "RealnameChanged",
     "Redacted",
     "Registered",
+    "RelayAddress",
+    "RelaysAnnounced",
     "Reply",
     "RequestFailed",
     "Safety",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
 import importlib.util
 import os
@@ -15,6 +16,7 @@ from typing import Final
 
 from securechat.client.assistant.ca_fetch import CaFetch
 from securechat.client.client import Client
+from securechat.client.events import RelaysAnnounced
 from securechat.client.lines.file_console import FileConsole
 from securechat.client.lines.file_mode import FileMode, ReceiveFiles, SendFiles, SendJob
 from securechat.client.lines.invite_dialog import InviteDialog
@@ -128,7 +130,7 @@ def _profile_file() -> ProfileFile:
 
 def _open(options: Options, *, terminal: bool) -> Opening:
     """Return the network to connect to, with its password if that is known or was asked for."""
-    name, network = options.network.host, options.network
+    name, network = options.network.server, options.network
     if options.profile or (terminal and not options.named):
         found = _profile(options, _profile_file().load())
         if found is not None:
@@ -218,7 +220,7 @@ def _screen(options: Options) -> int:
     password = _read_password_file(options.password_file)
     openings: list[Opening] = []
     if options.named:
-        openings = [Opening(options.network.host, options.network, password)]
+        openings = [Opening(options.network.server, options.network, password)]
     elif not options.invite:
         first = _profile(options, profiles)
         others = profiles.networks.items() if first is not None and not options.profile else ()
@@ -242,7 +244,12 @@ def _chat(opening: Opening, options: Options) -> int:
     terminal = open_terminal()
     try:
         client = _client(opening, options, on_event=terminal.wake, interactive=True)
-        ui = LineMode(client, channels=opening.profile.rooms, clock=datetime.now)
+        ui = LineMode(
+            client,
+            channels=opening.profile.rooms,
+            clock=datetime.now,
+            remember=lambda event: _remember(opening, options, event),
+        )
         with client:
             client.start()
             try:
@@ -252,6 +259,13 @@ def _chat(opening: Opening, options: Options) -> int:
     finally:
         terminal.close()
     return _report(ui.error)
+
+
+def _remember(opening: Opening, options: Options, event: RelaysAnnounced) -> None:
+    """Keep in its profile what relays a network has, if it has one."""
+    if not options.named:
+        with contextlib.suppress(ConfigError):  # it is announced again each time
+            _profile_file().set_learned(opening.name, event.relays)
 
 
 def _pipe(opening: Opening, options: Options) -> int:
@@ -318,6 +332,9 @@ def _client(
         profile.host,
         profile.port,
         nick=profile.nick,
+        relays=profile.relays,
+        srv=profile.srv,
+        learned=profile.learned,
         ca=profile.ca,
         account=profile.account or None,
         password=opening.password,

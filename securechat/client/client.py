@@ -34,6 +34,7 @@ from securechat.client.protocol import (
     encode,
     text_tags,
 )
+from securechat.client.relays import DEFAULT_PORT, RelayAddress, check_host
 from securechat.client.requests import (
     ANSWERED,
     Question,
@@ -43,19 +44,16 @@ from securechat.client.requests import (
     search,
 )
 from securechat.client.session import Credentials, Identity
+from securechat.client.srv import require_package as require_srv
 from securechat.client.words.translation import explain
 from securechat.errors import ConnectionLost, LocalProtocolError, NetworkError, gettext_noop
 from securechat.irc.names import clean_username
 from securechat.irc.sasl import prepare_password
-from securechat.net.listener import format_address
 from securechat.peer.hub import Settings as PeerSettings
 from securechat.peer.identity import load_device
-from securechat.peer.port_mapping import require_package
+from securechat.peer.port_mapping import require_package as require_upnp
 
 __all__ = ["DEFAULT_PORT", "Client"]
-
-DEFAULT_PORT: Final = 6697
-"""Where IRC over TLS listens (RFC 7194)."""
 
 _USERNAME_LENGTH: Final = 10
 
@@ -72,9 +70,15 @@ class Client:
 
     Once it has been welcomed, a client that loses its connection comes back by itself: it waits
     (longer each time), connects, logs in and joins its channels again, and says so by
-    ``Disconnected`` and ``Welcome``. What must be mended by a person is not retried: a certificate
-    that fails verification, a refused login.
+    ``Disconnected`` and ``Welcome``. Where the chat has several relays, it comes back at the next
+    one. What must be mended by a person is not retried: a certificate that fails verification, a
+    refused login.
 
+    :param host: of the relay; may be empty where there are ``relays`` or ``srv``.
+    :param relays: further relays of the same chat. They are tried in their order when there is no
+        way in, and the next one when a relay is lost; what was said meanwhile is caught up with.
+    :param srv: a domain whose relays are looked up, as SRV records of ``_ircs._tcp``; needs ``ca``.
+    :param learned: what an earlier ``RelaysAnnounced`` has told; tried last, and only with ``ca``.
     :param ca: PEM; trust this CA and no other. ``None`` trusts what the system trusts. There is no
         way not to verify.
     :param account: to log in to; with a ``password`` and no ``account``, the nick.
@@ -93,16 +97,20 @@ class Client:
     :param timing: how long to wait for what.
     :param chance: returns a number from 0 to 1, for the jitter of the retries.
     :raises LocalProtocolError: a name or the password cannot be used.
-    :raises ConfigError: UPnP is wanted for peers, and its package is not installed.
+    :raises ConfigError: UPnP is wanted for peers, or ``srv``, and its package is not installed; or
+        ``srv`` is no domain.
     :raises PkiError, StoreError: the device's own key, or what is known of others, cannot be used.
     """
 
     def __init__(
         self,
-        host: str,
+        host: str = "",
         port: int = DEFAULT_PORT,
         *,
         nick: str,
+        relays: Sequence[RelayAddress] = (),
+        srv: str = "",
+        learned: Sequence[RelayAddress] = (),
         ca: Path | None = None,
         account: str | None = None,
         password: str | None = None,
@@ -120,25 +128,30 @@ class Client:
         timing: Timing | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        if not host:
+        if not host and not relays and not srv:
             raise LocalProtocolError("the host has no name")
+        if srv and ca is None:
+            raise LocalProtocolError("a look-up needs a CA of the chat's own: the DNS may lie")
+        if srv:
+            srv = check_host(srv)
+            require_srv()
         check_command("NICK", nick)
         check_command("USER", "user", "0", "*", realname)
         for channel in channels:
             check_command("JOIN", channel)
         if peers is not None and peers.upnp:
-            require_package()
+            require_upnp()
         credentials = None
         if password is not None or certificate is not None:
             credentials = _credentials(account or nick, password, certificate is not None)
         username = clean_username(nick, _USERNAME_LENGTH)[1:]
         self._certificate = certificate is not None
-        self._host = host
-        self._port = port
+        first = (RelayAddress(host, port),) if host else ()
+        self._endpoint = Endpoint((*first, *relays), srv, tuple(learned), ca, certificate, key)
         self._numbers = itertools.count(1)  # of texts and questions
         self._events = EventQueue(on_event)
         self._connector = Connector(
-            Endpoint(host, port, ca, certificate, key),
+            self._endpoint,
             Identity(nick, username, realname, credentials, peers is not None, other_nick, history),
             Policy(reconnect, patient, interactive, timing or Timing(), chance),
             self._events,
@@ -167,7 +180,7 @@ class Client:
             self.close()
             raise NetworkError(
                 "no welcome from {host} within {timeout_s:g} seconds",
-                host=self._host,
+                host=self._endpoint.name,
                 timeout_s=timeout_s,
             )
         if not self._connector.welcomed:
@@ -214,8 +227,17 @@ class Client:
 
     @property
     def relay(self) -> str:
-        """Where we connect, as ``HOST:PORT``."""
-        return format_address(self._host.lower(), self._port)
+        """What the chat is known by: its first relay as ``HOST:PORT``, or its domain."""
+        return self._endpoint.name
+
+    @property
+    def relays(self) -> frozenset[str]:
+        """The relays that the user has named, those found at the domain, and the one that we are
+        connected to, as ``HOST:PORT`` in lower case.
+        """
+        link = self._connector.link
+        here = (RelayAddress(link.host, link.port),) if link is not None else ()
+        return frozenset(str(one).lower() for one in (*self._connector.itinerary.named, *here))
 
     @property
     def nick(self) -> str:

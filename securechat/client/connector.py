@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -30,12 +31,15 @@ from securechat.client.events import (
     NickRejected,
     Parted,
     Registered,
+    RelaysAnnounced,
     Welcome,
 )
 from securechat.client.link import Link, LinkOwner, Timing
 from securechat.client.peer_side import PeerSide
 from securechat.client.protocol import ClientProtocol
+from securechat.client.relays import Itinerary, RelayAddress, is_leaving
 from securechat.client.session import Credentials, Identity
+from securechat.client.srv import look_up
 from securechat.errors import (
     CertificateRejected,
     ConnectionLost,
@@ -50,7 +54,6 @@ from securechat.irc.peering import CAPABILITY, TUNNEL_ALPN
 from securechat.net.connection import Connection
 from securechat.net.dialer import dial
 from securechat.net.io_thread import IoThread
-from securechat.net.listener import format_address
 from securechat.net.locks import make_lock
 from securechat.net.threads import Thread, start_thread
 from securechat.net.tls import client_context
@@ -70,13 +73,30 @@ _NONCE_BYTES: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to connect, and whom to trust. Immutable."""
+    """Where to connect, and whom to trust. Immutable.
 
-    host: str
-    port: int
+    ``relays`` are tried in their order, then those that a look-up of ``srv`` finds, then those
+    ``learned``: they have been announced by one of the others. Only with a ``ca`` of the chat's own
+    there is a look-up, and are announced ones gone to (see ``relays``).
+    """
+
+    relays: tuple[RelayAddress, ...]
+    srv: str = ""
+    learned: tuple[RelayAddress, ...] = ()
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What the chat is known by among others: its first relay as ``HOST:PORT``, or domain."""
+        return str(self.relays[0] if self.relays else self.srv).lower()
+
+    @property
+    def itinerary(self) -> Itinerary:
+        """A new one."""
+        learned = self.learned if self.ca is not None else ()
+        return Itinerary(self.relays, learned, looks_up=bool(self.srv) and self.ca is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +132,13 @@ class Connector:
         self.channels: dict[str, tuple[str, str]] = {}  # lower case → name and key, to be joined
         self.keys: dict[str, str] = {}  # lower case → key of a join that is not answered yet
         self.proposed: Credentials | None = None  # not accepted by the server yet
+        self.itinerary = endpoint.itinerary
         self._endpoint = endpoint
         self._policy = policy
         self._events = events
-        self._failures = 0  # tries in a row
+        self._failures = 0  # rounds in a row
+        self._rejection: CertificateRejected | None = None  # the last one since the welcome
+        self._same_elsewhere = False  # what ends this connection would end it at another relay, too
         self._over = False  # nobody reads the events
         self._finished = False
         self._io = IoThread("client net")
@@ -153,7 +176,7 @@ class Connector:
             self._started = True
         if begin:
             self._io.start()
-            self._dial()
+            self._io.post(self._dial)
 
     def post(self, work: Callable[[], None]) -> bool:
         """Call ``work`` on the I/O thread; false when that runs no more (or not yet)."""
@@ -204,14 +227,18 @@ class Connector:
         if dialer is not None:
             dialer.join(close_s)
 
-    # ---- dialling: on its own thread ----
+    # ---- looking up and dialling: on a thread of its own ----
 
-    def _dial(self) -> None:
-        with self._lock:
-            if not self._closing:
-                self._dialer = start_thread("client dial", self._dial_once, daemon=True)
+    def _look_up(self) -> None:
+        found: tuple[RelayAddress, ...] | None = None
+        failure: NetworkError | None = None
+        try:
+            found = look_up(self._endpoint.srv, self._policy.chance)
+        except NetworkError as error:
+            failure = error
+        self.post(lambda: self._looked_up(found, failure))
 
-    def _dial_once(self) -> None:
+    def _dial_once(self, relay: RelayAddress) -> None:
         endpoint, timing = self._endpoint, self._policy.timing
         try:
             context = client_context(
@@ -223,15 +250,15 @@ class Connector:
             if self._peers is not None:
                 tunnel = client_context(endpoint.ca, protocols=[TUNNEL_ALPN])
                 self._peers.tunnel_context = tunnel
-            sock = dial(endpoint.host, endpoint.port, timing.dial_s)
+            sock = dial(relay.host, relay.port, timing.dial_s)
         except NetworkError as error:
             self._dial_failed(error)
             return
         try:
-            pipe = TlsPipe(context, server_hostname=endpoint.host)
+            pipe = TlsPipe(context, server_hostname=relay.host)
         except ValueError:
             sock.close()
-            self._dial_failed(NetworkError("not a host name for TLS: {host!r}", host=endpoint.host))
+            self._dial_failed(NetworkError("not a host name for TLS: {host!r}", host=relay.host))
             return
         with self._lock:  # once we are closing, nobody would take care of the socket
             adopt = not self._closing
@@ -239,7 +266,7 @@ class Connector:
                 self._io.adopt(
                     sock,
                     pipe,
-                    self._make_link,
+                    partial(self._make_link, relay),
                     handshake_timeout_s=timing.handshake_s,
                     send_limit_bytes=SEND_LIMIT_BYTES,
                 )
@@ -251,13 +278,34 @@ class Connector:
 
     # ---- on the I/O thread ----
 
+    def _dial(self) -> None:
+        """Connect to the next relay, or look first which there are."""
+        itinerary = self.itinerary
+        work: Callable[[], None] = self._look_up
+        if not itinerary.must_look_up:
+            relay = itinerary.advance()
+            assert relay is not None, "a round begins with a relay, or a look-up"
+            work = partial(self._dial_once, relay)
+        with self._lock:
+            if not self._closing:
+                self._dialer = start_thread("client dial", work, daemon=True)
+
+    def _looked_up(
+        self, found: tuple[RelayAddress, ...] | None, failure: NetworkError | None
+    ) -> None:
+        self.itinerary.looked_up(found)
+        if self.itinerary.upcoming is not None:
+            self._dial()
+        else:
+            error = failure or self._rejection or NetworkError("there is no relay left to try")
+            self._failed(error, str(error))
+
     def _make_peer_side(self, device: Device, settings: Settings) -> PeerSide:
-        endpoint = self._endpoint
         return PeerSide(
             self._io,
             device,
             settings,
-            format_address(endpoint.host.lower(), endpoint.port),
+            self._endpoint.name,
             nick=lambda: (
                 self.identity.nick if self.link is None else self.link.protocol.session.nick
             ),
@@ -280,7 +328,7 @@ class Connector:
         if self.link is not None:
             self.link.end(NetworkError("over {limit} events were not read", limit=EVENTS_LIMIT))
 
-    def _make_link(self, connection: Connection) -> Link:
+    def _make_link(self, relay: RelayAddress, connection: Connection) -> Link:
         protocol = ClientProtocol(
             self.identity,
             wall_clock=lambda: datetime.now(UTC),
@@ -290,8 +338,8 @@ class Connector:
             connection,
             protocol,
             LinkOwner(self._happened, self._ended),
-            host=self._endpoint.host,
-            port=self._endpoint.port,
+            host=relay.host,
+            port=relay.port,
             timing=self._policy.timing,
         )
         return self.link
@@ -341,12 +389,18 @@ class Connector:
                 link.end(LoginFailed(event.text))
             case NickRejected() if not self.online:
                 self._nick_rejected(link, event)
+            case RelaysAnnounced() if self._endpoint.ca is not None:
+                self.itinerary.learn(event.relays)
+            case Failure(command="*", code="RELAY_ISOLATED") if not self.online:
+                link.end(NetworkError("this relay is cut off from the others"))
             case _:
                 pass
 
     def _welcome(self, link: Link, event: Welcome) -> None:
         self.online = self.welcomed = True
         self._failures = 0
+        self._rejection = None
+        self.itinerary.arrived()
         if not self.identity.other_nick:
             self.identity = replace(self.identity, nick=event.nick)
 
@@ -359,6 +413,7 @@ class Connector:
     def _nick_rejected(self, link: Link, event: NickRejected) -> None:
         if self.welcomed and not event.reserved:
             # Most likely our own last connection, which the server has not given up yet.
+            self._same_elsewhere = True
             link.end(NetworkError("the nick {nick} is still in use", nick=event.nick))
         elif not self._policy.interactive:
             link.end(
@@ -374,23 +429,50 @@ class Connector:
         self._failed(error or ConnectionLost(reason), reason)
 
     def _failed(self, error: SecureChatError, reason: str) -> None:
-        self.online = False  # first: who sees no link must not think that we are online without one
+        # In this order: who sees no link must not think that we are online without one.
+        was_online, self.online = self.online, False
         self.link = None
         if self._peers is not None:
             self._peers.down()
-        policy = self._policy
-        final = isinstance(error, CertificateRejected | LoginFailed) or self._over
         if self._closing:
             self._finish(None, gettext_noop("closed"))
-        elif final or not policy.reconnect or not (self.welcomed or policy.patient):
-            if self._peers is not None:
-                self._peers.end_all(reason)
-            self._finish(error, reason)
+        elif isinstance(error, LoginFailed) or self._over:
+            self._give_up(error, reason)
         else:
-            wait_s = policy.timing.retry_in_s(self._failures, policy.chance())
-            self._failures += 1
-            self.push(Disconnected(reason, True, wait_s, error))
-            self._io.call_later(wait_s, self._dial)
+            self._go_on(error, reason, was_online=was_online)
+
+    def _go_on(self, error: SecureChatError, reason: str, *, was_online: bool) -> None:
+        """Try the next relay: at once, as long as there is one in this round that may be better,
+        else later. Before the first welcome an impatient client tries each relay once.
+        """
+        itinerary, policy = self.itinerary, self._policy
+        same_elsewhere, self._same_elsewhere = self._same_elsewhere, False
+        if isinstance(error, CertificateRejected):
+            itinerary.reject()
+            self._rejection = error
+        upcoming = itinerary.upcoming
+        ends_round = upcoming is None or same_elsewhere
+        leaves = upcoming != itinerary.current and is_leaving(reason)
+        wait_s = 0.0
+        if ends_round or was_online:
+            comes_back = policy.reconnect and (self.welcomed or policy.patient)
+            if not comes_back or itinerary.hopeless:
+                self._give_up(self._rejection or error, reason)
+                return
+            if not (was_online and leaves):
+                wait_s = policy.timing.retry_in_s(self._failures, policy.chance())
+                self._failures += 1
+        if ends_round:
+            itinerary.begin_round()
+            upcoming = itinerary.upcoming
+        other = upcoming if upcoming != itinerary.current else None
+        self.push(Disconnected(reason, True, wait_s, error, str(other or "")))
+        self._io.call_later(wait_s, self._dial)
+
+    def _give_up(self, error: SecureChatError, reason: str) -> None:
+        if self._peers is not None:
+            self._peers.end_all(reason)
+        self._finish(error, str(error) if error is self._rejection else reason)
 
     def _leave(self, reason: str) -> None:
         if self._peers is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from securechat.client.relays import RelayAddress
 from securechat.errors import SecureChatError
 from securechat.irc.message import Message
 from securechat.irc.peering import Signal
@@ -55,6 +56,8 @@ __all__ = [
     "NotDelivered",
     "Parted",
     "PeerSignalled",
+    "PeopleBack",
+    "PeopleLost",
     "PresenceReceived",
     "Quit",
     "RawReceived",
@@ -63,6 +66,7 @@ __all__ = [
     "RealnameChanged",
     "Redacted",
     "Registered",
+    "RelaysAnnounced",
     "Reply",
     "RequestFailed",
     "TargetsReceived",
@@ -107,12 +111,26 @@ class Disconnected:
 
     ``will_retry``: the client tries again by itself in ``retry_in_s`` seconds. Otherwise this is
     the last event; ``error`` says what went wrong, ``None`` after a ``close`` of our own.
+    ``next_relay``: another relay of the chat, as ``HOST:PORT``, which it tries then; empty: the
+    same one.
     """
 
     reason: str
     will_retry: bool
     retry_in_s: float = 0.0
     error: SecureChatError | None = None
+    next_relay: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RelaysAnnounced:
+    """The server has said which relays the chat has; none: it says so no more.
+
+    The client goes to them when it has to (``Client``, ``learned``); who wants it to know them at
+    the next start keeps them. There is no need to trust the list: see ``securechat.client.relays``.
+    """
+
+    relays: tuple[RelayAddress, ...]
 
 
 # ---- who we are ----
@@ -390,6 +408,28 @@ class Quit:
 
 
 @dataclass(frozen=True, slots=True)
+class PeopleLost:
+    """A relay of the network was lost, and with it people: each has ``Quit``, in the order told.
+
+    ``relay`` is how servers call it; empty: they do not tell. None of these comes by itself.
+    """
+
+    relay: str
+    quits: tuple[Quit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleBack:
+    """People are back with a relay that was lost: each has ``Joined``, once for each channel.
+
+    ``relay`` is as in ``PeopleLost``.
+    """
+
+    relay: str
+    joins: tuple[Joined, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NickChanged:
     """Somebody has another nick. ``channels`` are those of ours where it is a member."""
 
@@ -534,6 +574,7 @@ Event = (
     Connected
     | Welcome
     | Disconnected
+    | RelaysAnnounced
     | NickRejected
     | AccountRequired
     | LoggedIn
@@ -556,6 +597,8 @@ Event = (
     | Parted
     | Kicked
     | Quit
+    | PeopleLost
+    | PeopleBack
     | NickChanged
     | ChannelRenamed
     | TopicChanged

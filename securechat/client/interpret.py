@@ -34,6 +34,7 @@ from securechat.client.events import (
     RealnameChanged,
     Redacted,
     Registered,
+    RelaysAnnounced,
     Reply,
     TextKind,
     TextReceived,
@@ -41,6 +42,7 @@ from securechat.client.events import (
     Typing,
     VerificationRequired,
 )
+from securechat.client.relays import RELAYS_TOKEN, announced_relays
 from securechat.client.session import Session
 from securechat.errors import RemoteProtocolError
 from securechat.irc import numerics, peering
@@ -521,7 +523,12 @@ def _note(session: Session, message: Message) -> None:
 
 @_on(numerics.RPL_ISUPPORT, 2)
 def _isupport(session: Session, message: Message) -> None:
-    session.isupport.update(message.params[1:-1])
+    isupport = session.isupport
+    before = RELAYS_TOKEN in isupport, isupport.get(RELAYS_TOKEN)
+    isupport.update(message.params[1:-1])
+    now = RELAYS_TOKEN in isupport, isupport.get(RELAYS_TOKEN)
+    if now != before:
+        session.emit(RelaysAnnounced(announced_relays(now[1])))
 
 
 @_on("ERROR", 1)

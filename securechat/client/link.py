@@ -88,6 +88,11 @@ class Link:
         return self._host
 
     @property
+    def port(self) -> int:
+        """The server's port."""
+        return self._port
+
+    @property
     def server_address(self) -> tuple[str, int]:
         """Where the server is: an IP address and a port."""
         return self._connection.peer_address

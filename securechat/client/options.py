@@ -10,8 +10,8 @@ from typing import Final
 
 import securechat
 from securechat.client.chat.peer_desk import why_not_sent
-from securechat.client.client import DEFAULT_PORT
 from securechat.client.lines.file_mode import ReceiveJob, SendJob
+from securechat.client.relays import DEFAULT_PORT, RelayAddress, check_host, parse_relay
 from securechat.client.settings.invitation import read_invitation
 from securechat.client.settings.profiles import Network, PasswordSource
 from securechat.client.words.safe_text import make_safe
@@ -31,6 +31,10 @@ not the known one is refused.
 
 An invite link, in quotation marks, is all that is needed the first time: it says where the chat is,
 and whom to trust. From then on securechat-client alone is enough.
+
+A chat may have several relays: with --host a.example.org --host b.example.org:6700 the next one is
+tried when there is no way in, and when one is lost. What a relay announces of others is remembered
+in the profile. All of them must show a certificate of the same CA.
 
 The server's certificate and name are always verified.
 
@@ -79,8 +83,22 @@ def build_parser() -> argparse.ArgumentParser:
     add("invite", nargs="?", default="", metavar=_("LINK"), help=_("the invite link you have got"))
     add("--explain", action="store_true", help=_("say how other programs use the invite link"))
     add("--ca", type=Path, metavar=_("FILE"), help=_("trust this CA, and no other (PEM)"))
-    add("--host", help=_("the server (default: localhost)"))
-    add("--port", type=int, help=_("its port (default: 6697)"))
+    add(
+        "--host",
+        action="append",
+        default=[],
+        metavar=_("HOST[:PORT]"),
+        help=_(
+            "the server (default: localhost); repeatable: further relays of the same chat, tried "
+            "in this order"
+        ),
+    )
+    add("--port", type=int, help=_("its port, where --host says none (default: 6697)"))
+    add(
+        "--srv",
+        metavar=_("DOMAIN"),
+        help=_("look up the relays of this domain in the DNS (_ircs._tcp); needs --ca"),
+    )
     add("--nick", help=_("your name in the chat; asked for when missing"))
     add("--account", help=_("log in to this account (default: the nick)"))
     add("--password-file", type=Path, metavar=_("FILE"), help=_("log in with its first line"))
@@ -167,8 +185,7 @@ def read_options(arguments: argparse.Namespace, *, terminal: bool) -> Options:
     problems = []
     if arguments.port is not None and not 1 <= arguments.port <= 65535:
         problems.append(_("--port must be from 1 to 65535"))
-    if arguments.host == "":
-        problems.append(_("--host must not be empty"))
+    problems += _place_problems(arguments)
     if arguments.key and not arguments.cert:
         problems.append(_("--key needs --cert"))
     if arguments.account and not arguments.password_file and not arguments.cert and not terminal:
@@ -189,7 +206,7 @@ def read_options(arguments: argparse.Namespace, *, terminal: bool) -> Options:
     if not terminal and files and not (arguments.password_file or arguments.cert or profile):
         problems.append(_("files need a login: --password-file or --cert when input is a pipe"))
     problems += _file_problems(arguments)
-    if arguments.invite or arguments.explain or is_invite_link(arguments.host or ""):
+    if arguments.invite or arguments.explain or any(map(is_invite_link, arguments.host)):
         problems = _invite_problems(arguments, terminal=terminal)
     if problems:
         raise ConfigError(problems)
@@ -212,17 +229,50 @@ def read_options(arguments: argparse.Namespace, *, terminal: bool) -> Options:
 
 
 def _names_a_network(arguments: argparse.Namespace) -> bool:
-    says = (arguments.host, arguments.port, arguments.ca, arguments.nick, arguments.account)
-    return any(value is not None for value in says) or bool(arguments.cert)
+    says = (arguments.port, arguments.ca, arguments.nick, arguments.account, arguments.srv)
+    return any(value is not None for value in says) or bool(arguments.host or arguments.cert)
+
+
+def _place_problems(arguments: argparse.Namespace) -> list[str]:
+    """Return what is wrong with ``--host`` and ``--srv``."""
+    problems = []
+    if "" in arguments.host:
+        problems.append(_("--host must not be empty"))
+    for text in filter(None, arguments.host):
+        try:
+            _relay(text, DEFAULT_PORT)
+        except ConfigError as error:
+            problems.append(f"--host {make_safe(text)}: {explain(error)}")
+    if arguments.srv is None:
+        return problems
+    try:
+        check_host(arguments.srv)
+    except ConfigError as error:
+        problems.append(f"--srv {make_safe(arguments.srv)}: {explain(error)}")
+    if arguments.ca is None:
+        problems.append(
+            _("--srv needs --ca: what the DNS says is only safe with a CA of the chat's own")
+        )
+    return problems
+
+
+def _relay(text: str, port: int) -> RelayAddress:
+    # An IPv6 address without a port may do without brackets, too.
+    return parse_relay(f"[{text}]" if text.count(":") > 1 and "[" not in text else text, port)
 
 
 def _network(arguments: argparse.Namespace) -> Network:
     account = arguments.account or ""
     asked = account and not arguments.password_file and not arguments.cert
+    port = arguments.port if arguments.port is not None else DEFAULT_PORT
+    names = arguments.host or ([] if arguments.srv else [_HOST])
+    relays = [_relay(name, port) for name in names]
     return Network(
-        host=arguments.host or _HOST,
+        host=relays[0].host if relays else "",
         nick=arguments.nick or account,
-        port=arguments.port if arguments.port is not None else DEFAULT_PORT,
+        port=relays[0].port if relays else port,
+        relays=tuple(relays[1:]),
+        srv=arguments.srv or "",
         ca=arguments.ca,
         account=account,
         realname=arguments.realname,

@@ -18,7 +18,16 @@ from datetime import datetime
 from typing import Final, Literal
 
 from securechat.client.deliveries import Deliveries
-from securechat.client.events import Event, NotDelivered, Reacted, TextReceived
+from securechat.client.events import (
+    Event,
+    Joined,
+    NotDelivered,
+    PeopleBack,
+    PeopleLost,
+    Quit,
+    Reacted,
+    TextReceived,
+)
 from securechat.client.interpret import (
     MARK_TAG,
     REACT_TAG,
@@ -72,6 +81,10 @@ _ALIVE: Final = "alive"
 
 _HISTORY: Final = frozenset({"chathistory", "znc.in/playback"})
 """The types of batches that hold what was said before we came."""
+
+_SPLITS: Final = frozenset({"netsplit", "netjoin"})
+"""The types of batches that tell of a server that is lost, or back, and of all its people
+(https://ircv3.net/specs/batches/netsplit)."""
 
 _UNASKED: Final = "unasked-"
 """Begins the labels of what nobody has asked us to say (that somebody types): a refusal of it is
@@ -306,10 +319,38 @@ class ClientProtocol:
             return
         if label is not None and self._requests.answered(label, batch):
             return
+        if batch.kind in _SPLITS and not session.replaying:
+            self._handle_split(batch, label)
+            return
         outside, session.replaying = session.replaying, session.replaying or batch.kind in _HISTORY
         for inner in batch.content:
             self._handle(inner, label)
         session.replaying = outside
+
+    def _handle_split(self, batch: Batch, label: str | None) -> None:
+        """Report as one what has happened to many people at once."""
+        session = self.session
+
+        def work() -> None:
+            for inner in batch.content:
+                self._handle(inner, label)
+
+        events = session.collect(work)
+        relay = _split_relay(batch)
+        quits: list[Quit] = []
+        joins: list[Joined] = []
+        for event in events:
+            match event:
+                case Quit():
+                    quits.append(event)
+                case Joined(own=False):
+                    joins.append(event)
+                case _:
+                    session.emit(event)
+        if quits:
+            session.emit(PeopleLost(relay, tuple(quits)))
+        if joins:
+            session.emit(PeopleBack(relay, tuple(joins)))
 
     def _note_end(self, item: Message | Batch) -> None:
         """Take note that an answer is complete: it is "exactly one logical message"."""
@@ -374,6 +415,15 @@ class ClientProtocol:
                 )
             )
             tags = {}
+
+
+def _split_relay(batch: Batch) -> str:
+    """Return the server that is lost or back: of the two that the batch names, the one that does
+    not tell it; empty where servers hide how they are linked (``*.net *.split``).
+    """
+    others = (name for name in batch.params[:2] if name != batch.opened_by.source)
+    name = next(others, "")
+    return "" if name.startswith("*") else name
 
 
 # ---- what may be said ----

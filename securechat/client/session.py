@@ -89,15 +89,22 @@ class Session:
         """Queue an event."""
         self._events.append(event)
 
-    def replay(self, work: Callable[[], None]) -> list[Event]:
-        """Let ``work`` take messages as history; return the events, which are not queued."""
-        outside = self._events, self.replaying
-        self._events, self.replaying = [], True
+    def collect(self, work: Callable[[], None]) -> list[Event]:
+        """Let ``work`` take messages; return the events, which are not queued."""
+        outside, self._events = self._events, []
         try:
             work()
             return self._events
         finally:
-            self._events, self.replaying = outside
+            self._events = outside
+
+    def replay(self, work: Callable[[], None]) -> list[Event]:
+        """Let ``work`` take messages as history; return the events, which are not queued."""
+        outside, self.replaying = self.replaying, True
+        try:
+            return self.collect(work)
+        finally:
+            self.replaying = outside
 
     def take_output(self) -> bytes:
         """Return what has been said, and forget it."""

@@ -14,11 +14,13 @@ from securechat.client import cli
 from securechat.client.cli import main
 from securechat.client.lines.file_mode import ReceiveJob, SendJob
 from securechat.client.options import Options, build_parser, read_options
+from securechat.client.relays import RelayAddress
 from securechat.client.settings.opening import Opening
 from securechat.client.tui import start
 from securechat.errors import ConfigError
 from tests.client.invites import link_to
-from tests.client.pty_child import MAIN
+from tests.client.pty_child import MAIN, on_a_terminal
+from tests.client.scripted_server import Peer, Pki, serving
 from tests.server.relay_harness import RunningRelay
 
 NICK = ["--nick", "alice"]
@@ -124,6 +126,42 @@ def test_files_without_a_terminal(tmp_path: Path, report: Path) -> None:
 def test_what_does_not_fit_together(report: Path, arguments: list[str], problem: str) -> None:
     given = [argument.replace("REPORT", str(report)) for argument in arguments]
     assert problems(*given) == (problem,)
+
+
+def test_several_hosts() -> None:
+    network = read(
+        "--host", "A.example.org", "--host", "b.example.org:6700", "--host", "::1"
+    ).network
+    assert (network.host, network.port) == ("a.example.org", 6697)
+    assert network.relays == (RelayAddress("b.example.org", 6700), RelayAddress("::1"))
+    network = read("--host", "[::1]:1", "--host", "b", "--port", "7000").network
+    assert network.given == (RelayAddress("::1", 1), RelayAddress("b", 7000))
+    assert read().network.given == (RelayAddress("localhost"),)
+
+
+def test_the_relays_of_a_domain(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.touch()
+    options = read("--srv", "example.org", "--ca", str(ca))
+    assert (options.network.srv, options.network.given) == ("example.org", ())
+    assert options.named
+    both = read("--srv", "example.org", "--ca", str(ca), "--host", "a").network
+    assert (both.srv, both.given) == ("example.org", (RelayAddress("a"),))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--host", ""], "--host must not be empty"),
+        (["--host", "a", "--host", "b:0"], "--host b:0: the port must be a number from 1 to 65535"),
+        (["--host", "a,b"], "--host a,b: 'a,b' is not a host name: "),
+        (["--srv", "a b", "--ca", "/dev/null"], "--srv a b: 'a b' is not a host name: "),
+        (["--srv", "example.org"], "--srv needs --ca: what the DNS says is only safe with a CA"),
+    ],
+)
+def test_what_is_no_place(arguments: list[str], problem: str) -> None:
+    (found,) = problems(*arguments)
+    assert found.startswith(problem)
 
 
 LINK = "securechat://chat.example.org/#token=t"
@@ -288,6 +326,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
         ([], True, ["home", "work"]),
         (["--network", "work"], True, ["work"]),
         (["--host", "else.example", "--nick", "x"], True, ["else.example"]),
+        (["--host", "a.example", "--host", "b.example:1", "--nick", "x"], True, ["a.example"]),
+        (["--plain", "--srv", "example.org", "--ca", "/dev/null"], True, ["example.org"]),
         (["--plain"], True, ["home"]),
         (["--plain", "--network", "work"], True, ["work"]),
         (["--plain", "--nick", "x"], True, ["localhost"]),
@@ -377,6 +417,42 @@ def test_a_pipe_that_cannot_deliver(relay: RunningRelay) -> None:
     code, problem = run_pipe(relay, "--to", "nobody")
     assert code == 1
     assert "nobody" in problem
+
+
+def test_a_pipe_takes_the_first_relay_that_is_there(relay: RunningRelay) -> None:
+    bob = relay.join("bob")
+    more = ("--host", "127.0.0.1:1", "--host", f"127.0.0.1:{relay.address[1]}")
+    assert run_pipe(relay, "--to", "bob", *more) == (0, "")
+    assert bob.expect("PRIVMSG").params == ("bob", "hello")
+
+
+def test_a_pipe_and_no_relay_at_all(relay: RunningRelay) -> None:
+    more = ("--host", "127.0.0.1:1", "--host", "127.0.0.1:2")
+    code, problem = run_pipe(relay, "--to", "bob", *more)
+    assert (code, problem.count("\n")) == (1, 1)
+    assert "cannot connect to 127.0.0.1:2: nothing listens" in problem
+
+
+def test_what_a_relay_announces_is_kept_in_the_profile(pki: Pki, tmp_path: Path) -> None:
+    def script(peer: Peer) -> None:
+        peer.negotiate()
+        peer.welcome(isupport="CHANTYPES=# securechat/RELAYS=localhost:1,b.example.org:6700")
+        peer.until_gone()
+
+    path = tmp_path / "securechat" / "profiles.toml"
+    path.parent.mkdir()
+    with serving(pki, script) as server:
+        profile = f'host = "localhost"\nport = {server.port}\nca = "{pki.ca_file}"\nnick = "ann"\n'
+        path.write_text(f"[networks.home]\n{profile}")
+        where = {"XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+        with on_a_terminal("--network", "home", "--no-peers", **where) as child:
+            child.wait_for("welcome to")
+            child.type("/help\n")
+            child.wait_for("/part")  # it has taken what came with the welcome
+            child.type("exit\n")
+            assert child.wait() == 0
+    learned = 'learned = ["localhost:1", "b.example.org:6700"]\n'
+    assert path.read_text() == f"[networks.home]\n{profile}{learned}"
 
 
 def test_without_a_home_there_are_no_profiles(

@@ -26,12 +26,15 @@ from securechat.client.events import (
     NickRejected,
     NotDelivered,
     Parted,
+    PeopleBack,
+    PeopleLost,
     Quit,
     RawReceived,
     Reacted,
     ReadMarked,
     RealnameChanged,
     Redacted,
+    RelaysAnnounced,
     Reply,
     TextReceived,
     TopicChanged,
@@ -46,6 +49,7 @@ from securechat.client.protocol import (
     check_text,
     text_tags,
 )
+from securechat.client.relays import RelayAddress
 from securechat.client.requests import history_page
 from securechat.client.session import Credentials
 from securechat.errors import LocalProtocolError, RemoteProtocolError
@@ -374,10 +378,39 @@ CONVERSATIONS: dict[str, list[Step]] = {
     ],
     "a netsplit, in a batch": [
         *OLD,
-        S("BATCH +y netsplit a.irc b.irc"),
+        S(":a.irc BATCH +y netsplit a.irc b.irc"),
         S(f"@batch=y {BOB} QUIT :a.irc b.irc"),
+        S("@batch=y :carl!c@h QUIT :a.irc b.irc"),
         S("BATCH -y"),
-        Quit("bob", (), "a.irc b.irc"),
+        PeopleLost("b.irc", (Quit("bob", (), "a.irc b.irc"), Quit("carl", (), "a.irc b.irc"))),
+        S("BATCH +y netsplit *.net *.split"),  # "if the server has chosen to hide links"
+        S(f"@batch=y {BOB} QUIT :*.net *.split"),
+        S("BATCH -y"),
+        PeopleLost("", (Quit("bob", (), "*.net *.split"),)),
+        S("BATCH +y netsplit a.irc b.irc"),
+        S("BATCH -y"),  # nobody was there
+    ],
+    "people who are back, in a batch": [
+        *OLD,
+        S(":a.irc BATCH +y netjoin b.irc a.irc"),
+        S(f"@batch=y {BOB} JOIN #room"),
+        S("@batch=y :a.irc MODE #room +o bob"),
+        S(f"@batch=y {BOB} JOIN #attic"),
+        S("BATCH -y"),
+        ModeChanged("#room", ("+o", "bob"), "a.irc"),
+        PeopleBack("b.irc", (Joined("bob", "#room", 0, False), Joined("bob", "#attic", 0, False))),
+    ],
+    "the relays that there are": [
+        *OLD,
+        S("005 alice securechat/RELAYS=a.example.org:6697,[::1]:7000,b :are supported"),
+        RelaysAnnounced(
+            (RelayAddress("a.example.org"), RelayAddress("::1", 7000), RelayAddress("b"))
+        ),
+        S("005 alice securechat/RELAYS=a.example.org:6697,[::1]:7000,b :are supported"),
+        S("005 alice securechat/RELAYS=b\\x2Cc:1 :are supported"),
+        RelaysAnnounced((RelayAddress("b"), RelayAddress("c", 1))),
+        S("005 alice -securechat/RELAYS :are supported"),
+        RelaysAnnounced(()),
     ],
     # https://ircv3.net/specs/client-tags/reply: "its value references the server provided ID of
     # another message"

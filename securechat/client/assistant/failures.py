@@ -293,6 +293,7 @@ _OTHER: Final[_Texts] = (
 )
 _BY_MESSAGE: Final[Mapping[str, _Texts]] = {
     "cannot find the host {host!r}; is the name right?": _NO_SUCH_HOST,
+    "there is no relay at {name}; is the domain right?": _NO_SUCH_HOST,
     "cannot connect to {where}: nothing listens on that port": _REFUSED,
     "cannot connect to {where}: no answer": _NO_ANSWER,
     "cannot connect to {where}: there is no way to that network": _NO_WAY,

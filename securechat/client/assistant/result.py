@@ -60,10 +60,10 @@ def find_network(networks: Mapping[str, Network], relay: str, login: str) -> str
     """Return what the network is called that logs in to this account at this relay, by a password;
     empty if there is none.
 
-    :param relay: as ``Network.relay``.
+    :param relay: as in ``Network.places``.
     """
     for name, network in networks.items():
-        same = network.relay == relay and network.login.lower() == login.lower()
+        same = relay in network.places and network.login.lower() == login.lower()
         if same and network.password is not None:
             return name
     return ""
@@ -76,10 +76,10 @@ def find_other_trust(networks: Mapping[str, Network], relay: str, ca: bytes | No
     A CA whose file cannot be read says nothing, as nobody can log in by it; neither do those of
     the system where there is no login by password.
 
-    :param relay: as ``Network.relay``.
+    :param relay: as in ``Network.places``.
     :param ca: the hash of the CA; ``None``: those of the system.
     """
-    found = {name: _trusted(one) for name, one in networks.items() if one.relay == relay}
+    found = {name: _trusted(one) for name, one in networks.items() if relay in one.places}
     known = {name: trusted for name, trusted in found.items() if trusted}
     return "" if any(ca in trusted for trusted in known.values()) else next(iter(known), "")
 
@@ -132,6 +132,7 @@ def keep_network(
         address.host,
         given.nick.strip(),
         port=address.port,
+        relays=address.others,
         ca=store_ca(folder, name, ca.pem) if ca is not None else None,
         realname=given.realname.strip(),
         rooms=rooms_in(given.rooms),
@@ -142,7 +143,7 @@ def keep_network(
         if given.keep == "command":
             source = PasswordSource("command", run=tuple(shlex.split(given.command)))
         elif given.keep == "keyring":
-            store_in_keyring(given.password, network=made.relay, account=account)
+            store_in_keyring(given.password, network=(known or made).relay, account=account)
         made = replace(made, account="" if account == made.nick else account, password=source)
     if known is not None:
         rooms = tuple(dict.fromkeys((*known.rooms, *made.rooms)))

@@ -81,7 +81,6 @@ from securechat.errors import (
     SecureChatError,
 )
 from securechat.invite_link import is_invite_link
-from securechat.net.listener import format_address
 
 __all__ = [
     "AccountChoice",
@@ -227,8 +226,8 @@ class Setup:
 
     @property
     def place(self) -> str:
-        """The address as ``HOST:PORT``."""
-        return format_address(self._address.host, self._address.port)
+        """The address as ``HOST:PORT``; of several relays, the first."""
+        return self._address.place
 
     def look_at_ca(self) -> CaFile:
         """Read the file of the CA. Does file I/O.
@@ -342,7 +341,7 @@ class Setup:
     def _code(self) -> str:
         if self._invitation is not None and not self._invite_refused:
             return self._invitation.code
-        return invite_code(self.answers.email, self.place)
+        return invite_code(self.answers.email, {self.place, *map(str, self._address.others)})
 
     # ---- who we are ----
 
@@ -463,7 +462,7 @@ class Setup:
 
     def summary(self) -> tuple[str, ...]:
         """Return what has been settled, line by line, safe."""
-        return summarize(self.answers, self.place, self._ca)
+        return summarize(self.answers, self._address.places, self._ca)
 
     def _begin_rooms(self) -> None:
         given = self.answers

@@ -30,7 +30,6 @@ from securechat.client.settings.address import Address
 from securechat.client.words.safe_text import make_safe
 from securechat.client.words.translation import _, gettext_noop
 from securechat.errors import ConnectionLost, PkiError, SecureChatError
-from securechat.net.listener import format_address
 from securechat.net.threads import start_thread
 from securechat.net.timers import Deadline
 
@@ -76,7 +75,7 @@ def describe_attempt(attempt: Attempt) -> str:
     """Return what is going on in a trial, in the language in use; safe."""
     return _(
         _PROGRESS[attempt.purpose],
-        place=format_address(attempt.address.host, attempt.address.port),
+        place=attempt.address.places,
         nick=make_safe(attempt.nick),
         account=make_safe(attempt.account),
     )
@@ -163,6 +162,7 @@ class Trial:
                 attempt.address.host,
                 attempt.address.port,
                 nick=attempt.nick,
+                relays=attempt.address.others,
                 ca=ca,
                 account=attempt.account or None,
                 password=attempt.password if attempt.purpose == "login" else None,
@@ -227,7 +227,9 @@ class Trial:
                 return True
             case Failure(command="REGISTER"):
                 return True
-            case Disconnected() | LoginRejected() | Registered() | VerificationRequired():
+            case Disconnected():
+                return not event.will_retry  # else another relay is tried
+            case LoginRejected() | Registered() | VerificationRequired():
                 return True
             case _:
                 pass

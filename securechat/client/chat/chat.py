@@ -35,6 +35,7 @@ from securechat.client.events import (
     NickChanged,
     NickRejected,
     Parted,
+    RelaysAnnounced,
     Welcome,
 )
 from securechat.client.settings.invitation import invite_code
@@ -121,6 +122,9 @@ class Chat:
 
     def moved(self) -> None:
         """The user is in another conversation now; for a face that shows it."""
+
+    def learn(self, event: RelaysAnnounced) -> None:
+        """A relay has said which there are; for a face that keeps it for the next start."""
 
     def left_room(self) -> None:
         """The user is no longer in the room that is talked to: talk in the last one."""
@@ -293,7 +297,7 @@ class Chat:
         :param email: or an invitation code, or an invite link.
         :raises SecureChatError: the link is damaged, or for another relay.
         """
-        email = invite_code(email, self.client.relay)
+        email = invite_code(email, self.client.relays)
         if not email and self.client.email_required:
 
             def go_on(given: str) -> None:
@@ -411,6 +415,8 @@ class Chat:
                 self.set_target(event.new)  # there is a conversation of that name already
             case Parted(own=True) | Kicked(own=True):
                 self._left(event.channel)
+            case RelaysAnnounced():
+                self.learn(event)
             case ChannelRenamed():
                 same = self.client.same_name
                 self._rooms = [event.new if same(room, event.old) else room for room in self._rooms]

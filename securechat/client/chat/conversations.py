@@ -47,6 +47,8 @@ from securechat.client.events import (
     NickRejected,
     NotDelivered,
     Parted,
+    PeopleBack,
+    PeopleLost,
     PresenceReceived,
     Quit,
     Reacted,
@@ -54,6 +56,7 @@ from securechat.client.events import (
     RealnameChanged,
     Redacted,
     Registered,
+    RelaysAnnounced,
     Reply,
     TextReceived,
     TopicChanged,
@@ -61,10 +64,10 @@ from securechat.client.events import (
     VerificationRequired,
     Welcome,
 )
-from securechat.client.words.refusals import refusal
+from securechat.client.words.refusals import RELAY_NEWS, reason, refusal
 from securechat.client.words.safe_text import make_safe
 from securechat.client.words.translation import _
-from securechat.client.words.wording import Wording
+from securechat.client.words.wording import Wording, split_words
 from securechat.peer.events import (
     FileAccepted,
     FileEnded,
@@ -323,6 +326,8 @@ class Conversations:
                 return self._kicked(event)
             case Joined() | Parted() | Kicked() | Quit() | NickChanged() | AwayChanged():
                 self._people(event)
+            case PeopleLost() | PeopleBack():
+                self._split(event)
             case NamesReceived() | PresenceReceived() | TopicChanged() | ModeChanged():
                 self._room(event)
             case ChannelRenamed():
@@ -337,7 +342,7 @@ class Conversations:
                 return self._file(event)
             case FileFinished() | FileEnded():
                 return self._file(event)
-            case AccountChanged() | RealnameChanged() | HostChanged():
+            case AccountChanged() | RealnameChanged() | HostChanged() | RelaysAnnounced():
                 pass  # of no interest to most people; /whois tells it
             case Invited(own=True):
                 entry = self._say(self.server, event)
@@ -391,6 +396,8 @@ class Conversations:
             return []
         mention = not event.own and self.mentions_us(event)
         entry = buffer.text_entry(event, mention=mention)
+        if buffer is self.server:
+            entry.text = self._of_server(event.text)
         buffer.last_activity = max(event.time, buffer.last_activity or event.time)
         if event.own:
             buffer.line_at = None
@@ -400,6 +407,14 @@ class Conversations:
         if buffer is not self.attended:
             buffer.note_unread(entry, mention=mention)
         return [] if event.replayed else [News(buffer, entry, mention)]
+
+    def _of_server(self, text: str) -> str:
+        """Return how a text of the server reads; one that concerns all that is said is shown where
+        the user is, too.
+        """
+        if text.startswith(RELAY_NEWS) and self.current is not self.server:
+            self.say(self.current, f"! {reason(text)}")
+        return "\n".join(map(reason, text.split("\n")))
 
     def _about_texts(self, event: Reacted | Redacted | Typing | PeerTyping | ReadMarked) -> None:
         match event:
@@ -480,6 +495,26 @@ class Conversations:
         buffer.typing.pop(presence.nick, None)
         if buffer.live:
             buffer.add_presence(presence, self._wall_clock(), people)
+
+    def _split(self, event: PeopleLost | PeopleBack) -> None:
+        """Say in one line for each conversation who was lost with a relay, or is back with it."""
+        if isinstance(event, PeopleLost):
+            rooms = {name for one in event.quits for name, _people in one.channels}
+            nicks = [one.nick for one in event.quits]
+        else:
+            rooms = {one.channel for one in event.joins}
+            nicks = []
+        for name in rooms:
+            room = self.get(name)
+            if room is None:
+                continue
+            room.members_stale = True
+            for nick in nicks:
+                room.typing.pop(make_safe(nick), None)
+            if room.live:
+                room.note("info", self._wall_clock(), split_words(event, name))
+        for nick in nicks:
+            self._presence(nick, Presence("quit", make_safe(nick), make_safe(event.relay)), None)
 
     def _left(self, event: Parted | Kicked) -> Entry | None:
         buffer = self.get(event.channel)

@@ -16,7 +16,14 @@ from securechat.client.chat.conversations import News
 from securechat.client.chat.outgoing import OutgoingText
 from securechat.client.client import Client
 from securechat.client.commands import dispatch as commands
-from securechat.client.events import Disconnected, Event, NotDelivered, Reacted, TextReceived
+from securechat.client.events import (
+    Disconnected,
+    Event,
+    NotDelivered,
+    Reacted,
+    RelaysAnnounced,
+    TextReceived,
+)
 from securechat.client.words.peer_wording import LOCK, describe_path
 from securechat.client.words.refusals import reason
 from securechat.client.words.safe_text import make_safe
@@ -32,12 +39,21 @@ _LATER: Final = frozenset({"NOT_CONNECTED", "CONNECTION_LOST"})
 
 
 class LineMode(Chat):
-    """One person at one client. Owned by the thread of the terminal."""
+    """One person at one client. Owned by the thread of the terminal.
+
+    :param remember: keeps for the next start which relays there are.
+    """
 
     def __init__(
-        self, client: Client, *, channels: Sequence[str], clock: Callable[[], datetime]
+        self,
+        client: Client,
+        *,
+        channels: Sequence[str],
+        clock: Callable[[], datetime],
+        remember: Callable[[RelaysAnnounced], object] = lambda event: None,
     ) -> None:
         super().__init__(client, channels=channels, clock=clock)
+        self._remember = remember
         self._output: list[str] = []
         self._refused = False  # what was refused is told already
 
@@ -168,6 +184,10 @@ class LineMode(Chat):
     def _find(self, conversation: str, msgid: str | None) -> Entry | None:
         buffer = self.conversations.get(conversation)
         return buffer.find(msgid) if buffer is not None and msgid is not None else None
+
+    def learn(self, event: RelaysAnnounced) -> None:
+        """A relay has said which there are: keep it for the next start."""
+        self._remember(event)
 
     # ---- questions ----
 

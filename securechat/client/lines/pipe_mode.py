@@ -136,7 +136,7 @@ class PipeMode:
             case NotDelivered():
                 self._failed += 1
                 self._settle()
-            case Disconnected():
+            case Disconnected(will_retry=False):
                 self.error = event.error
                 self._over = True
             case _:

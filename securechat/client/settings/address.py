@@ -6,44 +6,56 @@ see ``invitation``.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from securechat.client.client import DEFAULT_PORT
-from securechat.client.words.translation import _, explain
-from securechat.errors import ConfigError, PkiError
+from securechat.client.relays import DEFAULT_PORT, RelayAddress, check_host, parse_relay
+from securechat.client.words.translation import _
+from securechat.errors import ConfigError
 from securechat.irc.names import is_channel_name
-from securechat.pki import parse_host
+from securechat.net.listener import format_address
 
 __all__ = ["ROOM_BYTES", "Address", "check_host", "parse_address"]
 
 ROOM_BYTES: Final = 200
 """The longest name of a room in a link: that of RFC 1459, section 1.3, longer than any in use."""
 
-_PLACE: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]+)(?::([^:]*))?")
-"""``HOST``, ``HOST:PORT`` or ``[IPv6]:PORT``."""
-
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a network is. Immutable. ``host`` is as in ``check_host``, ``room`` may be empty."""
+    """Where a network is. Immutable. ``host`` is as in ``check_host``, ``room`` may be empty.
+
+    ``others``: further relays of it.
+    """
 
     host: str
     port: int = DEFAULT_PORT
     room: str = ""
+    others: tuple[RelayAddress, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """The address, of several relays the first, as ``HOST:PORT``."""
+        return format_address(self.host, self.port)
+
+    @property
+    def places(self) -> str:
+        """The addresses of all relays, with commas between them."""
+        return ", ".join((self.place, *map(str, self.others)))
 
 
 def parse_address(text: str) -> Address:
-    """Return what ``text`` says: ``HOST``, ``HOST:PORT``, ``[IPv6]:PORT``, or a link such as
-    ``ircs://HOST:PORT/#room``, of which port and room may be missing. Spaces around it are dropped.
+    """Return what ``text`` says: ``HOST``, ``HOST:PORT``, ``[IPv6]:PORT``, several of these with
+    commas between them, or a link such as ``ircs://HOST:PORT/#room``, of which port and room may be
+    missing. Spaces around each are dropped.
 
     :raises ConfigError: it is none of these; the text says what is wrong.
     """
     scheme, is_link, rest = text.strip().partition("://")
     if not is_link:
-        return Address(*_parse_place(scheme))
+        first, *others = (parse_relay(place.strip()) for place in scheme.split(","))
+        return Address(first.host, first.port, others=tuple(others))
     if scheme.lower() == "irc":
         raise ConfigError(
             [_("irc:// is plain text, and this chat never is: use ircs://, with TLS")]
@@ -51,35 +63,8 @@ def parse_address(text: str) -> Address:
     if scheme.lower() != "ircs":
         raise ConfigError([_("not a link to a chat: it begins with ircs:// or securechat://")])
     place, _slash, room = rest.partition("/")
-    return Address(*_parse_place(place), _parse_room(room))
-
-
-def check_host(host: str) -> str:
-    """Return ``host`` as certificates and the resolver know it: an IP address without brackets, or
-    a DNS name in lower case, in its ``xn--`` form where it is not ASCII.
-
-    :raises ConfigError: it is neither.
-    """
-    try:
-        return str(parse_host(host).value)
-    except PkiError as error:
-        raise ConfigError([explain(error)]) from error
-
-
-def _parse_place(place: str) -> tuple[str, int]:
-    found = _PLACE.fullmatch(place)
-    if found is None:
-        raise ConfigError(
-            [_("not an address: write HOST or HOST:PORT, an IPv6 address as [::1]:6697")]
-        )
-    host, port = found.groups()
-    return check_host(host), DEFAULT_PORT if port is None else _parse_port(port)
-
-
-def _parse_port(port: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
-        raise ConfigError([_("the port must be a number from 1 to 65535")])
-    return int(port)
+    relay = parse_relay(place)
+    return Address(relay.host, relay.port, _parse_room(room))
 
 
 def _parse_room(room: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from securechat.client.settings.address import Address, check_host
+from securechat.client.relays import check_host
+from securechat.client.settings.address import Address
 from securechat.errors import InviteLinkError
 from securechat.invite_link import InviteLink, is_invite_link, parse_invite_link
-from securechat.net.listener import format_address
 
 __all__ = ["Invitation", "invite_code", "is_invite_link", "read_invitation"]
 
@@ -39,19 +40,20 @@ def read_invitation(text: str) -> Invitation:
     return Invitation(link, Address(check_host(link.host), link.port, link.room))
 
 
-def invite_code(text: str, relay: str) -> str:
-    """Return what makes an account at ``relay`` (``HOST:PORT``), for what a person has entered: a
-    code or an e-mail address, which stay as they are, or an invite link.
+def invite_code(text: str, relays: Collection[str]) -> str:
+    """Return what makes an account at one of the ``relays`` (each ``HOST:PORT`` in lower case) of a
+    chat, for what a person has entered: a code or an e-mail address, which stay as they are, or an
+    invite link.
 
-    :raises InviteLinkError: the link is damaged, or for another relay, which alone must see its
-        token.
+    :raises InviteLinkError: the link is damaged, or for a relay that is none of these, which alone
+        must see its token.
     :raises ConfigError: the host that it names cannot be one.
     """
     text = text.strip()
     if not is_invite_link(text):
         return text
     invitation = read_invitation(text)
-    place = format_address(invitation.address.host, invitation.address.port)
-    if place != relay.lower():
+    place = invitation.address.place
+    if place not in relays:
         raise InviteLinkError("this invite is for another server: {place}", place=place)
     return invitation.code

@@ -16,7 +16,7 @@ import os
 import secrets
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from securechat.client.relays import RelayAddress
 from securechat.client.settings.profiles import (
     Network,
     Notifications,
@@ -83,6 +84,12 @@ class ProfileFile:
         network.
         """
         self._change(lambda profiles: _with_notify(profiles, network, conversation, notify))
+
+    def set_learned(self, network: str, relays: Sequence[RelayAddress]) -> None:
+        """Remember the relays that one of the network has announced, but for those that the user
+        has named. There must be such a network.
+        """
+        self._change(lambda profiles: _with_learned(profiles, network, relays))
 
     def set_theme(self, name: str) -> None:
         """Use this theme; empty: the usual one."""
@@ -173,6 +180,12 @@ def _with_notify(
     return _with_network(profiles, name, replace(network, notify=choices))
 
 
+def _with_learned(profiles: Profiles, name: str, relays: Sequence[RelayAddress]) -> Profiles:
+    network = _find(profiles, name)
+    learned = tuple(relay for relay in relays if relay not in network.given)
+    return _with_network(profiles, name, replace(network, learned=learned))
+
+
 # ---- as TOML ----
 
 
@@ -209,8 +222,10 @@ def _plain(value: Any) -> Any:
             return {key: _plain(part) for key, part in value.items()}
         case Path():
             return str(value)
+        case RelayAddress():
+            return str(value)
         case tuple():
-            return list(value)
+            return [_plain(part) for part in value]
         case _:
             return value
 

@@ -12,6 +12,9 @@
 
     [networks.home]
     host = "chat.example.org"
+    relays = ["chat2.example.org:6700"]    # further ones of the same chat
+    srv = "example.org"                    # whose relays are looked up in the DNS
+    learned = ["chat3.example.org:6697"]   # what a relay has announced; the client writes this
     ca = "home-ca.pem"                     # paths are relative to the folder of this file
     nick = "ann"
     password = { from = "keyring" }        # where it is; never the password itself
@@ -37,12 +40,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from securechat.client.client import DEFAULT_PORT
-from securechat.client.settings.address import check_host
+from securechat.client.relays import DEFAULT_PORT, RelayAddress, check_host, parse_relay
 from securechat.client.words.safe_text import make_safe
 from securechat.client.words.translation import _
 from securechat.errors import ConfigError
-from securechat.net.listener import format_address
 
 __all__ = [
     "DesktopNotification",
@@ -90,14 +91,19 @@ class PasswordSource:
 class Network:
     """A network and who we are there. Immutable.
 
-    ``account`` empty: the nick. ``password`` ``None``: no login by password. ``ca`` ``None``: what
-    the system trusts. ``notify`` has conversations as the user spells them; to compare names is up
-    to whoever knows the casemapping of the network.
+    ``relays`` are tried after ``host``, then those of the domain ``srv``, then those ``learned``;
+    ``host`` may be empty where there is a domain. ``account`` empty: the nick. ``password``
+    ``None``: no login by password. ``ca`` ``None``: what the system trusts. ``notify`` has
+    conversations as the user spells them; to compare names is up to whoever knows the casemapping
+    of the network.
     """
 
     host: str
     nick: str
     port: int = DEFAULT_PORT
+    relays: tuple[RelayAddress, ...] = ()
+    srv: str = ""
+    learned: tuple[RelayAddress, ...] = ()
     ca: Path | None = None
     account: str = ""
     realname: str = ""
@@ -111,8 +117,24 @@ class Network:
 
     @property
     def relay(self) -> str:
-        """The relay as ``HOST:PORT``; its passwords are kept under that name."""
-        return format_address(self.host, self.port)
+        """The first relay as ``HOST:PORT``, or the domain; passwords are kept under that name."""
+        return str(RelayAddress(self.host, self.port)) if self.host else self.srv
+
+    @property
+    def server(self) -> str:
+        """What it goes by where it has no name: its first host, or the domain."""
+        return self.host or self.srv
+
+    @property
+    def given(self) -> tuple[RelayAddress, ...]:
+        """The relays that the user has named, in their order."""
+        first = (RelayAddress(self.host, self.port),) if self.host else ()
+        return (*first, *self.relays)
+
+    @property
+    def places(self) -> frozenset[str]:
+        """All relays that are known, as ``HOST:PORT``."""
+        return frozenset(map(str, (self.relay, *self.given, *self.learned)))
 
     @property
     def login(self) -> str:
@@ -271,6 +293,9 @@ def _network(value: Any, *, folder: Path) -> Network:
         "host": _host,
         "nick": _word,
         "port": _port,
+        "relays": _relays,
+        "srv": _host,
+        "learned": _relays,
         "ca": path,
         "account": _optional_word,
         "realname": _text,
@@ -282,8 +307,10 @@ def _network(value: Any, *, folder: Path) -> Network:
         "autoconnect": _flag,
         "notify": _notify,
     }
-    needed = ["host", "nick", *(["certificate"] if "key" in _as_table(value) else [])]
-    return Network(**_table(value, checks, needed))
+    given = _as_table(value)
+    needed = ["ca"] if "srv" in given else ["host"]  # the answers of the DNS prove nothing
+    needed += ["nick", *(["certificate"] if "key" in given else [])]
+    return Network(**{"host": "", **_table(value, checks, needed)})
 
 
 def _notify(value: Any) -> dict[str, Any]:
@@ -391,6 +418,17 @@ def _host(value: Any) -> str:
         return check_host(value)
     except ConfigError as error:
         raise _mistake(str(error)) from error
+
+
+def _relays(value: Any) -> tuple[RelayAddress, ...]:
+    try:
+        if isinstance(value, list) and all(isinstance(one, str) for one in value):
+            return tuple(map(parse_relay, value))
+    except ConfigError as error:
+        raise _mistake(str(error)) from error
+    raise _mistake(
+        _("must be a list of relays such as {example}", example='["b.example.org:6700"]')
+    )
 
 
 def _path(value: Any, *, folder: Path) -> Path:

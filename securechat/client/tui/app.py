@@ -5,6 +5,7 @@ The screen itself is ``chat_screen``. Everything here runs on Textual's thread.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from securechat.client.chat.buffers import Buffer, Notify
 from securechat.client.chat.chat import Chat, Question
 from securechat.client.chat.conversations import News
 from securechat.client.client import Client
+from securechat.client.events import RelaysAnnounced
 from securechat.client.settings.opening import MakeClient, Opening
 from securechat.client.settings.passwords import read_password
 from securechat.client.settings.profile_file import ProfileFile
@@ -136,7 +138,9 @@ class ChatApp(App[int]):
         def take(password: str | None) -> None:
             self._connect(replace(opening, password=password or None))
 
-        prompt = _("Password for {account} at {host}:", account=account, host=opening.profile.host)
+        prompt = _(
+            "Password for {account} at {host}:", account=account, host=opening.profile.server
+        )
         self.push_screen(QuestionDialog(prompt, secret=True), take)
 
     @work(thread=True)
@@ -393,6 +397,13 @@ class ChatApp(App[int]):
         if network.name in self._profiles.load().networks:
             self._profiles.set_notify(network.name, buffer.name, notify)
         self.chat_screen.update_soon()
+
+    def learn(self, chat: Chat, event: RelaysAnnounced) -> None:
+        """Keep the relays of a network in its profile, if it has one."""
+        with contextlib.suppress(ConfigError):  # they are announced again each time
+            for network in self.networks:
+                if network.chat is chat and network.name in self._profiles.load().networks:
+                    self._profiles.set_learned(network.name, event.relays)
 
     def open_network(self, name: str) -> None:
         """Show a network, and open it if it is not.

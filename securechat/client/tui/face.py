@@ -6,6 +6,7 @@ from typing import Protocol
 
 from securechat.client.chat.buffers import Buffer, Notify
 from securechat.client.chat.chat import Chat
+from securechat.client.events import RelaysAnnounced
 
 __all__ = ["Face"]
 
@@ -39,6 +40,9 @@ class Face(Protocol):
 
     def set_notify(self, buffer: Buffer, notify: Notify) -> None:
         """Have a conversation ask for attention so, from now on."""
+
+    def learn(self, chat: Chat, event: RelaysAnnounced) -> None:
+        """Keep for the next start which relays the network of a chat has."""
 
     def open_network(self, name: str) -> None:
         """Show a network, and connect to it if it is not open.

@@ -26,6 +26,7 @@ from securechat.client.events import (
     Event,
     Found,
     NamesReceived,
+    RelaysAnnounced,
     RequestFailed,
     Welcome,
 )
@@ -112,6 +113,10 @@ class ScreenChat(Chat):
     def moved(self) -> None:
         """Show where the user is now, if it is this network that is shown."""
         self.face.moved(self)
+
+    def learn(self, event: RelaysAnnounced) -> None:
+        """A relay has said which there are: keep it for the next start."""
+        self.face.learn(self, event)
 
     def left_room(self) -> None:
         """Stay there: what is just being typed for a room must not be said in another one."""

@@ -47,7 +47,7 @@ _STEPS: Final[Mapping[Step, tuple[str, str]]] = {
         gettext_noop(
             "Give the address of the server as you got it: an invite link, which begins with "
             "securechat://, a link that begins with ircs://, or a host name, with a port if it is "
-            "another than 6697."
+            "another than 6697. Of a chat with several relays give all, with commas between."
         ),
     ),
     Step.TRUST: (

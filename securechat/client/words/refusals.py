@@ -14,7 +14,7 @@ from securechat.client.words.safe_text import make_safe
 from securechat.client.words.translation import _, gettext_noop, language
 from securechat.irc import numerics
 
-__all__ = ["reason", "refusal"]
+__all__ = ["RELAY_NEWS", "reason", "refusal"]
 
 _BY_CODE: Final = {
     numerics.ERR_NOSUCHNICK: gettext_noop("there is nobody of that name, and no such room"),
@@ -78,12 +78,21 @@ _BY_CODE: Final = {
     "NO_SUCH_ACCOUNT": gettext_noop("there is no such account"),
     "REDACT_FORBIDDEN": gettext_noop("you may not delete this message"),
     "REDACT_WINDOW_EXPIRED": gettext_noop("it is too late to delete this message"),
+    "RELAY_ISOLATED": gettext_noop(
+        "this relay is cut off from the others, and does nothing without them; try again later"
+    ),
     "TEMPORARILY_UNAVAILABLE": gettext_noop("not possible at the moment; try again later"),
     "UNACCEPTABLE_PASSWORD": gettext_noop("this password is not usable"),
     "UNKNOWN_MSGID": gettext_noop("there is no such message, or it is too old"),
     "WEAK_PASSWORD": gettext_noop("the password is too weak"),
 }
 """What the codes of refusals mean, where they mean one thing with any server."""
+
+RELAY_NEWS: Final = (
+    gettext_noop("This relay is cut off from the others"),
+    gettext_noop("This relay is one with the others again"),
+)
+"""How our relay begins to say what concerns all that is said there."""
 
 _SAID: Final = frozenset(
     {
@@ -115,10 +124,15 @@ _SAID: Final = frozenset(
         gettext_noop("Their rank is not below yours"),
         gettext_noop("There are too many offers that nobody has answered or ended"),
         gettext_noop("There is no such offer"),
+        gettext_noop("The relay is shutting down"),
         gettext_noop("This account exists already"),
         gettext_noop("This cannot be an account's name"),
         gettext_noop("This looks like somebody else"),
         gettext_noop("This nick is in use"),
+        *RELAY_NEWS,
+        gettext_noop("This relay has lost the others"),
+        gettext_noop("This relay has still to join the others"),
+        gettext_noop("This relay was cut off from the others for too long; connect again"),
         gettext_noop("Too many connections from your address"),
         gettext_noop("Too many failed logins; wait a minute"),
         gettext_noop("Too often; wait a minute"),
@@ -132,6 +146,11 @@ _SAID: Final = frozenset(
 
 _WITH_VALUES: Final = (
     gettext_noop("Closing link: {reason}"),
+    gettext_noop("This relay is cut off from the others: {reason}"),
+    gettext_noop(
+        "This relay is cut off from the others ({reason}). You stay connected; what you send is "
+        "not taken until it is back"
+    ),
     gettext_noop("{nick} has ended it"),
     gettext_noop("{name} cannot be reached as a peer now"),
     gettext_noop("it cannot be read: {reason}"),

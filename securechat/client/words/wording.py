@@ -29,6 +29,8 @@ from securechat.client.events import (
     NickRejected,
     NotDelivered,
     Parted,
+    PeopleBack,
+    PeopleLost,
     Quit,
     RawReceived,
     RealnameChanged,
@@ -45,7 +47,7 @@ from securechat.client.words.refusals import reason, refusal
 from securechat.client.words.safe_text import make_safe
 from securechat.client.words.translation import _, explain, gettext_noop, ngettext
 
-__all__ = ["Wording", "people", "why_disconnected"]
+__all__ = ["Wording", "people", "split_words", "why_disconnected"]
 
 _REPLIES: Final = {
     "221": gettext_noop("your modes: {0}"),
@@ -77,6 +79,9 @@ _REPLIES: Final = {
 }
 """How the answers read that are more than their text; an empty one is not shown. The numbers stand
 for the parameters behind our nick, ``text`` for the last, ``rest`` for all but the first."""
+
+_SPLIT_NICKS: Final = 30
+"""Most nicks that are named of those who were lost with a relay: a line must stay one."""
 
 _BEFORE_WELCOME: Final = frozenset({"372", "NOTE", "WARN"})
 """The replies that are shown before the welcome: the rest is the small talk of servers."""
@@ -127,6 +132,8 @@ class Wording:
 
     def _text(self, event: TextReceived, target: str) -> str:
         sender = make_safe(event.sender)
+        if not event.conversation and event.kind == "notice":
+            return f"-{sender}- {reason(event.text)}"  # of the server itself
         # Further lines are marked: none can pass for a message of somebody else.
         text = FURTHER_LINE.join(map(make_safe, event.text.split("\n")))
         mark = self._mark(event, target)
@@ -162,6 +169,8 @@ class Wording:
                 return f"* {words}"
             case Welcome():
                 return f"* {_welcome(event)}"
+            case Disconnected(next_relay=str(relay)) if relay:
+                return f"! {_moving(event, relay)}"
             case Disconnected(will_retry=True):
                 words = _(
                     "connection lost: {reason}; trying again in {seconds:.0f} s",
@@ -209,6 +218,10 @@ class Wording:
                 return f"{who} ({people(len(event.members))}): {names}"
             case Parted() | Kicked() | Quit():
                 return _left(event)
+            case PeopleLost():
+                return f"<-- {split_words(event)}"
+            case PeopleBack():
+                return f"--> {split_words(event)}"
             case NickChanged():
                 new = make_safe(event.new)
                 if event.own:
@@ -313,6 +326,74 @@ def _welcome(event: Welcome) -> str:
     if event.account:
         return f"{words}, {_('logged in as {account}', account=make_safe(event.account))}"
     return words
+
+
+def _moving(event: Disconnected, relay: str) -> str:
+    why, place = why_disconnected(event), make_safe(relay)
+    if event.retry_in_s:
+        return _(
+            "connection lost: {reason}; trying {relay} in {seconds:.0f} s",
+            reason=why,
+            relay=place,
+            seconds=event.retry_in_s,
+        )
+    return _("{reason}; going on with {relay}", reason=why, relay=place)
+
+
+def split_words(event: PeopleLost | PeopleBack, channel: str | None = None) -> str:
+    """Return one line, safe, for all people who were lost with a relay, or are back with it.
+
+    :param channel: only those of this one; ``None``: of all.
+    """
+    relay = make_safe(event.relay)
+    nicks = _split_nicks(event, channel)
+    shown = ", ".join(map(make_safe, nicks[:_SPLIT_NICKS]))
+    if len(nicks) > _SPLIT_NICKS:
+        shown += ", …"
+    count = len(nicks)
+    match event:
+        case PeopleLost() if relay:
+            return ngettext(
+                "{count} person was lost with relay {relay}: {nicks}",
+                "{count} people were lost with relay {relay}: {nicks}",
+                count,
+                relay=relay,
+                nicks=shown,
+            )
+        case PeopleLost():
+            return ngettext(
+                "{count} person was lost with a relay: {nicks}",
+                "{count} people were lost with a relay: {nicks}",
+                count,
+                nicks=shown,
+            )
+        case _ if relay:
+            return ngettext(
+                "{count} person is back with relay {relay}: {nicks}",
+                "{count} people are back with relay {relay}: {nicks}",
+                count,
+                relay=relay,
+                nicks=shown,
+            )
+        case _:
+            return ngettext(
+                "{count} person is back: {nicks}",
+                "{count} people are back: {nicks}",
+                count,
+                nicks=shown,
+            )
+
+
+def _split_nicks(event: PeopleLost | PeopleBack, channel: str | None) -> list[str]:
+    if isinstance(event, PeopleBack):
+        found = [one.nick for one in event.joins if channel in (None, one.channel)]
+    else:
+        found = [
+            one.nick
+            for one in event.quits
+            if channel is None or any(name == channel for name, _people in one.channels)
+        ]
+    return list(dict.fromkeys(found))
 
 
 def why_disconnected(event: Disconnected) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from securechat.client import link
+from securechat.client import link, srv
 from securechat.client.assistant import ca_fetch, failures, trial
 from securechat.client.assistant.failures import Explanation, explain_failure
 from securechat.client.assistant.trial import Attempt, Verdict
@@ -214,6 +214,7 @@ def test_settings_that_cannot_be_used_are_no_failed_connection() -> None:
 
 def test_what_the_errors_say_is_known() -> None:
     """The messages that are looked for are those of the code: not all can be provoked."""
-    known = "".join(map(inspect.getsource, (ca_fetch, dialer, connection, tls, link, trial)))
+    modules = (ca_fetch, dialer, connection, tls, link, srv, trial)
+    known = "".join(map(inspect.getsource, modules))
     for message in failures._BY_MESSAGE:
         assert f'"{message}"' in known

@@ -144,6 +144,34 @@ def test_another_address_is_tested_anew(relay: RunningRelay) -> None:
     assert not setup.connected
 
 
+def test_a_chat_with_several_relays(relay: RunningRelay, tmp_path: Path) -> None:
+    setup = Setup(ca_file=relay.certificates.ca_file)
+    here = f"localhost:{relay.address[1]}"
+    answer(setup, address=f"127.0.0.1:{closed_port()}, {here}", nick="ann")
+    while setup.step is not Step.ROOMS:
+        if setup.step is Step.ACCOUNT:
+            setup.answers.account = "later"
+        advance(setup)
+        assert not setup.problems
+        assert setup.explanation is None
+    first = setup.place
+    assert first != here
+    assert setup.summary()[0] == f"Server: {first}, {here}"
+    setup.next()
+    network = setup.finish(tmp_path).network
+    assert list(map(str, network.given)) == [first, here]
+
+
+def test_none_of_several_relays(relay: RunningRelay) -> None:
+    setup = Setup(ca_file=relay.certificates.ca_file)
+    last = closed_port()
+    answer(setup, address=f"127.0.0.1:{closed_port()}, 127.0.0.1:{last}")
+    setup.next()
+    assert advance(setup) is not None
+    assert setup.explanation is not None
+    assert f"127.0.0.1:{last}" in setup.explanation.words
+
+
 # ---- the nick ----
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from securechat.client.chat import buffers, conversations
-from securechat.client.chat.buffers import Buffer
+from securechat.client.chat.buffers import Buffer, Presence
 from securechat.client.chat.conversations import Conversations
 from securechat.client.chat.outgoing import OutgoingText
 from securechat.client.events import (
@@ -20,6 +20,8 @@ from securechat.client.events import (
     Joined,
     NickChanged,
     Parted,
+    PeopleBack,
+    PeopleLost,
     Quit,
     Reacted,
     ReadMarked,
@@ -437,3 +439,41 @@ def test_a_lost_connection_is_told_in_each_room_once(talk: Talk, will_retry: boo
 def test_who_asks_for_a_session_is_unread(talk: Talk) -> None:
     talk.hear(PeerAsked("bob", "bob", "x", Safety.NEW))
     assert (talk["bob"].unread, talk["bob"].mentions) == (1, 1)
+
+
+# ---- relays ----
+
+
+def test_those_lost_with_a_relay_are_one_line_in_each_room(talk: Talk) -> None:
+    talk.hear(Joined("alice", "#tea", 1, True), said(1, to="bob"), Typing("#den", "bob", "active"))
+    talk["#den"].members_stale = False
+    quits = (
+        Quit("bob", (("#den", 2), ("#tea", 2)), "x"),
+        Quit("carl", (("#den", 1),), "x"),
+        Quit("dora", (("#closed", 1),), "x"),
+    )
+    talk.hear(PeopleLost("b", quits))
+    last = {name: talk[name].entries[-1] for name in ("#den", "#tea", "bob")}
+    assert last["#den"].text == "2 people were lost with relay b: bob, carl"
+    assert last["#tea"].text == "1 person was lost with relay b: bob"
+    assert last["bob"].presences == [Presence("quit", "bob", "b")]
+    assert talk["#den"].members_stale
+    assert not talk["#den"].typing
+    assert sum(entry.kind == "info" for entry in talk["#den"].entries) == 1
+    talk.hear(PeopleBack("b", (Joined("bob", "#den", 2, False), Joined("bob", "#tea", 2, False))))
+    for name in ("#den", "#tea"):
+        assert talk[name].entries[-1].text == "1 person is back with relay b: bob"
+
+
+def test_that_a_relay_is_cut_off_is_said_where_the_user_is(talk: Talk) -> None:
+    talk.all.current = talk["#den"]
+    lost = (
+        "This relay is cut off from the others (no node answers). You stay connected; what you "
+        "send is not taken until it is back"
+    )
+    for text in ("*** hello", lost):
+        event = said(1, text, by="irc.test", to="", kind="notice", direct=False, msgid=None)
+        talk.hear(event)
+        assert talk.all.server.entries[-1].text == text
+    assert [entry.text for entry in talk["#den"].entries] == [lost]
+    assert talk["#den"].entries[-1].kind == "warning"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gettext
 from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,17 +30,22 @@ from securechat.client.events import (
     NickRejected,
     NotDelivered,
     Parted,
+    PeopleBack,
+    PeopleLost,
     Quit,
     RawReceived,
     Reacted,
     Redacted,
     Registered,
+    RelaysAnnounced,
     Reply,
     TextReceived,
     TopicChanged,
     Welcome,
 )
 from securechat.client.lines.line_mode import LineMode
+from securechat.client.relays import RelayAddress
+from securechat.client.words import translation
 from securechat.errors import NetworkError
 from securechat.irc.message import Message
 
@@ -51,7 +57,7 @@ class NotingClient:
 
     def __init__(self) -> None:
         self.nick = "alice"
-        self.relay = "chat.example.org:6697"
+        self.relays = frozenset({"chat.example.org:6697"})
         self.email_required = False
         self.events: deque[Event] = deque()
         self.done: list[tuple[str, ...]] = []
@@ -598,3 +604,102 @@ def test_what_the_relay_refuses_is_told_once(chat: Chat) -> None:
         "12:00 ! not delivered to #room: Cannot send"
     ]
     assert chat.type("/unsent") == ["refused: hello"]
+
+
+def test_what_a_relay_refuses_that_is_cut_off_can_be_said_again(chat: Chat) -> None:
+    chat.type("hello")
+    delivery = len(chat.client.done)
+    text = "This relay is cut off from the others: no node answers"
+    assert chat.hear(NotDelivered(delivery, "#room", "RELAY_ISOLATED", text)) == [
+        f"12:00 ! not delivered to #room: {text}"
+    ]
+    assert chat.type("/unsent") == ["refused: hello"]
+    chat.done()
+    chat.type("/unsent again")
+    assert chat.done() == [("send", "#room", "hello")]
+
+
+# ---- relays ----
+
+
+def notice(text: str) -> TextReceived:
+    """Return what the server itself says."""
+    return TextReceived(
+        "", "alice", "irc.test", None, text, "notice", NOON.replace(minute=4), direct=False
+    )
+
+
+def test_what_the_relay_says_of_itself_is_translated(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = "This relay is one with the others again"
+    alone = (
+        "This relay is cut off from the others ({reason}). You stay connected; what you send is "
+        "not taken until it is back"
+    )
+    assert chat.hear(notice(again)) == [f"12:04 -irc.test- {again}"]
+    monkeypatch.setattr(translation._Chosen, "language", "ru")
+    russian = gettext.translation(translation.DOMAIN, translation.LOCALES, ["ru"])
+    monkeypatch.setattr(translation._Chosen, "catalogue", russian)
+    words = translation._(again)
+    assert words != again
+    assert chat.hear(notice(again)) == [f"12:04 -irc.test- {words}"]
+    words = translation._(alone, reason="x")
+    assert words != alone.format(reason="x")
+    assert chat.hear(notice(alone.format(reason="x"))) == [f"12:04 -irc.test- {words}"]
+    refused = Failure("*", "RELAY_ISOLATED", (), "Something else")
+    cut_off = translation._(
+        "this relay is cut off from the others, and does nothing without them; try again later"
+    )
+    assert chat.hear(refused) == [f"12:00 ! {cut_off}"]
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "line"),
+    [
+        (0.0, "! gone; going on with b.example.org:6700"),
+        (1.7, "! connection lost: gone; trying b.example.org:6700 in 2 s"),
+    ],
+)
+def test_where_it_goes_on(chat: Chat, wait_s: float, line: str) -> None:
+    lost = Disconnected("gone", True, wait_s, NetworkError("gone"), "b.example.org:6700")
+    assert chat.hear(lost) == [f"12:00 {line}"]
+
+
+def lost(count: int, relay: str = "b.example.org") -> PeopleLost:
+    quits = (Quit(f"n{n}", (("#room", 9), ("#tea", 9)), f"{relay}: gone") for n in range(count))
+    return PeopleLost(relay, tuple(quits))
+
+
+def test_those_lost_with_a_relay_are_one_line(chat: Chat) -> None:
+    assert chat.hear(lost(1)) == ["12:00 <-- 1 person was lost with relay b.example.org: n0"]
+    assert chat.hear(lost(3)) == [
+        "12:00 <-- 3 people were lost with relay b.example.org: n0, n1, n2"
+    ]
+    assert chat.hear(lost(2, "")) == ["12:00 <-- 2 people were lost with a relay: n0, n1"]
+    [line] = chat.hear(lost(10_000))
+    assert line.startswith("12:00 <-- 10000 people were lost with relay b.example.org: n0, n1, ")
+    assert line.endswith(", n29, …")
+
+
+def test_those_who_are_back_are_one_line(chat: Chat) -> None:
+    joins = (Joined("bob", "#room", 2, False), Joined("bob", "#tea", 2, False))
+    assert chat.hear(PeopleBack("b", joins)) == ["12:00 --> 1 person is back with relay b: bob"]
+    joins = (*joins, Joined("ev\x1bil", "#room", 3, False))
+    assert chat.hear(PeopleBack("", joins)) == [
+        "12:00 --> 2 people are back: bob, ev\N{REPLACEMENT CHARACTER}il"
+    ]
+
+
+def test_the_relays_that_there_are_can_be_kept(chat: Chat) -> None:
+    event = RelaysAnnounced((RelayAddress("b.example.org"),))
+    assert chat.hear(event) == []
+    kept: list[RelaysAnnounced] = []
+    chat.ui = LineMode(
+        chat.client,  # type: ignore[arg-type]
+        channels=(),
+        clock=lambda: NOON,
+        remember=kept.append,
+    )
+    assert chat.hear(event) == []
+    assert kept == [event]

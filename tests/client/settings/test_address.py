@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from securechat.client.relays import RelayAddress
 from securechat.client.settings.address import ROOM_BYTES, Address, check_host, parse_address
 from securechat.errors import ConfigError
 
@@ -17,6 +18,10 @@ from securechat.errors import ConfigError
         ("localhost:1", Address("localhost", 1)),
         ("127.0.0.1:65535", Address("127.0.0.1", 65535)),
         ("[::1]:7000", Address("::1", 7000)),
+        (
+            "a.example.org, B:7000 ,[::1]",
+            Address("a.example.org", others=(RelayAddress("b", 7000), RelayAddress("::1"))),
+        ),
         ("[2001:DB8::1]", Address("2001:db8::1")),
         ("чат.рф", Address("xn--80a0bn.xn--p1ai")),
         ("ircs://chat.example.org", Address("chat.example.org")),
@@ -44,6 +49,9 @@ def test_what_is_an_address(text: str, address: Address) -> None:
         ("a:1:2", "not an address"),
         (":6697", "not an address"),
         ("two words", "not a host name"),
+        ("a,", "not an address"),
+        ("a, b:0", "from 1 to 65535"),
+        ("ircs://a,b", "not a host name"),
         ("ann@chat.example.org", "not a host name"),
         ("chat.example.org/#room", "not a host name"),
         ("ircs://chat.example.org#room", "not a host name"),

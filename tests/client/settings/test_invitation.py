@@ -39,10 +39,10 @@ def test_what_leads_nowhere(link: str, kind: type[Exception]) -> None:
     ],
 )
 def test_what_makes_an_account(text: str, code: str) -> None:
-    assert invite_code(text, "CHAT.example.org:7000") == code
+    assert invite_code(text, {"b.example.org:1", "chat.example.org:7000"}) == code
 
 
 @pytest.mark.parametrize("relay", ["chat.example.org:6697", "example.org:7000"])
 def test_no_token_for_another_relay(relay: str) -> None:
     with pytest.raises(InviteLinkError, match=r"another server: chat.example.org:7000"):
-        invite_code(LINK, relay)
+        invite_code(LINK, {relay, "b.example.org:7000"})

@@ -17,6 +17,7 @@ import trustme
 from cryptography import x509
 
 import securechat
+from securechat.client.relays import RelayAddress
 from securechat.client.settings.profile_file import ProfileFile, store_ca
 from securechat.client.settings.profiles import Network, Notifications, PasswordSource, Profiles
 from securechat.errors import ConfigError, PkiError
@@ -195,6 +196,13 @@ class TestWhatTheUserWrote:
                 '[networks.home.notify]\n"#home" = "mentions"  # they talk a lot\n\n',
                 "",
             ),
+            (
+                lambda file: file.set_learned(
+                    "home", [RelayAddress("chat.example.org"), RelayAddress("::1", 7000)]
+                ),
+                "# all of us\n]\n",
+                '# all of us\n]\nlearned = ["[::1]:7000"]\n',
+            ),
             (change(host="h"), '"chat.example.org"   # at', '"h"   # at'),
             (change(peers=False), "peers = true", "peers = false"),
             (change(ca=None), 'ca = "home-ca.pem"\n', ""),
@@ -226,6 +234,7 @@ class TestWhatTheUserWrote:
             lambda file: file.set_notifications(Notifications()),
             lambda file: file.set_notify("home", "#home", "mentions"),
             lambda file: file.set_notify("work", "#work", None),
+            lambda file: file.set_learned("home", [RelayAddress("chat.example.org")]),
             lambda file: file.remove_network("gone"),
         ],
     )
@@ -418,3 +427,18 @@ class TestTheCa:
         (tmp_path / "file").write_text("")
         with pytest.raises(ConfigError, match="cannot be written"):
             store_ca(tmp_path / "file", "home", trustme.CA().cert_pem.bytes())
+
+
+def test_what_was_learned_is_replaced_and_forgotten(tmp_path: Path) -> None:
+    file = ProfileFile(tmp_path / "profiles.toml")
+    file.save_network("home", Network("a", "n", relays=(RelayAddress("b", 6700),)))
+    before = file.path.read_bytes()
+    first, second = RelayAddress("c"), RelayAddress("d", 1)
+    file.set_learned("home", [RelayAddress("b", 6700), first, second])
+    assert file.load().networks["home"].learned == (first, second)
+    file.set_learned("home", [second])
+    assert file.load().networks["home"].learned == (second,)
+    file.set_learned("home", [])
+    assert file.path.read_bytes() == before
+    with pytest.raises(ConfigError, match="there is no network work"):
+        file.set_learned("work", [first])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from securechat.client.relays import RelayAddress
 from securechat.client.settings.profiles import (
     Network,
     Notifications,
@@ -31,6 +32,9 @@ desktop = "osc99"
 [networks.home]
 host = "chat.example.org"
 port = 7000
+relays = ["B.example.org", "[::1]:7001"]
+srv = "example.org"
+learned = ["c.example.org:6697"]
 ca = "home-ca.pem"
 nick = "ann"
 account = "anna"
@@ -90,6 +94,9 @@ def test_all_there_is(path: Path) -> None:
             "home": Network(
                 host="chat.example.org",
                 port=7000,
+                relays=(RelayAddress("b.example.org"), RelayAddress("::1", 7001)),
+                srv="example.org",
+                learned=(RelayAddress("c.example.org"),),
                 ca=folder / "home-ca.pem",
                 nick="ann",
                 account="anna",
@@ -339,3 +346,34 @@ def test_who_logs_in_and_where() -> None:
     network = Network("::1", "ann", port=7)
     assert (network.relay, network.login) == ("[::1]:7", "ann")
     assert Network("::1", "ann", account="anna").login == "anna"
+
+
+def test_the_relays_of_a_domain_need_no_host_but_a_ca(path: Path) -> None:
+    text = '[networks.home]\nnick = "n"\nsrv = "Example.org"\n'
+    assert problems(path, text) == ["networks.home.ca: is missing"]
+    network = load(path, f'{text}ca = "ca.pem"\n').networks["home"]
+    assert (network.host, network.srv, network.server) == ("", "example.org", "example.org")
+    assert (network.relay, network.given) == ("example.org", ())
+
+
+@pytest.mark.parametrize("key", ["relays", "learned"])
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ('"a"', 'must be a list of relays such as ["b.example.org:6700"]'),
+        ("[1]", 'must be a list of relays such as ["b.example.org:6700"]'),
+        ('["a:0"]', "the port must be a number from 1 to 65535"),
+        ('["a", "a_b"]', NO_HOST),
+    ],
+)
+def test_what_is_no_list_of_relays(path: Path, key: str, value: str, problem: str) -> None:
+    assert problems(path, home(f"{key} = {value}")) == [f"networks.home.{key}: {problem}"]
+
+
+def test_all_relays_of_a_network() -> None:
+    network = Network(
+        "a", "n", relays=(RelayAddress("b", 1),), learned=(RelayAddress("c"), RelayAddress("a"))
+    )
+    assert network.given == (RelayAddress("a"), RelayAddress("b", 1))
+    assert network.places == {"a:6697", "b:1", "c:6697"}
+    assert network.relay == "a:6697"

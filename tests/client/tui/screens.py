@@ -144,6 +144,8 @@ def client_maker(clients: list[Client], settings: PeerSettings | None = None) ->
             found.host,
             found.port,
             nick=found.nick,
+            relays=found.relays,
+            learned=found.learned,
             ca=found.ca,
             account=found.account or None,
             password=opening.password,
