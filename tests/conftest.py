@@ -13,6 +13,8 @@ from hypothesis import settings
 
 from securechat.net.locks import check_lock_order
 
+pytest_plugins = ["tests.services.nats", "tests.services.postgres"]
+
 check_lock_order(True)
 
 # The tests themselves live to the end: looking through all of them for garbage is not cheap.
