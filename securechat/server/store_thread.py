@@ -6,6 +6,10 @@ was reported is on the disk. The slower the disk, the larger the groups; nobody 
 
 When the disk is full, or may not be written, a group fails as a whole. Then each piece of it is
 done by itself, so that what only reads (a login, say) still works, and the others are told alone.
+
+Whether it is SQLite or PostgreSQL is the ``Database``'s. A server can be away: a group waits for it
+for some seconds, and what comes meanwhile queues up. Then its pieces fail, and those that come
+after at once, until it is back.
 """
 
 from __future__ import annotations
@@ -13,26 +17,27 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
-import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Generic, TypeVar, cast
+from functools import partial
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from securechat.errors import StoreBusy, StoreError
 from securechat.net.locks import make_lock
 from securechat.net.threads import start_thread
 from securechat.server.telemetry.histogram import Distribution, Histogram
-from securechat.store.database import BUSY_TIMEOUT_MS, open_database
+from securechat.store.connection import Connection
+from securechat.store.engine import Database, OutcomeUnknown
 
 __all__ = [
     "COMMIT_BOUNDS_S",
     "STORE_QUEUE_LIMIT",
     "STORE_TURN_LIMIT",
     "Outcome",
+    "Store",
     "StoreFigures",
     "StoreThread",
 ]
@@ -50,21 +55,9 @@ COMMIT_BOUNDS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 """Buckets for the times of commits, in seconds: an SSD with a capacitor needs less than 1 ms, a
 disk some 10, an SD card that is tidying up seconds."""
 
-_TROUBLES: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_READONLY,
-    }
-)
-"""What SQLite says when it is not the work that is wrong, but the disk, the file or the machine."""
+_ATTEMPTS: Final = 5
+"""How often a group is done where another relay was in the way each time, or the server was lost:
+each time somebody gets on."""
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +76,16 @@ class Outcome(Generic[T]):
         if self.error is not None:
             raise self.error
         return cast(T, self.value)
+
+
+class Store(Protocol):
+    """What does work on a database: a ``StoreThread``, or who passes it on to one."""
+
+    def submit(self, work: Callable[[Connection], T], done: Callable[[Outcome[T]], None]) -> None:
+        """Have ``work`` done, and ``done`` told how it ended: see ``StoreThread.submit``."""
+
+    def call(self, work: Callable[[Connection], T]) -> T:
+        """Have ``work`` done, and return its value: see ``StoreThread.call``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class StoreFigures:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    work: Callable[[sqlite3.Connection], Any]
+    work: Callable[[Connection], Any]
     done: Callable[[Outcome[Any]], None]
 
 
@@ -114,19 +117,20 @@ class StoreThread:
 
     The constructor returns when the database is open, or raises ``StoreError`` if it cannot be.
 
+    :param database: not open yet; the thread opens and closes it, and nobody else uses it.
     :param on_crash: called with the exception should the thread itself fail; what waited gets an
         error then, and nothing more is taken.
     """
 
     def __init__(
         self,
-        path: Path,
+        database: Database,
         *,
         queue_limit: int = STORE_QUEUE_LIMIT,
         turn_limit: int = STORE_TURN_LIMIT,
         on_crash: Callable[[BaseException], None] | None = None,
     ) -> None:
-        self._path = path
+        self._database = database
         self._queue_limit = queue_limit
         self._turn_limit = turn_limit
         self._lock = make_lock("store queue", tier=1)  # guards _queue, _pings, _refusals, _closing
@@ -146,9 +150,7 @@ class StoreThread:
             self._thread.join()
             raise self._open_error
 
-    def submit(
-        self, work: Callable[[sqlite3.Connection], T], done: Callable[[Outcome[T]], None]
-    ) -> None:
+    def submit(self, work: Callable[[Connection], T], done: Callable[[Outcome[T]], None]) -> None:
         """Have ``work(connection)`` done on the store thread, and ``done`` told how it ended.
 
         Safe from any thread, and under any lock of tier 2 or 3; never blocks for long. Pieces of
@@ -161,14 +163,16 @@ class StoreThread:
         1. MUST NOT begin, commit or roll back; savepoints of its own are fine.
         2. MUST NOT wait for anything: the whole store waits with it.
         3. MUST return plain values, no cursor or generator, and finish those it uses.
-        4. MUST NOT act outside the database: it may yet be undone with its group, and then is
-           called again, alone.
+        4. MUST NOT act outside the database: it may yet be undone, and then is called again, with
+           its group or alone.
+        5. MUST NOT go on after an error of the database, but raise it.
 
         ``done`` runs on the store thread after the commit. It MUST only post the outcome to where
         it is wanted. If it raises, that is logged and changes nothing.
 
-        The outcome's error is what ``work`` raised, with an error of SQLite turned into
-        ``StoreError``; or a ``StoreError`` if the group could not be committed.
+        The outcome's error is what ``work`` raised, with an error of the database turned into
+        ``StoreError``; or a ``StoreError`` if the group could not be committed. Nothing was kept
+        then, unless it is ``OutcomeUnknown``: who does the work again allows for that.
         """
         with self._lock:
             if self._closing:
@@ -181,7 +185,7 @@ class StoreThread:
         if was_empty:
             self._wake.set()
 
-    def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def call(self, work: Callable[[Connection], T]) -> T:
         """Submit ``work``, wait until it is committed, and return its value or raise its error.
 
         Blocks: for starting up, for tools and tests; not on an I/O thread. Raises ``StoreBusy`` as
@@ -214,7 +218,7 @@ class StoreThread:
     def try_again(self) -> None:
         """Try to write, for the sake of ``trouble``. Safe from any thread; never blocks."""
         with contextlib.suppress(StoreBusy):  # then there is enough to try with
-            self.submit(_write_nothing, self._tried)
+            self.submit(self._write_nothing, self._tried)
 
     def figures(self) -> StoreFigures:
         """Return how it has done. Safe from any thread; never blocks."""
@@ -241,26 +245,26 @@ class StoreThread:
 
     def _run(self) -> None:
         try:
-            connection = open_database(self._path)
+            self._database.open(self._answer_pings)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the constructor raises it
             self._open_error = error
             return
         finally:
             self._opened.set()
         try:
-            with contextlib.closing(connection):
-                self._serve(connection)
+            with contextlib.closing(self._database):
+                self._serve()
         finally:
             self._abandon()
 
-    def _serve(self, connection: sqlite3.Connection) -> None:
+    def _serve(self) -> None:
         while True:
             self._wake.wait()
             self._wake.clear()
             self._answer_pings()
             while group := self._take():
                 try:
-                    outcomes = self._do(connection, group)
+                    outcomes = self._do(group)
                 except BaseException:
                     _tell(group, _ended(group))
                     raise
@@ -293,110 +297,103 @@ class StoreThread:
             except BaseException:  # noqa: BLE001 - others' code: it must not stop the store
                 _log.exception("who pinged the store failed")
 
-    def _do(self, connection: sqlite3.Connection, group: Sequence[_Task]) -> list[Outcome[Any]]:
+    def _do(self, group: Sequence[_Task]) -> list[Outcome[Any]]:
         """Do a group; return how it went for each."""
         try:
-            outcomes = self._commit(connection, group)
+            outcomes = self._transaction(group)
+        except OutcomeUnknown as error:
+            self._failures += 1
+            outcomes = [Outcome(error=error) for _ in group]
         except BaseException as error:  # noqa: BLE001 - the thread's safety net: on to the next
             self._failures += 1
-            _roll_back(connection)
-            # It has waited for whatever lock there is, and others wait for it.
-            _wait_for_locks(connection, 0)
-            outcomes = self._each(_do_alone, connection, group)
+            # It has waited for whatever lock or server there is, and others wait for it.
+            self._database.hurry(True)
+            outcomes = self._each(self._do_alone, group)
             self._note_trouble(error)
             if not self._trouble:
-                _wait_for_locks(connection, BUSY_TIMEOUT_MS)
+                self._database.hurry(False)
         for outcome in outcomes:
-            if _is_trouble(outcome.error):
+            if self._database.is_trouble(outcome.error):
                 self._note_trouble(cast(BaseException, outcome.error))
         return outcomes
 
     def _each(
-        self,
-        do: Callable[[sqlite3.Connection, _Task], Outcome[Any]],
-        connection: sqlite3.Connection,
-        group: Sequence[_Task],
+        self, do: Callable[[_Task], Outcome[Any]], group: Sequence[_Task]
     ) -> list[Outcome[Any]]:
         outcomes = []
         for task in group:
-            outcomes.append(do(connection, task))
+            outcomes.append(do(task))
             self._answer_pings()  # all of a group may take long: searches, commits one by one
         return outcomes
 
+    def _do_alone(self, task: _Task) -> Outcome[Any]:
+        """Do one of a group that has failed, by itself."""
+        try:
+            (outcome,) = self._transaction([task], alone=True)
+        except OutcomeUnknown as error:
+            return Outcome(error=error)
+        except BaseException as error:  # noqa: BLE001 - told to whom it concerns
+            return Outcome(error=_store_error("nothing was kept", error))
+        return outcome
+
+    def _transaction(self, group: Sequence[_Task], *, alone: bool = False) -> list[Outcome[Any]]:
+        """Do all of the group in one transaction, again if it may succeed then.
+
+        If this raises nothing of it was done, but for ``OutcomeUnknown``.
+        """
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            try:
+                return self._commit(group, alone=alone)
+            except BaseException as error:
+                self._database.roll_back()
+                if not attempts_left or not self._database.is_passing(error):
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _commit(self, group: Sequence[_Task], *, alone: bool) -> list[Outcome[Any]]:
+        connection = self._database.begin(writing=not alone)  # what only reads, can
+        outcomes = self._each(partial(self._attempt, connection), group)
+        began = time.perf_counter()
+        wrote = self._database.commit()
+        if not alone:
+            self._groups += 1
+            if wrote:  # else there was nothing to bring to the disk
+                self._commits.observe(time.perf_counter() - began)
+        return outcomes
+
+    def _attempt(self, connection: Connection, task: _Task) -> Outcome[Any]:
+        """Do one task so that it alone is undone if it raises. Raises if all is undone with it."""
+        database = self._database
+        outcome: Outcome[Any]
+        database.save()
+        try:
+            outcome = Outcome(task.work(connection))
+        except BaseException as error:  # the submitter's to judge, and handed over
+            if not database.in_transaction or database.is_passing(error):
+                raise
+            database.undo()
+            if database.is_error(error):
+                error = _store_error("the store refused", error)
+            outcome = Outcome(error=error)
+        database.release()
+        return outcome
+
     def _note_trouble(self, error: BaseException) -> None:
         """Take note of why a group failed; said once, until a write succeeds."""
-        if not _is_trouble(error):
+        if not self._database.is_trouble(error):
             _log.error("a group of work of the store failed", exc_info=error)
         elif not self._trouble:
             self._trouble = str(error)
             _log.error("the store cannot write: %s", error)
 
-    def _tried(self, outcome: Outcome[sqlite3.Connection]) -> None:
+    def _write_nothing(self, connection: Connection) -> None:
+        self._database.write_nothing(connection)
+
+    def _tried(self, outcome: Outcome[None]) -> None:
         if self._trouble and outcome.error is None:
             self._trouble = ""
             _log.warning("the store can write again")
-            _wait_for_locks(outcome.result(), BUSY_TIMEOUT_MS)
-
-    def _commit(self, connection: sqlite3.Connection, group: Sequence[_Task]) -> list[Outcome[Any]]:
-        """Do all of the group in one transaction. If this raises, nothing of it was done."""
-        changes = connection.total_changes
-        connection.execute("BEGIN IMMEDIATE")
-        outcomes = self._each(_attempt, connection, group)
-        began = time.perf_counter()
-        connection.execute("COMMIT")
-        self._groups += 1
-        if connection.total_changes != changes:  # else there was nothing to bring to the disk
-            self._commits.observe(time.perf_counter() - began)
-        return outcomes
-
-
-def _attempt(connection: sqlite3.Connection, task: _Task) -> Outcome[Any]:
-    """Do one task so that it alone is undone if it raises. Raises if the transaction is gone."""
-    outcome: Outcome[Any]
-    connection.execute("SAVEPOINT task")
-    try:
-        outcome = Outcome(task.work(connection))
-    except BaseException as error:  # the submitter's to judge, and handed over
-        # A full disk and a few other errors make SQLite roll back the whole transaction at once
-        # (https://www.sqlite.org/lang_transaction.html, 2.3), and the tasks before with it.
-        if not connection.in_transaction:
-            raise
-        connection.execute("ROLLBACK TO task")
-        if isinstance(error, sqlite3.Error):
-            error = _store_error("the store refused", error)
-        outcome = Outcome(error=error)
-    connection.execute("RELEASE task")
-    return outcome
-
-
-def _do_alone(connection: sqlite3.Connection, task: _Task) -> Outcome[Any]:
-    """Do one of a group that has failed, by itself."""
-    try:
-        connection.execute("BEGIN")  # not IMMEDIATE: what only reads, can
-        outcome = _attempt(connection, task)
-        connection.execute("COMMIT")
-    except BaseException as error:  # noqa: BLE001 - told to whom it concerns
-        _roll_back(connection)
-        return Outcome(error=_store_error("nothing was kept", error))
-    return outcome
-
-
-def _wait_for_locks(connection: sqlite3.Connection, most_ms: int) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {most_ms}")
-
-
-def _write_nothing(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Write what is there already. Returns the connection: only its own thread is told."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    connection.execute(f"PRAGMA user_version = {version}")
-    return connection
-
-
-def _is_trouble(error: BaseException | None) -> bool:
-    """Whether an error of SQLite, or what was made of it, is one of ``_TROUBLES``."""
-    while error is not None and not isinstance(error, sqlite3.Error):
-        error = error.__cause__
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _TROUBLES
+            self._database.hurry(False)
 
 
 def _ended(group: Sequence[_Task]) -> list[Outcome[Any]]:
@@ -409,14 +406,6 @@ def _tell(group: Sequence[_Task], outcomes: Sequence[Outcome[Any]]) -> None:
             task.done(outcome)
         except BaseException:  # noqa: BLE001 - others' code: it must not stop the store
             _log.exception("the receiver of a store outcome failed")
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        try:
-            connection.execute("ROLLBACK")
-        except sqlite3.Error:
-            _log.exception("the store could not roll back")
 
 
 def _store_error(what: str, cause: BaseException) -> StoreError:

@@ -6,19 +6,23 @@ folded one, by which it is a party of direct conversations.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from securechat.store.connection import Connection
 from securechat.store.database import store_errors
-from securechat.store.entries import COUNT_BITS
-from securechat.store.message_index import MessageIndex
-from securechat.store.reading import DONE, SPOKEN
+from securechat.store.entries import COUNT_BITS, FIRST_ID, LAST_ID, Position, Readable
+from securechat.store.messages import messages_in
+from securechat.store.reading import Reading
 
 __all__ = ["OwnEntry", "delete_direct", "disown", "own_entries"]
 
-_COLUMNS = "messages.id AS message, kind, source, account, detail, text, tags, redacted"
+_SLICE: Final = 1_000
+"""Entries that are in memory at a time."""
+
+_NOTHING: Final = Position.at(LAST_ID).at_ms
+"""The floor for who may read only what is their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,37 +45,37 @@ class OwnEntry:
     redacted: bool
 
 
-def own_entries(connection: sqlite3.Connection, folded_name: str, name: str) -> Iterator[OwnEntry]:
+def own_entries(connection: Connection, folded_name: str, name: str) -> Iterator[OwnEntry]:
     """Yield the direct conversations of the account, and then what it has said and done in rooms.
 
-    One conversation after the other, each in the order of time; whatever their number, one at a
-    time is in memory. The caller keeps the database as it is meanwhile (a read transaction).
+    One conversation after the other, each in the order of time; whatever their number, a thousand
+    at a time are in memory. The caller keeps the database as it is meanwhile (a read transaction).
 
     Raises ``StoreError`` if the database cannot be read.
     """
     with store_errors(f"read the history of {name}"):
-        direct = " UNION ALL ".join(
-            "SELECT conversations.id AS number, key,"
-            f" CASE party WHEN ?1 THEN other_party ELSE party END, {_COLUMNS}"
-            f" FROM conversations CROSS JOIN {part} AND messages.conversation = conversations.id"
-            " AND conversations.id IN (SELECT id FROM conversations WHERE party = ?1"
-            " UNION SELECT id FROM conversations WHERE other_party = ?1)"
-            for part in (SPOKEN, DONE)
-        )
-        for _, *row in connection.execute(f"{direct} ORDER BY number, message", (folded_name,)):
-            yield _entry(*row)
-        for row in connection.execute(
-            f"SELECT key, '', {_COLUMNS}"
-            " FROM conversations CROSS JOIN messages INDEXED BY messages_by_account"
-            " ON messages.conversation = conversations.id"
-            " WHERE party IS NULL AND key IS NOT NULL AND account = ?"
-            " ORDER BY conversations.id, messages.id",
+        direct = connection.execute(
+            "SELECT id, key, party, other_party FROM conversations WHERE party = ?1"
+            " UNION SELECT id, key, party, other_party FROM conversations WHERE other_party = ?1"
+            " ORDER BY id",
+            (folded_name,),
+        ).fetchall()
+        for number, key, party, other_party in direct:
+            other = other_party if party == folded_name else party
+            for row in _rows(connection, number, Readable(key)):
+                yield _entry(key, other, row)
+        rooms = connection.execute(
+            "SELECT id, key FROM conversations WHERE party IS NULL AND key IS NOT NULL AND EXISTS"
+            " (SELECT 1 FROM messages WHERE conversation = conversations.id AND account = ?)"
+            " ORDER BY id",
             (name,),
-        ):
-            yield _entry(*row)
+        ).fetchall()
+        for number, key in rooms:
+            for row in _rows(connection, number, Readable(key, _NOTHING, name)):
+                yield _entry(key, "", row)
 
 
-def disown(connection: sqlite3.Connection, name: str, most: int) -> int:
+def disown(connection: Connection, name: str, most: int) -> int:
     """Have up to ``most`` entries of the account be nobody's; return how many.
 
     What was said stays as it is, with its source. But it is not the words of an account any more:
@@ -81,25 +85,10 @@ def disown(connection: sqlite3.Connection, name: str, most: int) -> int:
     Raises ``StoreError`` if the database cannot be written.
     """
     with store_errors(f"take the name {name} from the history"):
-        found = connection.execute(
-            "SELECT messages.id FROM conversations"
-            " CROSS JOIN messages INDEXED BY messages_by_account"
-            " ON messages.conversation = conversations.id WHERE account = ? LIMIT ?",
-            (name, most),
-        ).fetchall()
-        ids = [number for (number,) in found]
-        if not ids:
-            return 0
-        places = ", ".join("?" * len(ids))
-        # The search knows a message by its account too.
-        message_index = MessageIndex(connection)
-        message_index.take_out(f"VALUES {', '.join(['(?)'] * len(ids))}", ids)
-        connection.execute(f"UPDATE messages SET account = NULL WHERE id IN ({places})", ids)
-        message_index.put_off(ids)
-    return len(ids)
+        return messages_in(connection).disown(name, most)
 
 
-def delete_direct(connection: sqlite3.Connection, folded_name: str) -> None:
+def delete_direct(connection: Connection, folded_name: str) -> None:
     """Delete the direct conversations of the account, as ``History.delete_conversation`` does."""
     with store_errors(f"delete the direct conversations of {folded_name}"):
         connection.execute(
@@ -109,8 +98,18 @@ def delete_direct(connection: sqlite3.Connection, folded_name: str) -> None:
         )
 
 
-def _entry(conversation: str, party: str, number: int, *said: Any) -> OwnEntry:
-    kind, source, account, detail, text, tags, redacted = said
+def _rows(
+    connection: Connection, conversation: int, readable: Readable
+) -> Iterator[tuple[Any, ...]]:
+    reading = Reading(connection, messages_in(connection).parts, conversation, readable, None)
+    rows = reading.rows(FIRST_ID, LAST_ID, _SLICE, newest=False)
+    while rows:
+        yield from rows
+        rows = reading.rows(rows[-1][0] + 1, LAST_ID, _SLICE, newest=False)
+
+
+def _entry(conversation: str, party: str, row: Sequence[Any]) -> OwnEntry:
+    number, _, kind, source, _, account, detail, text, tags, redacted = row
     at_ms = number >> COUNT_BITS
     return OwnEntry(
         conversation, party, at_ms, kind, source, account, detail, text, tags, bool(redacted)

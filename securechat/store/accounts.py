@@ -6,10 +6,10 @@ is the key. Folding is the caller's work; nothing here knows what a name may loo
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass, field
 
 from securechat.errors import AccountExists, StoreError
+from securechat.store.connection import Connection
 from securechat.store.database import store_errors
 
 __all__ = ["Account", "Accounts"]
@@ -39,7 +39,7 @@ class Accounts:
     method raises ``StoreError`` if the database cannot be read or written.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def create(
@@ -47,16 +47,14 @@ class Accounts:
     ) -> Account:
         """Add an account. Raises ``AccountExists`` if the folded name is taken."""
         with store_errors(f"create the account {name}"):
-            try:
-                self._connection.execute(
-                    "INSERT INTO accounts (folded_name, name, password_hash, scram, created_at)"
-                    " VALUES (?, ?, ?, ?, ?)",
-                    (folded_name, name, password_hash, scram, created_at),
-                )
-            except sqlite3.IntegrityError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
-                    raise
-                raise AccountExists(f"there is an account {name} already") from error
+            # Not by an error of the database: after one PostgreSQL does nothing more.
+            created = self._connection.execute(
+                "INSERT INTO accounts (folded_name, name, password_hash, scram, created_at)"
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (folded_name) DO NOTHING",
+                (folded_name, name, password_hash, scram, created_at),
+            ).rowcount
+        if created != 1:
+            raise AccountExists(f"there is an account {name} already")
         return Account(name, password_hash, scram, created_at)
 
     def get(self, folded_name: str) -> Account | None:

@@ -1,4 +1,7 @@
-"""A copy of the database: made while a relay writes, and checked before it is used."""
+"""A copy of a database in SQLite: made while a relay writes, and checked before it is used.
+
+PostgreSQL has ``pg_dump``.
+"""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ milliseconds since 1970, UTC.
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 
+from securechat.store.connection import Connection
 from securechat.store.database import store_errors
 
 __all__ = ["BanRecord", "Bans"]
@@ -34,7 +34,7 @@ class Bans:
     written.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def save(self, ban: BanRecord) -> None:

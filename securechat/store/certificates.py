@@ -5,9 +5,9 @@ A fingerprint is the SHA-256 of a certificate in hex, in one case throughout: th
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 
+from securechat.store.connection import Connection
 from securechat.store.database import store_errors
 
 __all__ = ["AccountCertificate", "AccountCertificates"]
@@ -29,7 +29,7 @@ class AccountCertificates:
     ``StoreError`` if the database cannot be read or written.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def add(self, account: str, fingerprint: str, label: str, at_ms: int) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from securechat.errors import StoreError
+from securechat.store.connection import DatabaseError
 from securechat.store.migrations import check_schema, migrate
 
 __all__ = [
@@ -32,10 +33,10 @@ CACHE_KIB = 32768
 
 @contextlib.contextmanager
 def store_errors(doing: str) -> Iterator[None]:
-    """Turn what SQLite or the file system raises inside into a ``StoreError``: cannot ``doing``."""
+    """Turn what a database or the file system raises inside into a ``StoreError``: cannot …"""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, DatabaseError, OSError) as error:
         raise StoreError(f"cannot {doing}: {error}") from error
 
 

@@ -6,10 +6,10 @@ UTC. Accounts come folded.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from securechat.store.connection import Connection
 from securechat.store.database import store_errors
 
 __all__ = ["PeerDevice", "PeerDevices"]
@@ -32,7 +32,7 @@ class PeerDevices:
     ``StoreError`` if the database cannot be read or written.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def add(self, account: str, fingerprint: str, certificate: bytes, at_ms: int) -> None:

@@ -1,8 +1,9 @@
 """What the history consists of: entries, their order, and who may read which.
 
-Every entry has a ``Position``, first by time, then in the order in which entries were added. It is
-the number of its row: the time in milliseconds, shifted, and a count within the millisecond. So a
-page, a time, an age and the newest hits of a search are all ranges of row numbers.
+Every entry has a ``Position``, first by time, then in the order in which entries were added, or in
+that of the log of several relays. It is the number of its row: the time in milliseconds, shifted,
+and a count within the millisecond. So a page, a time, an age and the newest hits of a search are
+all ranges of row numbers.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ class Entry(NamedTuple):
 
     ``at_ms`` is milliseconds since 1970, UTC; ``sender`` the folded nick of ``source``. ``detail``
     is whatever else the line needs, ``tags`` its client-only tags and the marks of its sender. The
-    same ``msgid`` may be in several conversations, but only once in each.
+    same ``msgid`` may be in several conversations, but only once in each. ``place`` is where in its
+    millisecond it belongs, as the log says; the next free one after it if it is taken. SQLite, into
+    which one relay writes in the order of its log, puts it behind those that are there. It is not
+    read back: the ``Position`` tells.
     """
 
     conversation: Conversation
@@ -66,6 +70,7 @@ class Entry(NamedTuple):
     detail: str
     text: str
     tags: str
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True, order=True)

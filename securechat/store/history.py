@@ -8,10 +8,11 @@ Reading is always through a ``Readable``, so that there is no way to read what o
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
+from typing import Any, Final
 
+from securechat.store.connection import Connection
 from securechat.store.database import store_errors
 from securechat.store.entries import (
     COUNT_BITS,
@@ -25,8 +26,8 @@ from securechat.store.entries import (
     Position,
     Readable,
 )
-from securechat.store.message_index import MessageIndex
-from securechat.store.reading import COLUMNS, Reading, in_time
+from securechat.store.messages import messages_in
+from securechat.store.reading import COLUMNS, Reading
 
 __all__ = [
     "SPOKEN_KINDS",
@@ -39,52 +40,30 @@ __all__ = [
     "Readable",
 ]
 
-_ROWS = 32
-"""Entries in one statement. SQLite gives other threads their turn at the interpreter with each, and
-has to get it back."""
-
-# What is bound for each of them.
-_ROW_VALUES = 10
-
-_PLACES = f"({', '.join('?' * _ROW_VALUES)})"
+_KEYS: Final = 500
+"""Conversations named in one statement, lest its text grow without limit."""
 
 
 class History:
     """The tables of conversations and messages. Owned by the thread that opened the connection.
 
     Keeps nothing itself, so one may be made for each use. Neither begins nor commits. Every method
-    raises ``StoreError`` if the database cannot be read or written.
+    raises ``StoreError`` if the database cannot be read or written. In PostgreSQL several may write
+    at a time, also into one conversation.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._message_index = MessageIndex(connection)
+        self._messages = messages_in(connection)
 
     # ---- writing ----
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Keep the entries. Of two with one msgid in a conversation, the first stays."""
         entries = list(entries)
-        if not entries:
-            return
-        with store_errors("write the history"):
-            ids = self._new_ids([entry.at_ms for entry in entries])
-            self._message_index.put_off(ids)
-            values: list[int | str | None] = []
-            for number, conversation, entry in zip(
-                ids, self._numbers_of(entries), entries, strict=True
-            ):
-                values += (number, conversation, entry.msgid, *entry[3:])
-            for start in range(0, len(values), _ROWS * _ROW_VALUES):
-                some = values[start : start + _ROWS * _ROW_VALUES]
-                places = ", ".join([_PLACES] * (len(some) // _ROW_VALUES))
-                self._connection.execute(
-                    "INSERT INTO messages (id, conversation, msgid, kind, source, sender, account,"
-                    f" detail, text, tags) VALUES {places}"
-                    " ON CONFLICT (conversation, msgid) DO NOTHING",
-                    some,
-                )
-            self._message_index.take_in_if_many()
+        if entries:
+            with store_errors("write the history"):
+                self._messages.add(entries)
 
     def redact(self, key: str, msgid: str) -> bool:
         """Empty an entry and take it out of the search; ``False`` if there is none to redact.
@@ -93,19 +72,12 @@ class History:
         """
         with store_errors("redact a message"):
             row = self._connection.execute(
-                "SELECT messages.id FROM messages JOIN conversations"
+                "SELECT conversation, messages.id FROM messages JOIN conversations"
                 " ON conversations.id = conversation"
                 " WHERE key = ? AND msgid = ? AND NOT redacted",
                 (key, msgid),
             ).fetchone()
-            if row is None:
-                return False
-            self._message_index.take_out("SELECT ?", row)
-            self._connection.execute(
-                "UPDATE messages SET text = '', tags = '', detail = '', redacted = 1 WHERE id = ?",
-                row,
-            )
-        return True
+            return row is not None and self._messages.redact(*row)
 
     # ---- reading ----
 
@@ -150,7 +122,7 @@ class History:
             found = self._find(readable.key)
             if found is None:
                 return Page([], from_oldest=True)
-            reading = Reading(self._connection, found[0], readable, kinds)
+            reading = self._reading(found[0], readable, kinds)
             rows = reading.rows(low, high, limit, newest=newest)
             return _page(found[1], reading, rows, high)
 
@@ -171,7 +143,7 @@ class History:
             found = self._find(readable.key)
             if found is None:
                 return Page([], from_oldest=True)
-            reading = Reading(self._connection, found[0], readable, kinds)
+            reading = self._reading(found[0], readable, kinds)
             older = reading.rows(FIRST_ID, first - 1, limit, newest=True)
             newer = reading.rows(first, LAST_ID, limit, newest=False)
             count = min(len(older), max(limit // 2, limit - len(newer)))
@@ -185,15 +157,12 @@ class History:
 
         Times are milliseconds since 1970, UTC.
         """
-        times = {}
         with store_errors("read the history"):
-            for readable in readables:
-                found = self._find(readable.key)
-                if found is not None:
-                    reading = Reading(self._connection, found[0], readable, kinds)
-                    for row in reading.rows(FIRST_ID, LAST_ID, 1, newest=True):
-                        times[readable.key] = row[0] >> COUNT_BITS
-        return times
+            by_number, conversations = self._find_all(readables)
+            return {
+                conversations[number].key: newest >> COUNT_BITS
+                for number, newest in self._messages.newest(by_number, kinds)
+            }
 
     def direct_conversations(self, person: str) -> list[Conversation]:
         """Return this (folded) person's direct conversations, the one begun first in front."""
@@ -229,22 +198,10 @@ class History:
         low = FIRST_ID if after_ms is None else Position.at(after_ms).last_id + 1
         high = LAST_ID if before_ms is None else Position.at(before_ms).first_id - 1
         with store_errors("search the history"):
-            conversations: dict[int, Conversation] = {}
-            by_number: dict[int, Readable] = {}
-            for readable in readables:
-                found = self._find(readable.key)
-                if found is not None:
-                    number, conversations[number] = found
-                    by_number[number] = readable
-            ids = self._message_index.search(
+            by_number, conversations = self._find_all(readables)
+            rows = self._messages.search(
                 by_number, text=text, sender=sender, low=low, high=high, limit=limit
             )
-            rows = [
-                self._connection.execute(
-                    f"SELECT conversation, {COLUMNS} FROM messages WHERE id = ?", (found_id,)
-                ).fetchone()
-                for found_id in ids
-            ]
         return [_kept(conversations[number], row) for number, *row in rows]
 
     # ---- retention ----
@@ -258,12 +215,12 @@ class History:
         """
         with store_errors("delete old messages"):
             deleted = self._delete(
-                "SELECT messages.id FROM conversations JOIN messages"
+                "SELECT messages.id, conversation FROM conversations JOIN messages"
                 " ON conversation = conversations.id WHERE key IS NULL LIMIT ?",
                 (most,),
             )
             return deleted + self._delete(
-                "SELECT id FROM messages WHERE id < ? ORDER BY id LIMIT ?",
+                "SELECT id, conversation FROM messages WHERE id < ? ORDER BY id LIMIT ?",
                 (Position.at(before_ms).first_id, most - deleted),
             )
 
@@ -284,10 +241,10 @@ class History:
             found = self._find(key)
             if found is None:
                 return 0
-            # The one index that has every entry; no more is counted than this call deletes.
+            # No more is counted than this call deletes.
             (count,) = self._connection.execute(
-                "SELECT count(*) FROM (SELECT 1 FROM messages INDEXED BY messages_by_msgid"
-                " WHERE conversation = ? LIMIT ?)",
+                f"SELECT count(*) FROM (SELECT 1 FROM {self._messages.by_msgid}"
+                " WHERE conversation = ? LIMIT ?) AS counted",
                 (found[0], keep + most),
             ).fetchone()
             return self._delete_oldest(found[0], LAST_ID, count - keep) if count > keep else 0
@@ -317,45 +274,10 @@ class History:
 
     # ---- inside ----
 
-    def _new_ids(self, times: Sequence[int]) -> list[int]:
-        """Return an id for each time in milliseconds: the next ones of its millisecond."""
-        first, last = Position.at(min(times)).first_id, Position.at(max(times)).last_id
-        taken = dict(
-            self._connection.execute(
-                f"SELECT id >> {COUNT_BITS} AS at_ms, max(id) FROM messages"
-                " WHERE id BETWEEN ? AND ? GROUP BY at_ms",
-                (first, last),
-            ).fetchall()
-        )
-        ids = []
-        for at_ms in times:
-            before = taken.get(at_ms)
-            number = taken[at_ms] = at_ms << COUNT_BITS if before is None else before + 1
-            ids.append(number)
-        return ids
-
-    def _numbers_of(self, entries: Iterable[Entry]) -> Iterator[int]:
-        """Yield the number of each entry's conversation, which there is from now on."""
-        numbers: dict[Conversation, int] = {}
-        for entry in entries:
-            conversation = entry.conversation
-            number = numbers.get(conversation)
-            if number is None:
-                number = numbers[conversation] = self._number_of(conversation)
-            yield number
-
-    def _number_of(self, conversation: Conversation) -> int:
-        key, parties = conversation.key, conversation.parties or (None, None)
-        row = self._connection.execute(
-            "SELECT id FROM conversations WHERE key = ?", (key,)
-        ).fetchone()
-        if row is None:
-            self._connection.execute(
-                "INSERT INTO conversations (key, party, other_party) VALUES (?, ?, ?)",
-                (key, *parties),
-            )
-            row = self._connection.execute("SELECT last_insert_rowid()").fetchone()
-        return int(row[0])
+    def _reading(
+        self, conversation: int, readable: Readable, kinds: Collection[str] | None
+    ) -> Reading:
+        return Reading(self._connection, self._messages.parts, conversation, readable, kinds)
 
     def _find(self, key: str) -> tuple[int, Conversation] | None:
         row = self._connection.execute(
@@ -363,30 +285,35 @@ class History:
         ).fetchone()
         return None if row is None else (row[0], _conversation(*row[1:]))
 
+    def _find_all(
+        self, readables: Iterable[Readable]
+    ) -> tuple[dict[int, Readable], dict[int, Conversation]]:
+        """Return those whose conversation there is, and these, both by its number."""
+        by_key = {readable.key: readable for readable in readables}
+        conversations: dict[int, Conversation] = {}
+        keys = iter(by_key)
+        while some := list(islice(keys, _KEYS)):
+            for number, *row in self._connection.execute(
+                "SELECT id, key, party, other_party FROM conversations"
+                f" WHERE key IN ({', '.join('?' * len(some))})",
+                some,
+            ):
+                conversations[number] = _conversation(*row)
+        numbers = {found.key: number for number, found in conversations.items()}
+        by_number = {numbers[key]: by_key[key] for key in by_key if key in numbers}
+        return by_number, conversations
+
     def _delete_oldest(self, conversation: int, last_id: int, most: int) -> int:
         """Delete up to ``most`` rows of a conversation, the oldest first, up to ``last_id``."""
-        return self._delete(
-            f"{in_time('id', 'conversation = ?1 AND id <= ?2')} LIMIT ?3",
-            (conversation, last_id, most),
+        oldest = self._messages.parts.in_time(
+            "id, conversation", "conversation = ?1 AND id <= ?2", "?3"
         )
+        return self._delete(oldest, (conversation, last_id, most))
 
     def _delete(self, chosen: str, parameters: Sequence[Any]) -> int:
-        """Delete those whose ids the SELECT ``chosen`` returns, and conversations left empty."""
-        concerned = self._connection.execute(
-            f"SELECT DISTINCT conversation FROM messages WHERE id IN ({chosen})", parameters
-        ).fetchall()
-        if not concerned:
-            return 0
-        self._message_index.take_out(chosen, parameters)
-        deleted = self._connection.execute(
-            f"DELETE FROM messages WHERE id IN ({chosen})", parameters
-        ).rowcount
-        self._connection.executemany(
-            "DELETE FROM conversations WHERE id = ?1"
-            " AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation = ?1)",
-            concerned,
-        )
-        return deleted
+        """Delete the rows whose id and conversation the SELECT ``chosen`` returns."""
+        rows = self._connection.execute(chosen, parameters).fetchall()
+        return self._messages.delete(rows) if rows else 0
 
 
 def _conversation(key: str, party: str | None, other_party: str | None) -> Conversation:

@@ -6,12 +6,12 @@ Only a hash of each token is kept, so the database lets nobody in.
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from securechat.errors import StoreError
+from securechat.store.connection import Connection
 from securechat.store.database import store_errors
 
 __all__ = ["EXPIRED_KEPT_S", "ID_DIGITS", "Invite", "Invites"]
@@ -47,8 +47,7 @@ class Invite:
 
 
 _COLUMNS: Final = (
-    f"lower(substr(hex(code_hash), 1, {ID_DIGITS})), uses_left, uses, expires_at, created_at,"
-    " coalesce(account, ''), coalesce(room, '')"
+    "code_hash, uses_left, uses, expires_at, created_at, coalesce(account, ''), coalesce(room, '')"
 )
 
 
@@ -59,7 +58,7 @@ class Invites:
     written.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def create(
@@ -98,18 +97,19 @@ class Invites:
         for another account. ``fold`` gives the form of a name that equal ones share.
         """
         with store_errors("redeem an invitation"):
-            row = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM invites WHERE code_hash = ?", (_hash(token),)
-            ).fetchone()
-            invite = None if row is None else Invite(*row)
+            invite = self._find(token)
             if invite is None or not invite.usable(now):
                 return None
             if invite.account and fold(invite.account) != fold(account):
                 return None
-            self._connection.execute(
-                "UPDATE invites SET uses_left = uses_left - 1 WHERE code_hash = ?", (_hash(token),)
-            )
-        return invite
+            # Another relay may have used it since it was read: this waits until that is decided.
+            used = self._connection.execute(
+                "UPDATE invites SET uses_left = uses_left - 1"
+                " WHERE code_hash = ? AND uses_left > 0",
+                (_hash(token),),
+            ).rowcount
+            after = self._find(token) if used == 1 else None
+        return None if after is None else replace(after, uses_left=after.uses_left + 1)
 
     def load(self) -> list[Invite]:
         """Return all invites that are kept, in the order in which they were made."""
@@ -117,14 +117,19 @@ class Invites:
             rows = self._connection.execute(
                 f"SELECT {_COLUMNS} FROM invites ORDER BY created_at, code_hash"
             ).fetchall()
-        return [Invite(*row) for row in rows]
+        return [_invite(*row) for row in rows]
 
     def withdraw(self, name: str) -> Invite:
         """Delete the invite whose ``id`` this is, or begins with it; return what it was.
 
         Raises ``StoreError`` if it is none, or several.
         """
-        found = [invite for invite in self.load() if name and invite.id.startswith(name.lower())]
+        found = {}
+        with store_errors("list the invitations"):
+            for row in self._connection.execute(f"SELECT {_COLUMNS} FROM invites"):
+                invite = _invite(*row)
+                if name and invite.id.startswith(name.lower()):
+                    found[bytes(row[0])] = invite
         if not found:
             raise StoreError("there is no invitation {name}", name=name)
         if len(found) > 1:
@@ -133,12 +138,20 @@ class Invites:
                 count=len(found),
                 name=name,
             )
+        ((code_hash, invite),) = found.items()
         with store_errors(f"withdraw the invitation {name}"):
-            self._connection.execute(
-                f"DELETE FROM invites WHERE lower(substr(hex(code_hash), 1, {ID_DIGITS})) = ?",
-                (found[0].id,),
-            )
-        return found[0]
+            self._connection.execute("DELETE FROM invites WHERE code_hash = ?", (code_hash,))
+        return invite
+
+    def _find(self, token: str) -> Invite | None:
+        row = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM invites WHERE code_hash = ?", (_hash(token),)
+        ).fetchone()
+        return None if row is None else _invite(*row)
+
+
+def _invite(code_hash: bytes, *others: Any) -> Invite:
+    return Invite(bytes(code_hash).hex()[:ID_DIGITS], *others)
 
 
 def _hash(token: str) -> bytes:

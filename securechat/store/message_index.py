@@ -1,4 +1,4 @@
-"""The search index: which messages have which words, in which conversation and by whom.
+"""The search index in SQLite: which messages have which words, in which conversation, and by whom.
 
 It takes in messages in groups, before a search or when many wait; the schema has the reason.
 """
@@ -9,7 +9,6 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import Any
 
 from securechat.store.entries import Position, Readable
 
@@ -70,16 +69,16 @@ class MessageIndex:
         )
         self._connection.execute("DELETE FROM unindexed_ranges")
 
-    def take_out(self, chosen: str, parameters: Sequence[Any]) -> None:
-        """Take out of the search index those whose ids the SELECT ``chosen`` returns."""
+    def take_out(self, ids: Sequence[int]) -> None:
+        """Take these messages out of the search index."""
         self.take_in()
         # The index must be told the very words that it was given.
         # https://www.sqlite.org/fts5.html#the_delete_command
         self._connection.execute(
             "INSERT INTO message_index (message_index, rowid, conversation, author, text)"
             " SELECT 'delete', id, conversation, author, text FROM searchable_messages"
-            f" WHERE id IN ({chosen}) ORDER BY id",
-            parameters,
+            f" WHERE id IN ({', '.join('?' * len(ids))}) ORDER BY id",
+            ids,
         )
 
     def search(

@@ -5,8 +5,7 @@ A subject is whatever the caller tells them apart by; nothing here knows what it
 
 from __future__ import annotations
 
-import sqlite3
-
+from securechat.store.connection import Connection
 from securechat.store.database import store_errors
 
 __all__ = ["Metadata"]
@@ -19,7 +18,7 @@ class Metadata:
     written.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def set(self, subject: str, key: str, value: str) -> None:

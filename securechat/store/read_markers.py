@@ -5,8 +5,7 @@ A time is milliseconds since 1970, UTC. Accounts and targets come folded.
 
 from __future__ import annotations
 
-import sqlite3
-
+from securechat.store.connection import Connection
 from securechat.store.database import store_errors
 
 __all__ = ["ReadMarkers"]
@@ -19,7 +18,7 @@ class ReadMarkers:
     written.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def set(self, account: str, target: str, at_ms: int) -> int:
@@ -28,7 +27,7 @@ class ReadMarkers:
             self._connection.execute(
                 "INSERT INTO read_markers (account, target, at_ms) VALUES (?, ?, ?)"
                 " ON CONFLICT (account, target) DO UPDATE SET at_ms = excluded.at_ms"
-                " WHERE excluded.at_ms > at_ms",
+                " WHERE excluded.at_ms > read_markers.at_ms",
                 (account, target, at_ms),
             )
             (now,) = self._connection.execute(
@@ -40,9 +39,14 @@ class ReadMarkers:
         """Make all accounts' markers of the target ``old`` those of ``new``; what it had goes."""
         with store_errors(f"move the read markers of {old}"):
             self._connection.execute("DELETE FROM read_markers WHERE target = ?", (new,))
+            # Another relay may set one there meanwhile.
             self._connection.execute(
-                "UPDATE read_markers SET target = ? WHERE target = ?", (new, old)
+                "INSERT INTO read_markers (account, target, at_ms)"
+                " SELECT account, CAST(? AS TEXT), at_ms FROM read_markers WHERE target = ?"
+                " ON CONFLICT (account, target) DO UPDATE SET at_ms = excluded.at_ms",
+                (new, old),
             )
+            self._connection.execute("DELETE FROM read_markers WHERE target = ?", (old,))
 
     def get(self, account: str, target: str) -> int | None:
         """Return where the marker is, or None if it was never set."""

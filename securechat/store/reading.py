@@ -6,52 +6,67 @@ thousand joins are between two messages. What is asked of both is merged as it i
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from securechat.store.connection import Connection
 from securechat.store.entries import SPOKEN_KINDS, Position, Readable
 
-__all__ = ["COLUMNS", "DONE", "SPOKEN", "Reading", "in_time"]
+__all__ = ["COLUMNS", "Parts", "Reading"]
 
 COLUMNS: Final = "id, msgid, kind, source, sender, account, detail, text, tags, redacted"
 """What is read of an entry."""
 
-# Without statistics SQLite may well take another index, and read through all.
-SPOKEN: Final = "messages INDEXED BY messages_spoken WHERE kind IN ('PRIVMSG', 'NOTICE')"
-DONE: Final = "messages INDEXED BY messages_done WHERE kind NOT IN ('PRIVMSG', 'NOTICE')"
-"""Where the entries of a conversation are in the order of time."""
 
-_OWN: Final = "messages INDEXED BY messages_by_account WHERE account = ?5"
+class Parts(NamedTuple):
+    """Where the entries of a conversation are in the order of time, as it stands after FROM.
 
-
-def in_time(
-    columns: str, condition: str, *, newest: bool = False, parts: Sequence[str] = (SPOKEN, DONE)
-) -> str:
-    """Return a SELECT from ``parts`` in the order of time, or of the ``newest`` in front.
-
-    The condition stands in it once for each part, so its parameters have numbers. ``id`` is one of
-    the columns.
+    ``spoken`` is what was said, ``done`` the rest, ``own`` what is of the account ``?5``. Each has
+    a WHERE to which a condition can be added. ``merged`` tells whether the engine reads two of them
+    together in the order of both: if not, each is read in its own, as far as may be needed.
     """
-    selects = [f"SELECT {columns} FROM {part} AND {condition}" for part in parts]
-    return f"{' UNION ALL '.join(selects)} ORDER BY id {'DESC' if newest else 'ASC'}"
+
+    spoken: str
+    done: str
+    own: str
+    merged: bool
+
+    def in_time(self, columns: str, condition: str, limit: str, *, newest: bool = False) -> str:
+        """Return a SELECT of all in the order of time, or of the ``newest`` in front.
+
+        The condition stands in it more than once, as may the limit, so their parameters have
+        numbers. ``id`` is one of the columns.
+        """
+        return self.some_in_time((self.spoken, self.done), columns, condition, limit, newest=newest)
+
+    def some_in_time(
+        self, parts: Sequence[str], columns: str, condition: str, limit: str, *, newest: bool
+    ) -> str:
+        """Return the same of some of the parts."""
+        order = f"ORDER BY id {'DESC' if newest else 'ASC'} LIMIT {limit}"
+        selects = [f"SELECT {columns} FROM {part} AND {condition}" for part in parts]
+        if not self.merged and len(parts) > 1:
+            selects = [f"({select} {order})" for select in selects]
+        return f"{' UNION ALL '.join(selects)} {order}"
 
 
 class Reading:
     """What a ``Readable`` allows of its conversation, of some kinds, as ranges of rows.
 
-    Owned by the thread that opened the connection. Raises what SQLite does: it is a part of
+    Owned by the thread that opened the connection. Raises what the engine does: it is a part of
     ``History``.
     """
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
+        parts: Parts,
         conversation: int,
         readable: Readable,
         kinds: Collection[str] | None,
     ) -> None:
         self._connection = connection
+        self._parts = parts
         self._conversation = conversation
         self._floor_id = Position.at(readable.floor_ms).first_id
         self._own_account = readable.own_account
@@ -72,17 +87,17 @@ class Reading:
         return parts[0] + parts[1]
 
     def _all(self, low: int, high: int, limit: int, newest: bool) -> list[tuple[Any, ...]]:
-        if self._kinds is None:
-            parts = [SPOKEN, DONE]
-        else:
-            spoken = [SPOKEN] if not SPOKEN_KINDS.isdisjoint(self._kinds) else []
-            parts = spoken + ([DONE] if not SPOKEN_KINDS.issuperset(self._kinds) else [])
+        parts = []
+        if self._kinds is None or not SPOKEN_KINDS.isdisjoint(self._kinds):
+            parts.append(self._parts.spoken)
+        if self._kinds is None or not SPOKEN_KINDS.issuperset(self._kinds):
+            parts.append(self._parts.done)
         return self._select(parts, (), low, high, limit, newest)
 
     def _own(self, low: int, high: int, limit: int, newest: bool) -> list[tuple[Any, ...]]:
         if self._own_account is None:
             return []
-        return self._select([_OWN], (self._own_account,), low, high, limit, newest)
+        return self._select([self._parts.own], (self._own_account,), low, high, limit, newest)
 
     def _select(
         self,
@@ -102,7 +117,7 @@ class Reading:
             numbers = range(len(values) + 1, len(values) + len(kinds) + 1)
             condition += f" AND kind IN ({', '.join(f'?{number}' for number in numbers)})"
         rows = self._connection.execute(
-            f"{in_time(COLUMNS, condition, newest=newest, parts=parts)} LIMIT ?4",
+            self._parts.some_in_time(parts, COLUMNS, condition, "?4", newest=newest),
             (*values, *kinds),
         ).fetchall()
         if newest:

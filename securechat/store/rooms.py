@@ -7,12 +7,12 @@ keys; folding is the caller's work, and so is what a mode letter means.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from securechat.errors import StoreError
+from securechat.store.connection import Connection
 from securechat.store.database import store_errors
 
 __all__ = ["ListEntry", "PersonRecord", "RoomRecord", "Rooms", "SavedRoom"]
@@ -80,7 +80,7 @@ class Rooms:
     written; so do those that save something about a room that was not saved itself.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def save(self, record: RoomRecord) -> None:
@@ -140,7 +140,7 @@ class Rooms:
                 " ON CONFLICT (room, account) DO UPDATE SET"
                 " ranks = excluded.ranks, since_ms = excluded.since_ms,"
                 " present = excluded.present",
-                (uid, person.account, person.ranks, person.since_ms, person.present),
+                (uid, person.account, person.ranks, person.since_ms, int(person.present)),
             )
 
     def delete_person(self, uid: str, account: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 
+from securechat.store.connection import Connection
 from securechat.store.database import store_errors
 
 __all__ = ["RelaySecrets"]
@@ -17,7 +17,7 @@ class RelaySecrets:
     not be used before.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def get_or_create(self, name: str, make: Callable[[], bytes]) -> bytes:
@@ -26,13 +26,18 @@ class RelaySecrets:
         Raises ``StoreError`` if the database cannot be read or written.
         """
         with store_errors(f"read or keep the relay's secret {name}"):
-            row = self._connection.execute(
-                "SELECT value FROM relay_secrets WHERE name = ?", (name,)
-            ).fetchone()
-            if row is not None:
-                return bytes(row[0])
-            value = make()
-            self._connection.execute(
-                "INSERT INTO relay_secrets (name, value) VALUES (?, ?)", (name, value)
-            )
-        return value
+            rows = self._read(name)
+            if not rows:
+                # Unless another relay does it at this moment: all have the same.
+                self._connection.execute(
+                    "INSERT INTO relay_secrets (name, value) VALUES (?, ?)"
+                    " ON CONFLICT (name) DO NOTHING",
+                    (name, make()),
+                )
+                rows = self._read(name)
+        return bytes(rows[0][0])
+
+    def _read(self, name: str) -> list[tuple[bytes]]:
+        return self._connection.execute(
+            "SELECT value FROM relay_secrets WHERE name = ?", (name,)
+        ).fetchall()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-
+from securechat.store.connection import Connection
 from securechat.store.database import store_errors
 
 __all__ = ["AccountSettings"]
@@ -16,7 +15,7 @@ class AccountSettings:
     written.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def set(self, account: str, key: str, value: str) -> None:

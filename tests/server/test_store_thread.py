@@ -17,6 +17,9 @@ from securechat.errors import AccountExists, NewerSchemaError, StoreBusy, StoreE
 from securechat.server.store_thread import COMMIT_BOUNDS_S, Outcome, StoreThread
 from securechat.store.accounts import Accounts
 from securechat.store.database import open_database
+from securechat.store.engine import Database
+from securechat.store.postgres_url import parse_postgres_url
+from securechat.store.sqlite_database import SqliteDatabase
 
 ROOT = Path(securechat.__file__).parents[1]
 LONG_TIMEOUT_S = 30 * float(os.environ.get("SECURECHAT_TEST_TIMEOUT_SCALE", "1"))
@@ -33,7 +36,8 @@ class Gate:
         assert self._entered.wait(LONG_TIMEOUT_S)
 
     def _work(self, connection: sqlite3.Connection) -> None:
-        connection.set_trace_callback(self.statements.append)
+        if isinstance(connection, sqlite3.Connection):
+            connection.set_trace_callback(self.statements.append)
         self._entered.set()
         assert self._leave.wait(LONG_TIMEOUT_S)
 
@@ -94,22 +98,37 @@ def path(tmp_path) -> Path:
     return tmp_path / "relay.db"
 
 
-@pytest.fixture
-def store(path: Path) -> Iterator[StoreThread]:
-    with closing(StoreThread(path)) as store:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_store(request: pytest.FixtureRequest, path: Path) -> Iterator[StoreThread]:
+    """On either engine."""
+    if request.param == "sqlite":
+        database: Database = SqliteDatabase(path)
+    else:
+        from securechat.store.postgres_database import PostgresDatabase
+
+        url = parse_postgres_url(request.getfixturevalue("postgres_url"))
+        database = PostgresDatabase(url)
+    with closing(StoreThread(database)) as store:
         store.call(make_numbers)
         yield store
 
 
-def test_work_is_done_on_the_store_thread_and_its_value_handed_over(store):
+@pytest.fixture
+def store(path: Path) -> Iterator[StoreThread]:
+    with closing(StoreThread(SqliteDatabase(path))) as store:
+        store.call(make_numbers)
+        yield store
+
+
+def test_work_is_done_on_the_store_thread_and_its_value_handed_over(any_store):
     answers = Answers()
-    store.submit(lambda connection: threading.current_thread().name, answers)
+    any_store.submit(lambda connection: threading.current_thread().name, answers)
     assert answers.next() == Outcome("store", None)
 
 
-def test_none_is_a_value(store):
+def test_none_is_a_value(any_store):
     answers = Answers()
-    store.submit(lambda connection: None, answers)
+    any_store.submit(lambda connection: None, answers)
     assert answers.next().result() is None
 
 
@@ -124,11 +143,11 @@ def test_call_raises_what_the_work_raised(store, path):
     assert numbers_in(path) == []
 
 
-def test_work_runs_in_the_order_of_submission(store):
+def test_work_runs_in_the_order_of_submission(any_store):
     order: list[int] = []
     answers = Answers()
     for i in range(200):
-        store.submit(lambda connection, i=i: order.append(i), answers)
+        any_store.submit(lambda connection, i=i: order.append(i), answers)
     answers.take(200)
     assert order == list(range(200))
 
@@ -152,7 +171,7 @@ def test_what_waits_shares_one_commit_and_is_reported_after_it(store, path):
 
 
 def test_a_turn_is_limited(path):
-    with closing(StoreThread(path, turn_limit=3)) as store:
+    with closing(StoreThread(SqliteDatabase(path), turn_limit=3)) as store:
         store.call(make_numbers)
         gate = Gate(store)
         answers = Answers()
@@ -183,24 +202,24 @@ def test_failing_work_is_undone_alone(store, path):
     assert gate.commits == 1
 
 
-def test_errors_of_the_store_classes_arrive_as_they_are(store):
+def test_errors_of_the_store_classes_arrive_as_they_are(any_store):
     def create(connection: sqlite3.Connection) -> None:
         Accounts(connection).create("Alice", "alice", "phc", "scram", 1.0)
 
-    store.call(create)
+    any_store.call(create)
     with pytest.raises(AccountExists):
-        store.call(create)
+        any_store.call(create)
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), MemoryError()])
-def test_no_error_of_the_work_ends_the_thread(store, error):
+def test_no_error_of_the_work_ends_the_thread(any_store, error):
     def work(connection: sqlite3.Connection) -> None:
         raise error
 
     answers = Answers()
-    store.submit(work, answers)
+    any_store.submit(work, answers)
     assert answers.next().error is error
-    assert store.call(add(1)) == 1
+    assert any_store.call(add(1)) == 1
 
 
 def test_work_may_use_savepoints_of_its_own(store, path):
@@ -216,31 +235,31 @@ def test_work_may_use_savepoints_of_its_own(store, path):
 
 
 @pytest.mark.parametrize("statement", ["ROLLBACK", "RELEASE task"])
-def test_work_that_ends_the_transaction_fails_alone(store, statement, caplog):
-    gate = Gate(store)
+def test_work_that_ends_the_transaction_fails_alone(any_store, statement, caplog):
+    gate = Gate(any_store)
     answers = Answers()
-    store.submit(add(1), answers)
-    store.submit(lambda connection: connection.execute(statement) and None, answers)
-    store.submit(add(2), answers)
+    any_store.submit(add(1), answers)
+    any_store.submit(lambda connection: connection.execute(statement) and None, answers)
+    any_store.submit(add(2), answers)
     gate.open()
     first, bad, second = answers.take(3)
     assert (first.result(), second.result()) == (1, 2)
     with pytest.raises(StoreError):
         bad.result()
-    assert store.call(add(3)) == 3
+    assert any_store.call(add(3)) == 3
     assert "a group of work of the store failed" in caplog.text
-    assert store.trouble == "", "it is the work that is wrong"
+    assert any_store.trouble == "", "it is the work that is wrong"
 
 
-def test_anothers_error_is_never_reported_as_ones_own(store):
+def test_anothers_error_is_never_reported_as_ones_own(any_store):
     def work(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
         raise ValueError("and then this")
 
-    gate = Gate(store)
+    gate = Gate(any_store)
     answers = Answers()
-    store.submit(add(1), answers)
-    store.submit(work, answers)
+    any_store.submit(add(1), answers)
+    any_store.submit(work, answers)
     gate.open()
     first, second = answers.take(2)
     assert first.result() == 1
@@ -344,12 +363,12 @@ def test_another_programs_lock_stops_writes_and_no_reads(store, path, caplog):
 
 def test_a_crash_of_the_thread_is_told_and_leaves_nobody_waiting(path, monkeypatch):
     crashes: SimpleQueue[BaseException] = SimpleQueue()
-    store = StoreThread(path, on_crash=crashes.put, turn_limit=1)
+    store = StoreThread(SqliteDatabase(path), on_crash=crashes.put, turn_limit=1)
     gate = Gate(store)
     answers = Answers()
     store.submit(add(1), answers)
     store.submit(add(2), answers)
-    monkeypatch.setattr(store, "_do", lambda connection, group: 1 / 0)
+    monkeypatch.setattr(store, "_do", lambda group: 1 / 0)
     gate.open()
     for outcome in answers.take(2):
         with pytest.raises(StoreError, match="the store has ended"):
@@ -367,10 +386,11 @@ import logging, resource, sys, threading
 from pathlib import Path
 from securechat.errors import StoreError
 from securechat.server.store_thread import StoreThread
+from securechat.store.sqlite_database import SqliteDatabase
 
 logging.disable()
 path = Path(sys.argv[1])
-store = StoreThread(path)
+store = StoreThread(SqliteDatabase(path))
 store.call(lambda c: c.execute("CREATE TABLE numbers (number INTEGER PRIMARY KEY)") and None)
 
 def insert(number):
@@ -424,8 +444,9 @@ import sys, threading
 from pathlib import Path
 from securechat.errors import StoreBusy
 from securechat.server.store_thread import StoreThread
+from securechat.store.sqlite_database import SqliteDatabase
 
-store = StoreThread(Path(sys.argv[1]))
+store = StoreThread(SqliteDatabase(Path(sys.argv[1])))
 store.call(lambda c: c.execute("CREATE TABLE numbers (number INTEGER PRIMARY KEY)") and None)
 room = threading.Semaphore(100)
 
@@ -462,7 +483,7 @@ def test_what_was_reported_survives_a_kill_the_next_instant(path, after):
 
 
 def test_a_full_queue_refuses_and_takes_again_when_there_is_room(path):
-    with closing(StoreThread(path, queue_limit=2)) as store:
+    with closing(StoreThread(SqliteDatabase(path), queue_limit=2)) as store:
         store.call(make_numbers)
         gate = Gate(store)
         answers = Answers()
@@ -477,25 +498,25 @@ def test_a_full_queue_refuses_and_takes_again_when_there_is_room(path):
         assert numbers_in(path) == [1, 2, 4]
 
 
-def test_a_receiver_that_raises_is_logged_and_the_others_hear(store, caplog):
-    gate = Gate(store)
+def test_a_receiver_that_raises_is_logged_and_the_others_hear(any_store, caplog):
+    gate = Gate(any_store)
     answers = Answers()
 
     def fail(outcome: Outcome[int]) -> None:
         raise RuntimeError("not my day")
 
-    store.submit(add(1), answers)
-    store.submit(add(2), fail)
-    store.submit(add(3), answers)
+    any_store.submit(add(1), answers)
+    any_store.submit(add(2), fail)
+    any_store.submit(add(3), answers)
     gate.open()
     assert [outcome.result() for outcome in answers.take(2)] == [1, 3]
-    assert store.call(add(4)) == 4
+    assert any_store.call(add(4)) == 4
     assert "not my day" in caplog.text
 
 
-def test_work_may_be_submitted_from_a_receiver(store):
+def test_work_may_be_submitted_from_a_receiver(any_store):
     answers = Answers()
-    store.submit(add(1), lambda outcome: store.submit(add(outcome.result() + 1), answers))
+    any_store.submit(add(1), lambda outcome: any_store.submit(add(outcome.result() + 1), answers))
     assert answers.next().result() == 2
 
 
@@ -521,7 +542,7 @@ def test_many_threads_may_submit(store, path):
 
 
 def test_close_finishes_what_is_queued_then_refuses(path):
-    store = StoreThread(path, turn_limit=4)
+    store = StoreThread(SqliteDatabase(path), turn_limit=4)
     store.call(make_numbers)
     gate = Gate(store)
     answers = Answers()
@@ -540,7 +561,7 @@ def test_close_finishes_what_is_queued_then_refuses(path):
 
 def test_close_joins_the_thread_and_lets_go_of_the_database(path):
     before = threading.active_count()
-    store = StoreThread(path)
+    store = StoreThread(SqliteDatabase(path))
     assert threading.active_count() == before + 1
     store.close()
     assert threading.active_count() == before
@@ -552,7 +573,7 @@ def test_a_database_that_cannot_be_opened_is_the_constructors_error(path):
     before = threading.active_count()
     path.write_text("no database " * 100)
     with pytest.raises(StoreError, match="not a database"):
-        StoreThread(path)
+        StoreThread(SqliteDatabase(path))
     assert threading.active_count() == before
 
 
@@ -560,25 +581,25 @@ def test_a_newer_database_is_the_constructors_error(path):
     with closing(open_database(path)) as connection:
         connection.execute("PRAGMA user_version = 1000")
     with pytest.raises(NewerSchemaError):
-        StoreThread(path)
+        StoreThread(SqliteDatabase(path))
 
 
 def test_two_relays_cannot_share_a_database(store, path):
     with pytest.raises(StoreError, match="in use by another relay"):
-        StoreThread(path)
+        StoreThread(SqliteDatabase(path))
     assert store.call(add(1)) == 1
 
 
-def test_the_store_thread_may_not_wait_for_itself(store):
+def test_the_store_thread_may_not_wait_for_itself(any_store):
     with pytest.raises(AssertionError, match="wait for itself"):
-        store.call(lambda connection: store.call(add(1)))
+        any_store.call(lambda connection: any_store.call(add(1)))
 
 
 # ---- how it does ----
 
 
 def test_a_ping_is_answered_between_two_groups_whatever_waits(path):
-    with closing(StoreThread(path, queue_limit=1)) as store:
+    with closing(StoreThread(SqliteDatabase(path), queue_limit=1)) as store:
         gate = Gate(store)
         store.submit(lambda connection: None, Answers())
         with pytest.raises(StoreBusy):
@@ -609,35 +630,35 @@ def test_a_ping_is_answered_between_two_pieces(store, statement, pings):
     assert seen == [*["ping"] * pings, "next"]
 
 
-def test_a_ping_touches_no_database_and_one_that_fails_ends_nothing(store, caplog):
-    groups = store.figures().groups
+def test_a_ping_touches_no_database_and_one_that_fails_ends_nothing(any_store, caplog):
+    groups = any_store.figures().groups
     answered = threading.Event()
 
     def fail() -> None:
         raise ValueError("of others")
 
-    store.ping(fail)
-    store.ping(answered.set)
+    any_store.ping(fail)
+    any_store.ping(answered.set)
     assert answered.wait(LONG_TIMEOUT_S)
-    assert store.figures().groups == groups
+    assert any_store.figures().groups == groups
     assert "who pinged the store failed" in caplog.text
 
 
 def test_a_ping_after_the_end_is_never_answered(path):
-    with closing(StoreThread(path)) as store:
+    with closing(StoreThread(SqliteDatabase(path))) as store:
         pass
     answered: list[int] = []
     store.ping(lambda: answered.append(1))
     assert answered == []
 
 
-def test_only_groups_that_wrote_something_have_the_time_of_their_commit(store):
-    before = store.figures()
-    store.call(lambda connection: connection.execute("SELECT 1").fetchone())
-    read = store.figures()
+def test_only_groups_that_wrote_something_have_the_time_of_their_commit(any_store):
+    before = any_store.figures()
+    any_store.call(lambda connection: connection.execute("SELECT 1").fetchone())
+    read = any_store.figures()
     assert (read.groups, read.commits) == (before.groups + 1, before.commits)
-    store.call(add(1))
-    written = store.figures()
+    any_store.call(add(1))
+    written = any_store.figures()
     assert written.groups == read.groups + 1
     assert written.commits.count == read.commits.count + 1
     assert written.commits.bounds == COMMIT_BOUNDS_S
@@ -645,7 +666,7 @@ def test_only_groups_that_wrote_something_have_the_time_of_their_commit(store):
 
 
 def test_what_waits_is_refused_and_fails_is_counted(path, caplog):
-    with closing(StoreThread(path, queue_limit=2)) as store:
+    with closing(StoreThread(SqliteDatabase(path), queue_limit=2)) as store:
         gate = Gate(store)
         answers = Answers()
         for _ in range(2):

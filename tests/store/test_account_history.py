@@ -1,13 +1,11 @@
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-
 import pytest
 
 from securechat.errors import StoreError
+from securechat.store import account_history
 from securechat.store.account_history import delete_direct, disown, own_entries
-from securechat.store.database import open_database
+from securechat.store.connection import Connection
 from securechat.store.history import Conversation, Entry, History, Readable
+from tests.store.history_checks import check_integrity, count
 
 ROOM, OTHER_ROOM = Conversation("room"), Conversation("other room")
 DIRECT = Conversation("alice bob", ("alice", "bob"))
@@ -16,13 +14,7 @@ OTHERS = Conversation("bob carl", ("bob", "carl"))
 
 
 @pytest.fixture
-def connection(tmp_path) -> Iterator[sqlite3.Connection]:
-    with closing(open_database(tmp_path / "relay.db")) as connection:
-        yield connection
-
-
-@pytest.fixture
-def history(connection: sqlite3.Connection) -> History:
+def history(connection: Connection) -> History:
     """What Alice, Bob and a guest have said and done."""
     history = History(connection)
     lines = [
@@ -42,7 +34,7 @@ def history(connection: sqlite3.Connection) -> History:
     return history
 
 
-def said(connection: sqlite3.Connection) -> list[tuple[str, str, int, str]]:
+def said(connection: Connection) -> list[tuple[str, str, int, str]]:
     return [
         (entry.conversation, entry.party, entry.at_ms, entry.text)
         for entry in own_entries(connection, "alice", "Alice")
@@ -85,7 +77,7 @@ def test_what_was_disowned_is_nobodys_and_is_still_there(connection, history):
     found = history.search([Readable("room")], text="hello", limit=10)
     assert [kept.entry.text for kept in found] == ["hello room", "hello Alice"]
     assert history.search([Readable("other room")], text="hello", limit=10) == []
-    connection.execute("INSERT INTO message_index (message_index) VALUES ('integrity-check')")
+    check_integrity(connection)
 
 
 def test_direct_conversations_are_gone_at_once_and_their_rows_later(connection, history):
@@ -95,16 +87,23 @@ def test_direct_conversations_are_gone_at_once_and_their_rows_later(connection, 
     assert history.get("alice bob", "id3") is None
     assert [text for *_, text in said(connection)] == ["", "hello room", "hello other room"]
     assert history.expire(0, 100) == 3
-    (left,) = connection.execute("SELECT count(*) FROM messages").fetchone()
-    assert left == 5
+    assert count(connection, "messages") == 5
 
 
-def test_an_error_of_the_database_is_a_store_error(connection):
-    connection.execute("DROP TABLE conversations")
+def test_more_than_is_in_memory_at_a_time(connection, history, monkeypatch):
+    expected = said(connection)
+    monkeypatch.setattr(account_history, "_SLICE", 1)
+    assert said(connection) == expected
+    assert len(expected) == 6
+
+
+def test_an_error_of_the_database_is_a_store_error(connection, history):
+    connection.execute("ALTER TABLE conversations RENAME TO others")
+    connection.execute("DROP TABLE messages")
     for use in (
         lambda: list(own_entries(connection, "alice", "Alice")),
         lambda: disown(connection, "Alice", 1),
         lambda: delete_direct(connection, "alice"),
     ):
-        with pytest.raises(StoreError, match="no such table"):
+        with pytest.raises(StoreError, match=r"^cannot .*(no such table|does not exist)"):
             use()

@@ -1,23 +1,14 @@
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
 from securechat.errors import AccountExists, StoreError
 from securechat.store.accounts import Account, Accounts
-from securechat.store.database import open_database
+from securechat.store.connection import Connection
 
 
 @pytest.fixture
-def connection(tmp_path) -> Iterator[sqlite3.Connection]:
-    with closing(open_database(tmp_path / "relay.db")) as connection:
-        yield connection
-
-
-@pytest.fixture
-def accounts(connection: sqlite3.Connection) -> Accounts:
+def accounts(connection: Connection) -> Accounts:
     return Accounts(connection)
 
 
@@ -113,7 +104,7 @@ def test_names_are_text_and_nothing_else(accounts):
 
 
 def test_the_transaction_is_the_callers(connection, accounts):
-    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("BEGIN")
     accounts.create("Alice", "alice", "phc", "scram", 1.0)
     accounts.touch_login("alice", 2.0)
     assert connection.in_transaction
@@ -141,11 +132,11 @@ def test_an_error_of_the_database_is_a_store_error(connection, accounts):
         accounts.load,
         accounts.suspended,
     ):
-        with pytest.raises(StoreError, match="no such table"):
+        with pytest.raises(StoreError, match=r"no such table|does not exist"):
             use()
 
 
 def test_a_missing_value_is_an_error_but_not_an_existing_account(accounts):
-    with pytest.raises(StoreError, match="NOT NULL") as caught:
+    with pytest.raises(StoreError, match=r"(?i)not.null") as caught:
         accounts.create("Alice", "alice", None, "scram", 1.0)
     assert not isinstance(caught.value, AccountExists)

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from securechat.errors import StoreError
 from securechat.store.bans import BanRecord, Bans
-from securechat.store.database import open_database
+from securechat.store.connection import Connection
 
 MASK = BanRecord("K", "spam!*@*", "Spam!*@*", "no spam", "root", 2_000, None)
 NETWORK = BanRecord("D", "192.0.2.0/24", "192.0.2.0/24", "x", "root", 1_000, 5_000)
 
 
 @pytest.fixture
-def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(open_database(tmp_path / "relay.db")) as connection:
-        yield connection
-
-
-@pytest.fixture
-def bans(connection: sqlite3.Connection) -> Bans:
+def bans(connection: Connection) -> Bans:
     return Bans(connection)
 
 
@@ -57,9 +47,7 @@ def test_those_that_have_ended_are_deleted(bans: Bans) -> None:
     assert bans.load() == [MASK]
 
 
-def test_an_error_of_the_database_is_a_store_error(
-    connection: sqlite3.Connection, bans: Bans
-) -> None:
+def test_an_error_of_the_database_is_a_store_error(connection: Connection, bans: Bans) -> None:
     connection.execute("DROP TABLE bans")
     with pytest.raises(StoreError, match="cannot save a ban"):
         bans.save(MASK)

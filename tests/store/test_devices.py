@@ -1,24 +1,14 @@
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-
 import pytest
 
 from securechat.errors import StoreError
-from securechat.store.database import open_database
+from securechat.store.connection import Connection
 from securechat.store.devices import PeerDevice, PeerDevices
 
 ONE, TWO, THREE = "1" * 64, "2" * 64, "3" * 64
 
 
 @pytest.fixture
-def connection(tmp_path) -> Iterator[sqlite3.Connection]:
-    with closing(open_database(tmp_path / "relay.db")) as connection:
-        yield connection
-
-
-@pytest.fixture
-def devices(connection: sqlite3.Connection) -> PeerDevices:
+def devices(connection: Connection) -> PeerDevices:
     return PeerDevices(connection)
 
 

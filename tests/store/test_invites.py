@@ -1,21 +1,12 @@
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
 from securechat.errors import StoreError
-from securechat.store.database import open_database
+from securechat.store.connection import Connection
 from securechat.store.invites import EXPIRED_KEPT_S, ID_DIGITS, Invite, Invites
 
 NOW = 1_700_000_000.0
-
-
-@pytest.fixture
-def connection(tmp_path) -> Iterator[sqlite3.Connection]:
-    with closing(open_database(tmp_path / "relay.db")) as connection:
-        yield connection
 
 
 def redeem(invites: Invites, token: str, now: float = NOW, account: str = "alice") -> bool:
@@ -23,7 +14,7 @@ def redeem(invites: Invites, token: str, now: float = NOW, account: str = "alice
 
 
 @pytest.fixture
-def invites(connection: sqlite3.Connection) -> Invites:
+def invites(connection: Connection) -> Invites:
     return Invites(connection)
 
 
@@ -123,22 +114,22 @@ def test_what_has_ended_long_ago_is_forgotten(invites):
 
 def test_the_token_itself_is_not_kept(connection, invites):
     invites.create("come in", uses=1, expires_at=NOW + 10, created_at=NOW)
-    kept = "".join(connection.iterdump())
-    assert "INSERT INTO" in kept
-    assert "come in" not in kept
-    assert b"come in".hex().upper() not in kept
+    (kept,) = connection.execute("SELECT * FROM invites").fetchall()
+    assert NOW in kept
+    assert b"come in" not in b"".join(value for value in kept if isinstance(value, bytes))
+    assert "come in" not in map(str, kept)
 
 
 def test_a_token_made_twice_is_an_error(invites):
     invites.create("come in", uses=1, expires_at=NOW + 10, created_at=NOW)
-    with pytest.raises(StoreError, match="cannot create an invitation: UNIQUE"):
+    with pytest.raises(StoreError, match=r"(?i)cannot create an invitation: .*unique"):
         invites.create("come in", uses=5, expires_at=NOW + 10, created_at=NOW)
     assert [redeem(invites, "come in") for _ in range(2)] == [True, False]
 
 
 def test_a_use_that_is_rolled_back_is_not_used_up(connection, invites):
     invites.create("come in", uses=1, expires_at=NOW + 10, created_at=NOW)
-    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("BEGIN")
     assert redeem(invites, "come in")
     connection.execute("ROLLBACK")
     assert redeem(invites, "come in")
@@ -152,5 +143,5 @@ def test_an_error_of_the_database_is_a_store_error(connection, invites):
         invites.load,
         lambda: invites.withdraw("00000000"),
     ):
-        with pytest.raises(StoreError, match="no such table"):
+        with pytest.raises(StoreError, match=r"no such table|does not exist"):
             use()

@@ -1,27 +1,26 @@
-"""The search index, through the history that it is a part of."""
-
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+"""The search, through the history that it is a part of."""
 
 import pytest
 
-from securechat.store.database import open_database
+from securechat.store import postgres_search
+from securechat.store.connection import Connection
 from securechat.store.history import Conversation, Entry, History, Readable
+from tests.store.history_checks import check_integrity
 
 ROOM = Conversation("room 1")
 OTHER_ROOM = Conversation("room 2")
 ALL = Readable(ROOM.key)
 
 
-@pytest.fixture
-def connection(tmp_path) -> Iterator[sqlite3.Connection]:
-    with closing(open_database(tmp_path / "relay.db")) as connection:
-        yield connection
+@pytest.fixture(autouse=True)
+def look_at_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL asks its index for all but the three newest, in a few conversations at once."""
+    monkeypatch.setattr(postgres_search, "_WALKED", 3)
+    monkeypatch.setattr(postgres_search, "_CONVERSATIONS_A_QUERY", 2)
 
 
 @pytest.fixture
-def history(connection: sqlite3.Connection) -> History:
+def history(connection: Connection) -> History:
     return History(connection)
 
 
@@ -53,52 +52,80 @@ def said(history: History) -> History:
     return history
 
 
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("quick", "m0 m3 m4 n1"),
-        ("QUICK", "m0 m3 m4 n1"),
-        ("fox quick", "m0"),
-        ("quick slow", ""),
-        ("creme BRULEE", "m1"),
-        ("crème brûlée", "m1"),
-        ("arger buro", "m5"),
-        ("e-mail", "m1"),
-        ("mail", "m1 m2"),
-        ("second first", "m4"),
-        ('"', ""),
-        ("...", ""),
-        ("", ""),
-        ("fox !!!", "m0"),
-    ],
-)
-def test_the_messages_with_all_words(said, text, found):
-    assert search(said, text) == found
+FOUND = {
+    "quick": "m0 m3 m4 n1",
+    "QUICK": "m0 m3 m4 n1",
+    "fox quick": "m0",
+    "quick slow": "",
+    "creme BRULEE": "m1",
+    "crème brûlée": "m1",
+    "arger buro": "m5",
+    "e-mail": "m1",
+    "mail": "m1 m2",
+    "mail-e": "",
+    "second first": "m4",
+    '"': "",
+    "...": "",
+    "": "",
+    "fox !!!": "m0",
+}
+
+SYNTAX = [
+    'fox" OR "quick',
+    "fox OR quick",
+    "fox NOT brown",
+    "NEAR(fox quick)",
+    "text : fox",
+    "author:n616c696365",
+    "conversation : 1",
+    "{text} : fox",
+    "qui*",
+    "qui:*",
+    "^the fox OR",
+    "fox\0quick AND",
+    "(fox",
+    '""""',
+    "- fox +",
+    "fox <-> slow",
+    "fox | slow",
+    "fox & slow",
+    "!slow",
+    "c:1",
+    "n:616c696365",
+    "'fox'",
+    "fox\\",
+    "'",
+]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        'fox" OR "quick',
-        "fox OR quick",
-        "fox NOT brown",
-        "NEAR(fox quick)",
-        "text : fox",
-        "author:n616c696365",
-        "conversation : 1",
-        "{text} : fox",
-        "qui*",
-        "^the fox OR",
-        "fox\0quick AND",
-        "(fox",
-        '""""',
-        "- fox +",
-    ],
-)
-def test_the_syntax_of_the_search_index_is_but_words(said, text):
-    found = search(said, text)
-    assert found in ("", "m0")
-    assert not {"OR", "NOT", "NEAR(fox", "AND", ":"} & set(text.split()) or found == ""
+def test_the_messages_with_all_words(said):
+    assert {text: search(said, text) for text in FOUND} == FOUND
+
+
+def test_the_syntax_of_the_search_index_is_but_words(said):
+    found = {text: search(said, text) for text in SYNTAX}
+    assert set(found.values()) == {"", "m0"}
+    operators = {"OR", "NOT", "NEAR(fox", "AND", ":"}
+    assert not any(found[text] for text in SYNTAX if operators & set(text.split()))
+
+
+def test_what_is_ones_own_below_the_floors(history):
+    history.add(
+        entry(
+            f"m{number}",
+            number,
+            "hello" if number % 2 else "bye",
+            conversation=(ROOM, OTHER_ROOM)[number % 5 == 0],
+            account=("Alice", "Bob", None)[number % 3],
+        )
+        for number in range(24)
+    )
+    mine = [Readable(ROOM.key, 18, "Alice"), Readable(OTHER_ROOM.key, 99, "Bob")]
+    assert search(history, "hello", readables=mine) == "m3 m9 m19 m21 m23"
+    assert search(history, readables=mine, limit=8) == "m9 m10 m12 m18 m19 m21 m22 m23"
+    assert search(history, "hello", readables=mine, sender="alice", limit=4) == "m9 m19 m21 m23"
+    assert search(history, "hello", readables=mine, before_ms=19) == "m3 m9"
+    assert search(history, "hello", readables=mine, after_ms=3, before_ms=23) == "m9 m19 m21"
 
 
 def test_search_by_sender_and_time_with_and_without_words(history):
@@ -151,13 +178,6 @@ def test_search_in_thousands_of_conversations(history):
     assert search(history, "hello", readables=readables[:7], limit=2) == "m5 m6"
 
 
-def integrity(connection: sqlite3.Connection) -> None:
-    History(connection).search([], limit=1)  # takes in what waits for the index
-    connection.execute(
-        "INSERT INTO message_index (message_index, rank) VALUES ('integrity-check', 1)"
-    )
-
-
 @pytest.mark.parametrize("indexed_before", [False, True])
 def test_what_comes_between_older_ones_is_taken_in_once(connection, history, indexed_before):
     """The clock was set back, or one millisecond has more than one group."""
@@ -167,12 +187,12 @@ def test_what_comes_between_older_ones_is_taken_in_once(connection, history, ind
     history.add(entry(f"n{at_ms}", at_ms, "hello new") for at_ms in (4, 2, 5, 6, 0))
     assert search(history, "hello") == "n0 m1 n2 m3 n4 m5 n5 n6"
     assert search(history, "old") == "m1 m3 m5"
-    integrity(connection)
+    check_integrity(connection)
     for number in (1, 3, 5):
         history.redact(ROOM.key, f"m{number}")
     assert search(history, "old") == ""
     assert search(history, "hello") == "n0 n2 n4 n5 n6"
-    integrity(connection)
+    check_integrity(connection)
 
 
 def test_an_id_that_was_left_free_is_taken_in_once_when_it_has_its_message(connection, history):
@@ -184,7 +204,7 @@ def test_an_id_that_was_left_free_is_taken_in_once_when_it_has_its_message(conne
         "m2",
         "m3",
     ]
-    integrity(connection)
+    check_integrity(connection)
     history.redact(ROOM.key, "m3")
     assert search(history, "free") == ""
-    integrity(connection)
+    check_integrity(connection)

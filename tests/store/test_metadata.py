@@ -1,22 +1,12 @@
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-
 import pytest
 
 from securechat.errors import StoreError
-from securechat.store.database import open_database
+from securechat.store.connection import Connection
 from securechat.store.metadata import Metadata
 
 
 @pytest.fixture
-def connection(tmp_path) -> Iterator[sqlite3.Connection]:
-    with closing(open_database(tmp_path / "relay.db")) as connection:
-        yield connection
-
-
-@pytest.fixture
-def metadata(connection: sqlite3.Connection) -> Metadata:
+def metadata(connection: Connection) -> Metadata:
     return Metadata(connection)
 
 

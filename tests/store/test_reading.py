@@ -1,14 +1,15 @@
 """Pages in the order of time, and by which index they are found."""
 
 import sqlite3
-from collections.abc import Collection, Iterator
-from contextlib import closing
+from collections.abc import Collection
+from itertools import product
 
 import pytest
 
-from securechat.store.database import open_database
+from securechat.store.connection import Connection
 from securechat.store.entries import LAST_ID, SPOKEN_KINDS, Conversation, Entry, Readable
 from securechat.store.history import History
+from securechat.store.messages import messages_in
 from securechat.store.reading import Reading
 
 ROOM = Conversation("room")
@@ -16,26 +17,15 @@ KINDS = ["JOIN", "PART", "PRIVMSG", "NOTICE", "TOPIC", "PRIVMSG", "PRIVMSG", "QU
 
 
 @pytest.fixture
-def connection(tmp_path) -> Iterator[sqlite3.Connection]:
+def filled(connection: Connection) -> Connection:
     """One entry of each of the kinds at the times from 0 on, the even ones of Alice."""
-    with closing(open_database(tmp_path / "relay.db")) as connection:
-        History(connection).add(
-            Entry(
-                ROOM,
-                f"m{at_ms}",
-                at_ms,
-                kind,
-                "a!a@h",
-                "a",
-                (None, "Alice")[at_ms % 2 == 0],
-                *"dtx",
-            )
-            for at_ms, kind in enumerate(KINDS)
-        )
-        yield connection
+    History(connection).add(
+        Entry(ROOM, f"m{at_ms}", at_ms, kind, "a!a@h", "a", (None, "Alice")[at_ms % 2 == 0], *"dtx")
+        for at_ms, kind in enumerate(KINDS)
+    )
+    return connection
 
 
-@pytest.mark.parametrize("newest", [False, True])
 @pytest.mark.parametrize(
     ("kinds", "floor_ms", "times", "indexes"),
     [
@@ -47,25 +37,32 @@ def connection(tmp_path) -> Iterator[sqlite3.Connection]:
         (["JOIN", "NOTICE"], 0, [0, 3], {"messages_spoken", "messages_done"}),
     ],
 )
-@pytest.mark.parametrize("limit", [1, 3, 9])
 def test_what_is_read_is_in_order_and_nothing_else_is_looked_at(
-    connection: sqlite3.Connection,
+    filled: Connection,
     kinds: Collection[str] | None,
     floor_ms: int,
     times: list[int],
     indexes: set[str],
-    limit: int,
-    newest: bool,
 ) -> None:
-    asked: list[str] = []
-    connection.set_trace_callback(asked.append)
-    rows = Reading(connection, 1, Readable(ROOM.key, floor_ms, "Alice"), kinds).rows(
-        0, LAST_ID, limit, newest=newest
-    )
-    connection.set_trace_callback(None)
-    assert [row[1] for row in rows] == [
-        f"m{at_ms}" for at_ms in (times[-limit:] if newest else times[:limit])
-    ]
+    parts, readable = messages_in(filled).parts, Readable(ROOM.key, floor_ms, "Alice")
+    (room,) = filled.execute("SELECT id FROM conversations").fetchone()
+    reading = Reading(filled, parts, room, readable, kinds)
+    for limit, newest in product((1, 3, 9), (False, True)):
+        asked: list[str] = []
+        if isinstance(filled, sqlite3.Connection):
+            filled.set_trace_callback(asked.append)
+        rows = reading.rows(0, LAST_ID, limit, newest=newest)
+        assert [row[1] for row in rows] == [
+            f"m{at_ms}" for at_ms in (times[-limit:] if newest else times[:limit])
+        ]
+        if isinstance(filled, sqlite3.Connection):
+            filled.set_trace_callback(None)
+            check_plans(filled, asked, indexes, all_of_them=limit >= len(times))
+
+
+def check_plans(
+    connection: sqlite3.Connection, asked: list[str], indexes: set[str], *, all_of_them: bool
+) -> None:
     plans = [connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall() for sql in asked]
     searches = [
         step
@@ -76,4 +73,4 @@ def test_what_is_read_is_in_order_and_nothing_else_is_looked_at(
     assert all("rowid>? AND rowid<?" in step for step in searches)  # neither a scan nor a sort
     used = {step.split(" INDEX ")[1].split()[0] for step in searches}
     assert used <= indexes
-    assert used == indexes or limit < len(times)
+    assert used == indexes or not all_of_them

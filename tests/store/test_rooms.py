@@ -1,11 +1,10 @@
-import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
 from securechat.errors import StoreError
+from securechat.store.connection import Connection
 from securechat.store.database import open_database
 from securechat.store.rooms import ListEntry, PersonRecord, RoomRecord, Rooms, SavedRoom
 
@@ -27,13 +26,7 @@ PERSON = PersonRecord("bob{}", "ov", 9, True)
 
 
 @pytest.fixture
-def connection(tmp_path) -> Iterator[sqlite3.Connection]:
-    with closing(open_database(tmp_path / "relay.db")) as connection:
-        yield connection
-
-
-@pytest.fixture
-def rooms(connection: sqlite3.Connection) -> Rooms:
+def rooms(connection: Connection) -> Rooms:
     return Rooms(connection)
 
 

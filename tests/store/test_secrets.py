@@ -1,6 +1,4 @@
 import os
-import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,12 +12,6 @@ from securechat.store.secrets import RelaySecrets
 @pytest.fixture
 def path(tmp_path) -> Path:
     return tmp_path / "relay.db"
-
-
-@pytest.fixture
-def connection(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(open_database(path)) as connection:
-        yield connection
 
 
 def never() -> bytes:
@@ -48,7 +40,7 @@ def test_each_name_has_its_own(connection):
 
 
 def test_the_transaction_is_the_callers(connection):
-    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("BEGIN")
     RelaySecrets(connection).get_or_create("cloak", lambda: b"1")
     connection.execute("ROLLBACK")
     assert RelaySecrets(connection).get_or_create("cloak", lambda: b"2") == b"2"
