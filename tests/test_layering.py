@@ -50,6 +50,9 @@ FACES_MAY_IMPORT: Final = (
 SCREEN_ONLY: Final = frozenset({"rich", "textual"})
 """What only the full-screen client may import: everything else does without it."""
 
+NATS: Final = Path("server/cluster/nats_stream.py")
+"""The one module with an event loop, in a thread of its own: its library has no other way."""
+
 UNVERIFIED: Final = ("unverified_context", Path("client/assistant/ca_fetch.py"))
 """The context that verifies nothing, and the one module that may name it, beside the one that makes
 it: what it fetches is compared with a hash."""
@@ -155,7 +158,7 @@ def problems_in(source: str, path: Path) -> list[str]:
         if target is None:
             if outermost in SCREEN_ONLY and not path.as_posix().startswith("client/tui/"):
                 problems.append(f"{at}: only client/tui has the extra for that")
-            if outermost == "asyncio" and part in THREADED:
+            if outermost == "asyncio" and part in THREADED and path != NATS:
                 problems.append(f"{at}: {part} is threads and selectors, without asyncio")
             if outermost in IMPURE_MODULES and part == "irc":
                 problems.append(f"{at}: irc is pure; time, ids and bytes come in as arguments")

@@ -33,7 +33,7 @@ known to the two peers and the relay alone)::
     @<certificate> :nick!user@host PEER OFFER <account> <fingerprint> <id>
     @<certificate> :nick!user@host PEER ANSWER <account> <fingerprint> <id>
     :nick!user@host PEER CANDIDATES <id> :<candidate>[ <candidate>]…
-    PEER TOKEN <id> <token>
+    PEER TOKEN <id> <token> [<host>:<port>]             of a tunnel, at that relay
     :nick!user@host PEER WITHDRAW <id> :<reason>
 
 ``<port>`` is 0 where the relay does not see it, behind a web gateway. ``first`` and ``last`` are
@@ -41,8 +41,9 @@ when the relay saw the device, in milliseconds since 1970 UTC; ``+`` is one that
 ``@<certificate>`` is the tag ``securechat/certificate`` with the certificate that the device has
 announced: the relay puts it there. A candidate is ``1.2.3.4:5678`` or ``[2001:db8::1]:5678``; none
 at all (an empty parameter) says that there is no direct way; a further signal may bring more.
-REACHABLE is said of each nick, LIST leaves out only the session that asks: other devices of the
-same account are peers as well.
+``<host>`` is a name, an IPv4 address, or an IPv6 address in brackets. REACHABLE is said of each
+nick, LIST leaves out only the session that asks: other devices of the same account are peers as
+well.
 
 **Rules of the relay.**
 
@@ -55,7 +56,7 @@ same account are peers as well.
 4. When a session leaves the network, retracts, announces another certificate or gives up the
    capability, its offers and pairs end, and the other side is sent WITHDRAW. A session that the
    peers have by then is their own, and goes on; but for a tunnel, which belongs to the two
-   sessions, and is closed a few seconds later.
+   sessions as devices, and is closed a few seconds later. So it is when its relay is lost.
 5. Offers are limited in rate and number for each session; so are candidates in a signal.
 6. What is refused is answered by ``FAIL PEER <code> <subcommand> <id or name> :<text>``, with the
    codes of ``FailCode``: the id where the signal has one, the name of a LOOKUP, else ``*``.
@@ -66,13 +67,22 @@ feed. The relay answers ``JOINED`` and a line feed when both are there; from the
 bytes as they are, in both directions, until one side closes. Or it says ``REFUSED <text>`` and a
 line feed, and closes. A token is worth one try of one side for half a minute.
 
+Where several relays are one chat, a tunnel is at the relay of the session that has asked for it,
+and TOKEN tells both sides where that is: there they connect, and verify the certificate as that of
+their own relay, but for that host. Where TOKEN tells no place, it is the relay that they are
+connected to, as where there is only one. Who passes over the place (clients before it was told)
+goes there in any case, and is refused if it is the wrong one. A relay that has no place to tell
+refuses TUNNEL if the other side is elsewhere. Each relay counts and limits its own tunnels.
+
 **Attackers.**
 
 - *The relay* knows who speaks to whom, when and how much, and the addresses in candidates. It can
   leave signals out, invent them, or put its own certificate into an offer and an answer. It cannot
   read a session between the true certificates: each side accepts in TLS just the certificate that
   it was told. A wrong one is found where that contact's is known already (pinned on first use), and
-  surely once the two have compared their safety code.
+  surely once the two have compared their safety code. It can have us begin a TLS connection to any
+  host, as the place of a tunnel: what is said there is a token of its own, and that only where the
+  certificate verifies.
 - *A hostile peer* learns our addresses only if we allow it. It can have us dial addresses of its
   choosing: so loopback, link-local, multicast and system ports are refused, and few are tried. It
   can announce a certificate that is not its own; without the key no handshake comes of it.
@@ -119,6 +129,7 @@ __all__ = [
     "FailCode",
     "Offer",
     "Reachable",
+    "RelayPlace",
     "Signal",
     "Token",
     "Withdraw",
@@ -169,6 +180,8 @@ TUNNEL_LINE_BYTES: Final = 256
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 _TOKEN: Final = re.compile(rf"[A-Za-z0-9_-]{{{TOKEN_CHARACTERS}}}")
+_HOST: Final = re.compile(r"[^\s:/\[\]]{1,253}")
+"""Of a relay, as far as it can be told apart from its port here."""
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
 _NOT_IN_A_LINE: Final = re.compile(r"[\0\r\n]")
 _PORTS: Final = range(1, 65_536)
@@ -198,7 +211,8 @@ class FailCode(enum.StrEnum):
     RATE_LIMITED = "RATE_LIMITED"
     """Too many offers, requests for tunnels or announcements in a short time."""
     NO_TUNNEL = "NO_TUNNEL"
-    """The relay has no tunnels, or the account has as many as it may have."""
+    """The relay has no tunnels, or no address to tell the other side, which is at another relay; or
+    the account has as many as it may have."""
     TEMPORARILY_UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
     """The relay cannot read its database now."""
 
@@ -212,6 +226,15 @@ class Candidate(NamedTuple):
     def __str__(self) -> str:
         address = f"[{self.address}]" if ":" in self.address else self.address
         return f"{address}:{self.port}"
+
+
+class RelayPlace(NamedTuple):
+    """Where a relay is: a name or an IP address, and the port for clients. Whether such a host can
+    be is left to who connects to it.
+    """
+
+    host: str
+    port: int
 
 
 # ---- what the relay tells a client ----
@@ -288,10 +311,11 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What opens our side of a tunnel, once."""
+    """What opens our side of a tunnel, once; ``None``: at the relay that we are connected to."""
 
     id: str
     token: str
+    relay: RelayPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +390,7 @@ def _candidates(message: Message, params: list[str]) -> Candidates:
 def _token(message: Message, params: list[str]) -> Token:
     if not is_token(params[1]):
         raise RemoteProtocolError("not a token")
-    return Token(_id(params[0]), params[1])
+    return Token(_id(params[0]), params[1], _place(params[2]) if len(params) > 2 else None)
 
 
 def _withdraw(message: Message, params: list[str]) -> Withdraw:
@@ -510,6 +534,15 @@ def _candidate(word: str) -> Candidate:
     if not colon or bracketed is not (":" in address):
         raise RemoteProtocolError("a candidate that is not ADDRESS:PORT")
     return Candidate(_checked_address(address[1:-1] if bracketed else address), _port(port))
+
+
+def _place(word: str) -> RelayPlace:
+    host, _, port = word.rpartition(":")
+    if host.startswith("["):
+        return RelayPlace(*_candidate(word))
+    if not _HOST.fullmatch(host):
+        raise RemoteProtocolError("a relay that is not HOST:PORT")
+    return RelayPlace(host, _port(port))
 
 
 def _checked_address(text: str) -> str:

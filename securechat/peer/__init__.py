@@ -9,7 +9,8 @@ send signals, takes its events, and owns the thread that all of it runs on.
 - ``candidates``    where a device may be reached, and which of that is tried
 - ``pipes``         TLS behind a first word, and TLS inside a tunnel: what a connection runs on
 - ``connector``     the race of all ways to one peer, of which one is picked: each a ``path``; the
-                    ``door`` is where we listen; ``port_mapping`` has the router let peers in
+                    ``door`` is where we listen; ``port_mapping`` has the router let peers in;
+                    ``look_up`` finds the relay of a tunnel
 - ``records``       what is said on a connection: bytes ↔ records
 - ``session``       the session itself, sans-I/O, over one path after the other
 - ``transfers``     files on their way, sans-I/O: each a ``transfer``, by ``sending`` or

@@ -10,7 +10,7 @@ docstring for what is said.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,12 +18,13 @@ from securechat.errors import (
     CertificateRejected,
     ConnectionLost,
     NetworkError,
+    PkiError,
     RemoteProtocolError,
     TlsError,
     gettext_noop,
 )
 from securechat.irc import peering
-from securechat.irc.peering import Candidate
+from securechat.irc.peering import Candidate, RelayPlace
 from securechat.net.connection import Connection
 from securechat.net.dialer import Dial
 from securechat.net.pipe import Pipe
@@ -34,10 +35,12 @@ from securechat.peer.candidates import choose
 from securechat.peer.door import Door
 from securechat.peer.events import PathKind
 from securechat.peer.identity import Device
+from securechat.peer.look_up import LookUp
 from securechat.peer.means import Means
 from securechat.peer.path import Path
 from securechat.peer.pipes import DirectPipe, TunnelPipe, first_word
 from securechat.peer.records import ALPN, VERSION, Pick, Ready, Record, encode
+from securechat.pki import parse_host
 
 __all__ = [
     "PATHS_MOST",
@@ -115,7 +118,7 @@ class Race:
         self._context = pair.context(means.device)
         self._word = first_word(pair.id)
         self._paths: set[Path] = set()
-        self._dials: set[Dial] = set()
+        self._dials: set[Dial | LookUp] = set()
         self._tried: list[Candidate] = []
         self._tunnel_asked = False
         self._tunnelled = False  # or there will be no tunnel
@@ -154,17 +157,28 @@ class Race:
         for candidate in chosen:
             self._dial_candidate(candidate)
 
-    def token(self, token: str) -> None:
-        """Open our side of a tunnel."""
+    def token(self, token: str, relay: RelayPlace | None) -> None:
+        """Open our side of a tunnel, at another relay than ours if ``relay`` is one.
+
+        That is believed since ours has said so, and it is verified as ours is, by its name.
+        """
         route = self._route
         if route is None or self._tunnelled:
             return
         self._tunnelled = True
-        self._dial(
-            route.address,
-            lambda: TunnelPipe(route.pipe(), token, self.make_pipe()),
-            "relayed",
-        )
+        try:
+            place = route.place if relay is None else _normal(relay)
+        except PkiError as error:
+            self.tunnel_refused(str(error))
+            return
+
+        def make_pipe() -> Pipe:
+            return TunnelPipe(route.pipe(place.host), token, self.make_pipe())
+
+        if place == route.place:
+            self._dial(route.address, make_pipe, "relayed")
+        else:
+            self._look_up(place, make_pipe)
 
     def tunnel_refused(self, reason: str) -> None:
         """Take note that the relay gives us none: what is left are the direct ways."""
@@ -237,12 +251,29 @@ class Race:
         inner = self.make_pipe()
         self._dial(candidate, lambda: DirectPipe(find, ours=(self._word, inner)), "direct")
 
+    def _look_up(self, relay: RelayPlace, make_pipe: Callable[[], Pipe]) -> None:
+        """Dial a relay by its name."""
+
+        def found(addresses: Sequence[tuple[str, int]]) -> None:
+            self._dials.discard(look_up)
+            self._dial(addresses[0], make_pipe, "relayed", addresses[1:])
+
+        def failed(error: NetworkError) -> None:
+            self._dials.discard(look_up)
+            self._reason = str(error)
+            self._give_up_if_none_is_left()
+
+        look_up = LookUp(self._means.io, *relay, found=found, failed=failed)
+        self._dials.add(look_up)
+
     def _dial(
         self,
         address: tuple[str, int],
         make_pipe: Callable[[], Pipe],
         kind: PathKind,
+        others: Sequence[tuple[str, int]] = (),
     ) -> None:
+        """Connect to ``address``; where nobody answers, to the next of the ``others``."""
         direct = kind == "direct"
 
         def make_handler(connection: Connection) -> Path:
@@ -255,7 +286,10 @@ class Race:
             self._dials.discard(dial)
             if not direct:
                 self._reason = str(error)
-            self._give_up_if_none_is_left()
+            if others:
+                self._dial(others[0], make_pipe, kind, others[1:])
+            else:
+                self._give_up_if_none_is_left()
 
         dial = self._means.io.dial(
             address,
@@ -297,6 +331,14 @@ class Race:
         for path in paths:
             path.leave()
             path.connection.drop(None)
+
+
+def _normal(relay: RelayPlace) -> RelayPlace:
+    """Return a place with its host as certificates name it.
+
+    :raises PkiError: no host is called that.
+    """
+    return relay._replace(host=str(parse_host(relay.host).value))
 
 
 _WRONG_CERTIFICATE: Final = gettext_noop(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from securechat.irc.message import Message
-from securechat.irc.peering import Candidate, FailCode, Signal
+from securechat.irc.peering import Candidate, FailCode, RelayPlace, Signal
 from securechat.net.io_thread import IoThread
 from securechat.net.pipe import Pipe
 from securechat.net.tls_pipe import TlsPipe
@@ -36,16 +36,21 @@ class SignalTaker(Protocol):
 class RelayRoute:
     """The way to the relay, for a tunnel: where we are connected to it already. Immutable.
 
-    :param context: verifies the relay as for the chat, and asks for ``TUNNEL_ALPN``.
+    :param context: verifies a relay as for the chat, and asks for ``TUNNEL_ALPN``.
     """
 
     address: tuple[str, int]
     host: str
     context: ssl.SSLContext
 
-    def pipe(self) -> Pipe:
-        """Return the client's end of a new connection."""
-        return TlsPipe(self.context, server_hostname=self.host)
+    @property
+    def place(self) -> RelayPlace:
+        """The same as others are told it."""
+        return RelayPlace(self.host, self.address[1])
+
+    def pipe(self, host: str) -> Pipe:
+        """Return the client's end of a new connection to a relay, which is verified as ``host``."""
+        return TlsPipe(self.context, server_hostname=host)
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,7 @@ class Negotiation:
             case peering.Candidates() if offer.race is not None:
                 offer.race.candidates(signal.candidates)
             case peering.Token() if offer.race is not None:
-                offer.race.token(signal.token)
+                offer.race.token(signal.token, signal.relay)
             case peering.Withdraw():
                 self._fail(Failure(signal.reason or _TAKEN_BACK, signal.reason == DECLINED))
             case _:

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Final
 
-from securechat.errors import TlsError
+from securechat.errors import CertificateRejected, TlsError
 from securechat.irc.peering import JOINED, REFUSED, TUNNEL_LINE_BYTES
 from securechat.net.pipe import Pipe
 
@@ -144,9 +144,13 @@ class TunnelPipe:
     def receive(self, data: bytes) -> bytes:
         """Take bytes from the wire; return the peer's plaintext that they complete.
 
-        :raises TlsError: as the pipes; or the relay refuses the tunnel.
+        :raises TlsError: as the pipes; or the relay refuses the tunnel, or is not the one that it
+            should be. ``CertificateRejected`` is of the peer.
         """
-        data = self._outer.receive(data)
+        try:
+            data = self._outer.receive(data)
+        except CertificateRejected as error:
+            raise TlsError("no tunnel: {error}", error=error) from error
         if self._token and self._outer.handshake_done:
             self._outer.send(self._token)
             self._token = b""

@@ -25,9 +25,11 @@ each effect once for each capability set and posts it to the I/O threads.
 - ``client_batch``    a message of several lines, while its client sends it
 - ``commands/``       one module for each command group
 - ``bans``            whom operators keep out of the relay; ``ban_words`` how people write it
+- ``servers``         the relays of a chat, as servers of IRC
 - ``visibility``      what one user may see of others; ``rooms`` what a room looks like
 - ``help_topics``     what HELP says beside the commands
 - ``events``, ``effects``, ``state``, ``network``   the chat as a deterministic state machine
+- ``snapshot``        all of its state as plain values; ``plain`` what form values have there
 - ``rules/``          what each event does to it, one module for each group
 - ``delivery/``       effects to bytes, one module for each group
 - ``history/``        what is kept of it, and given back

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from securechat.errors import ConfigError
@@ -13,6 +13,9 @@ from securechat.server.admission import Admission
 from securechat.server.authentication import Authenticator
 from securechat.server.ban_keeper import BanKeeper
 from securechat.server.certificate import CertificateFiles
+from securechat.server.cluster.cluster import Cluster
+from securechat.server.cluster.nats_stream import NatsStream
+from securechat.server.cluster.snapshots import load_state
 from securechat.server.commands import COMMANDS
 from securechat.server.config import Config
 from securechat.server.delivery.delivery import Delivery
@@ -28,10 +31,10 @@ from securechat.server.names import Names, make_names
 from securechat.server.network import Network
 from securechat.server.reload import network_limits
 from securechat.server.room_keeper import RoomKeeper
-from securechat.server.services import Services
+from securechat.server.services import Reload, Services
 from securechat.server.sessions import SessionRegistry
 from securechat.server.settings_keeper import SettingsKeeper
-from securechat.server.store_thread import Outcome, StoreThread
+from securechat.server.store_thread import StoreThread
 from securechat.server.telemetry.health import Health
 from securechat.server.tunnels import Tunnels
 from securechat.store.accounts import Accounts
@@ -55,7 +58,8 @@ def assemble(
     threads: Sequence[IoThread],
     admission: Admission,
     certificate: CertificateFiles,
-    reload: Callable[[Callable[[Outcome[list[str]]], None]], None],
+    stream: NatsStream | None,
+    reload: Reload,
     clock: Clock,
     wall_clock: Clock,
 ) -> Services:
@@ -63,8 +67,10 @@ def assemble(
 
     The arguments are for ``Services``, or what its parts work with.
 
+    :param stream: where several relays are one chat.
     :raises ConfigError: the database was made under another casemapping.
     :raises StoreError: the database cannot be used.
+    :raises NetworkError: the stream cannot be used.
     """
     names = make_names(config.server.casemapping)
     authenticator = Authenticator(
@@ -76,34 +82,53 @@ def assemble(
         fold=names.fold,
     )
     network = Network(network_limits(config), names)
-    _check_stored_names(store, names)
-    for name in authenticator.account_names():
-        network.add_account(name)
-    rooms = RoomKeeper(store, network)
-    rooms.load()
-    settings = SettingsKeeper(store)
     now_ms = int(wall_clock() * 1000)
-    settings.load(network, Stamp(0, now_ms, ""), config.accounts.oldest_presence_ms(now_ms))
-    rooms.forget_absent()
-    markers = ReadMarkerKeeper(store, names.fold)
-    network.read_markers.update(markers.load())
-    metadata = MetadataKeeper(store)
-    metadata.load(network)
+    cluster = Cluster(config.cluster, stream, store) if stream is not None else None
+    writes = cluster.state if cluster is not None else store
+    rooms, settings = RoomKeeper(writes, network), SettingsKeeper(writes)
+    markers, metadata = ReadMarkerKeeper(writes, names.fold), MetadataKeeper(writes)
+    devices, bans = DeviceKeeper(writes), BanKeeper(writes, network, admission)
+
+    def begin() -> None:
+        """Put into the network what is kept."""
+        _check_stored_names(store, names)
+        for name in authenticator.account_names():
+            network.add_account(name)
+        rooms.load()
+        oldest_ms = config.accounts.oldest_presence_ms(now_ms)
+        settings.load(network, Stamp(0, now_ms, ""), oldest_ms)
+        rooms.forget_absent()
+        network.read_markers.update(markers.load())
+        metadata.load(network)
+        uids = [channel.uid for channel in network.channels.values()]
+        store.call(lambda connection: History(connection).delete_other_rooms(uids))
+        bans.load(now_ms)
+
+    applied = 0
+    if cluster is None:
+        begin()
+    else:
+        applied = load_state(network, store, cluster.info, begin, now_ms)
+    bans.begin()
     registry = SessionRegistry()
     delivery = Delivery(registry)
-    uids = [channel.uid for channel in network.channels.values()]
-    store.call(lambda connection: History(connection).delete_other_rooms(uids))
-    history = HistoryKeeper(store, enabled=config.history.enabled, fold=names.fold)
-    devices = DeviceKeeper(store)
-    bans = BanKeeper(store, network, admission)
-    bans.load(now_ms)
+    history = HistoryKeeper(
+        store,
+        enabled=config.history.enabled,
+        fold=names.fold,
+        patient=config.store.url is not None,
+    )
     keepers = (rooms, settings, markers, metadata, devices, bans)
+    if cluster is None:
+        event_log = EventLog(network, delivery, history, keepers)
+    else:
+        event_log = cluster.make_log(network, delivery, history, keepers, applied)
     return Services(
         config=config,
         lock=make_lock("network", tier=3),
         network=network,
         delivery=delivery,
-        event_log=EventLog(network, delivery, history, keepers),
+        event_log=event_log,
         history=history,
         registry=registry,
         store=store,
@@ -118,6 +143,7 @@ def assemble(
         reload=reload,
         certificate=lambda: certificate.served,
         health=Health(threads, store, clock),
+        cluster=cluster,
     )
 
 

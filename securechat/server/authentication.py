@@ -13,7 +13,6 @@ import hmac
 import logging
 import os
 import secrets
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -32,6 +31,7 @@ from securechat.server.names import ASCII_NAMES, Fold
 from securechat.server.store_thread import Outcome, StoreThread
 from securechat.store.accounts import Account, Accounts
 from securechat.store.certificates import AccountCertificates
+from securechat.store.connection import Connection
 from securechat.store.invites import Invites
 from securechat.store.passwords import hash_password, needs_upgrade, verify_password
 from securechat.store.secrets import RelaySecrets
@@ -190,7 +190,7 @@ class Authenticator:
         account deleted and its name given to somebody else.
         """
 
-        def check(connection: sqlite3.Connection) -> str:
+        def check(connection: Connection) -> str:
             found = Accounts(connection).get(self._fold(account.name))
             if found is None or found.scram != account.scram:
                 raise _WrongPassword("the account has changed since the login was begun")
@@ -263,7 +263,7 @@ class Authenticator:
         """
         now = self._wall_clock()
 
-        def find_or_create(connection: sqlite3.Connection) -> Account:
+        def find_or_create(connection: Connection) -> Account:
             accounts = Accounts(connection)
             found: Account | None
             key = self._fold(wanted or account)
@@ -373,7 +373,7 @@ _Found = tuple[Account | None, bool]
 """An account, and whether the client has shown the certificate that it demands, if it does."""
 
 
-def _find(connection: sqlite3.Connection, key: str, factor: str | None) -> _Found:
+def _find(connection: Connection, key: str, factor: str | None) -> _Found:
     found = Accounts(connection).get(key)
     if factor is None:
         return found, True

@@ -7,14 +7,14 @@ however long the trouble lasts and whatever people do meanwhile.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from securechat.errors import StoreBusy
 from securechat.net.locks import make_lock
-from securechat.server.store_thread import Outcome, StoreThread
+from securechat.server.store_thread import Outcome, Store
+from securechat.store.connection import Connection
 
 if TYPE_CHECKING:
     from securechat.server.context import Context
@@ -23,7 +23,7 @@ __all__ = ["Backlog"]
 
 _log = logging.getLogger(__name__)
 
-_Work = Callable[[sqlite3.Connection], Any]
+_Work = Callable[[Connection], Any]
 
 
 class Backlog:
@@ -32,7 +32,7 @@ class Backlog:
     :param what: of what they are, for the log: "settings".
     """
 
-    def __init__(self, store: StoreThread, what: str) -> None:
+    def __init__(self, store: Store, what: str) -> None:
         self._store = store
         self._what = what
         self._lock = make_lock(f"backlog of {what}", tier=1)  # guards the next two

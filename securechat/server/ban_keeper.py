@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from sqlite3 import Connection
 
 from securechat.server.admission import Admission
 from securechat.server.backlog import Backlog
@@ -17,8 +16,9 @@ from securechat.server.context import Context
 from securechat.server.effects import BanAdded, BanRemoved, Effect
 from securechat.server.events import BanKind
 from securechat.server.network import Network
-from securechat.server.store_thread import StoreThread
+from securechat.server.store_thread import Store
 from securechat.store.bans import BanRecord, Bans
+from securechat.store.connection import Connection
 
 __all__ = ["BanKeeper"]
 
@@ -26,7 +26,7 @@ __all__ = ["BanKeeper"]
 class BanKeeper:
     """Hands changes of bans to the store and to ``admission``. Guarded by the network lock."""
 
-    def __init__(self, store: StoreThread, network: Network, admission: Admission) -> None:
+    def __init__(self, store: Store, network: Network, admission: Admission) -> None:
         self._store = store
         self._network = network
         self._admission = admission
@@ -48,6 +48,10 @@ class BanKeeper:
                 record.expires_ms,
             )
             self._network.bans.add(ban)
+
+    def begin(self) -> None:
+        """Have those kept out who are banned already."""
+        for ban in self._network.bans:
             self._tell_admission(ban, added=True)
 
     def keep(self, found: Sequence[Effect], context: Context) -> None:

@@ -15,9 +15,11 @@ from securechat.net.tls import TlsVersion
 from securechat.server import config_checks as checks
 from securechat.server.state import AlwaysOn
 from securechat.store.passwords import Argon2Parameters
+from securechat.store.postgres_url import PostgresUrl
 
 __all__ = [
     "AccountsConfig",
+    "ClusterConfig",
     "Config",
     "GatewayConfig",
     "HistoryConfig",
@@ -278,6 +280,19 @@ class StoreConfig:
         checks.path,
         "The database file; its folder is made if there is none. With --data DIR it is in there.",
     )
+    url: PostgresUrl | None = _setting(
+        None,
+        checks.optional_postgres_url,
+        "A PostgreSQL in place of the file, as in "
+        '"postgresql://relay@db.example.org/chat?sslmode=verify-full&sslrootcert=/etc/ca.pem"; '
+        "several relays can share it. Without verify-full only on this machine. It needs "
+        'pip install "securechat[cluster]".',
+    )
+    password_file: Path | None = _setting(
+        None,
+        checks.optional_path,
+        "A file with its password, on its first line. Else that is in the url, or in ~/.pgpass.",
+    )
 
 
 """A value of CLIENTTAGDENY: some tags, or all but some."""
@@ -474,6 +489,77 @@ class MetricsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """Several relays that are one chat, over NATS with JetStream; [store] is PostgreSQL then."""
+
+    nats: tuple[str, ...] = _setting(
+        (),
+        checks.texts(
+            'a list of URLs such as ["tls://nats1.example.org:4222"]; without TLS, nats://, only '
+            "to this machine",
+            checks.is_nats_url,
+        ),
+        "The NATS servers. Empty: this relay is the only one. It needs "
+        'pip install "securechat[cluster]".',
+    )
+    relay: str = _setting(
+        "",
+        checks.text(
+            "up to 63 letters, digits and hyphens", lambda v: not v or checks.is_relay_name(v)
+        ),
+        "What this relay is called among the others. No other has this name; one that comes back "
+        "has the same as before.",
+    )
+    address: str = _setting(
+        "",
+        checks.text(
+            'as in "chat1.example.org:6697"', lambda v: not v or checks.is_public_address(v)
+        ),
+        "Where clients reach this relay: all relays tell it to their clients, which go there when "
+        "theirs is lost. Empty: it is told to nobody.",
+    )
+    ca: Path | None = _setting(
+        None,
+        checks.optional_path,
+        "The CA of the NATS servers, as PEM; without one those that the system trusts.",
+    )
+    user: str = _setting(
+        "", checks.text("one line", checks.single_line), "The user of the NATS servers."
+    )
+    password_file: Path | None = _setting(
+        None, checks.optional_path, "A file with the password of that user, on its first line."
+    )
+    credentials: Path | None = _setting(
+        None,
+        checks.optional_path,
+        "A file with credentials (.creds), in place of user and password.",
+    )
+    stream: str = _setting(
+        "securechat",
+        checks.text("1 to 63 letters, digits and hyphens", checks.is_relay_name),
+        "What the stream of this chat is called; its subjects begin with it.",
+    )
+    replicas: int = _setting(
+        3,
+        checks.number(1, 5),
+        "On how many NATS servers each event is kept: 3 of 3 go on without one. Counts when the "
+        "stream is made, by the first relay that starts.",
+    )
+    stream_mib: int = _setting(
+        1024,
+        checks.number(16, 1_048_576),
+        "How large the stream may become, in MiB. What a snapshot holds is taken out of it; if "
+        "that is not possible for long, nothing more is accepted.",
+    )
+    lease_s: int = _setting(
+        10,
+        checks.number(3, 600),
+        "For how long a relay may be silent, in seconds, before the others take it for lost and "
+        "its people for gone.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What the relay writes of its doings, to the standard error output."""
 
@@ -558,6 +644,7 @@ class Config:
     peers: PeersConfig = PeersConfig()
     limits: LimitsConfig = LimitsConfig()
     metrics: MetricsConfig = MetricsConfig()
+    cluster: ClusterConfig = ClusterConfig()
     log: LogConfig = LogConfig()
     operators: tuple[OperatorConfig, ...] = ()
     webirc: tuple[GatewayConfig, ...] = ()

@@ -11,11 +11,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+from securechat.errors import StoreError
 from securechat.net.listener import parse_address
 from securechat.server.names import UNICODE_EXTRA, unicode_available
 from securechat.server.toml_text import toml_text
 from securechat.store.passwords import needs_upgrade
+from securechat.store.postgres_url import PostgresUrl, parse_postgres_url
 
 __all__ = [
     "BadValue",
@@ -27,14 +30,18 @@ __all__ = [
     "flag",
     "is_gateway_name",
     "is_loopback",
+    "is_nats_url",
     "is_origin",
+    "is_public_address",
     "is_public_name",
+    "is_relay_name",
     "is_tag_list",
     "networks",
     "number",
     "optional_addresses",
     "optional_password_hash",
     "optional_path",
+    "optional_postgres_url",
     "password_hash",
     "path",
     "single_line",
@@ -104,6 +111,19 @@ def optional_path(value: Any) -> Path | None:
     return None if value == "" else path(value)
 
 
+def optional_postgres_url(value: Any) -> PostgresUrl | None:
+    """Check for the address of a PostgreSQL, or nothing."""
+    if value == "":
+        return None
+    allowed = 'an address such as "postgresql://relay@db.example.org/chat?sslmode=verify-full"'
+    if not isinstance(value, str):
+        raise BadValue(allowed)
+    try:
+        return parse_postgres_url(value)
+    except StoreError as error:
+        raise BadValue(f"{allowed}; {error}") from None
+
+
 def addresses(value: Any) -> tuple[tuple[str, int], ...]:
     """Check for addresses to listen on, at least one."""
     found = optional_addresses(value)
@@ -166,6 +186,35 @@ def is_public_name(value: str) -> bool:
         and labels[-1] != "localhost"
         and not labels[-1].isdigit()  # an IPv4 address
     )
+
+
+def is_public_address(value: str) -> bool:
+    """Whether it is a host, by name or address, and a port."""
+    try:
+        host, port = parse_address(value)
+    except ValueError:
+        return False
+    return port > 0 and "," not in host and host.isprintable() and " " not in host
+
+
+_RELAY_NAME: Final = re.compile("[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+
+
+def is_relay_name(value: str) -> bool:
+    """Whether a relay, or the stream of a chat, may be called that."""
+    return _RELAY_NAME.fullmatch(value) is not None
+
+
+def is_nats_url(value: str) -> bool:
+    """Whether it is the URL of a NATS server, without a password; over TLS, or on this machine."""
+    try:
+        url = urlsplit(value)
+        host, port = url.hostname, url.port
+    except ValueError:
+        return False
+    plain = url.path in ("", "/") and not (url.query or url.fragment or url.username)
+    secure = url.scheme == "tls" or (url.scheme == "nats" and is_loopback(host or ""))
+    return bool(host) and port != 0 and plain and secure
 
 
 def is_origin(value: str) -> bool:

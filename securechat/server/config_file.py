@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from securechat.errors import ConfigError
 from securechat.server.config import (
     AccountsConfig,
+    ClusterConfig,
     Config,
     GatewayConfig,
     HistoryConfig,
@@ -45,6 +46,7 @@ _SECTIONS: Final[Mapping[str, type[Any]]] = {
     "peers": PeersConfig,
     "limits": LimitsConfig,
     "metrics": MetricsConfig,
+    "cluster": ClusterConfig,
     "log": LogConfig,
 }
 
@@ -66,11 +68,13 @@ def load_config(
         raise ConfigError([f"{path}: cannot be read ({error.strerror})"]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: not TOML: {error}"]) from error
+    problems: list[str] = []
+    store = tables.get("store")
+    has_path = isinstance(store, dict) and "path" in store
     for section, values in (overrides or {}).items():
         table = tables.setdefault(section, {})
         if isinstance(table, dict):
             table.update(values)
-    problems: list[str] = []
     _choose_registration(tables)
     lists: dict[str, Any] = {
         name: _read_list(name, entry, tables.pop(name, []), problems)
@@ -86,9 +90,26 @@ def load_config(
         name: _read(f"[{name}]", section, tables.get(name, {}), problems)
         for name, section in _SECTIONS.items()
     }
+    problems += _cluster_problems(sections["cluster"], sections["store"])
+    if has_path and sections["store"].url is not None:
+        problems.append("[store]: there are a path and a url: write the one that is to be used")
     if problems:
         raise ConfigError([f"{path}: {p}" if path is not None else p for p in problems])
     return Config(**lists, **sections)
+
+
+def _cluster_problems(cluster: ClusterConfig, store: StoreConfig) -> list[str]:
+    """Return what several relays need and is not there."""
+    if not cluster.nats:
+        return []
+    problems = []
+    if not cluster.relay:
+        problems.append("[cluster] relay: each of several relays needs a name of its own")
+    if store.url is None:
+        problems.append("[store] url: several relays need a PostgreSQL that they share")
+    if cluster.user and cluster.credentials is not None:
+        problems.append("[cluster]: there are a user and credentials: write one of them")
+    return problems
 
 
 def _choose_registration(tables: dict[str, Any]) -> None:
@@ -149,8 +170,8 @@ def _read(where: str, section: type[T], table: Any, problems: list[str]) -> T:
         try:
             values[key] = fields[key].metadata["check"](value)
         except BadValue as bad:
-            # Somebody may have written the password itself there.
-            shown = "…" if key == "password_hash" else toml_text(value)
+            # There may be a password in it: in a hash, if somebody has not understood.
+            shown = "…" if key in ("password_hash", "url") else toml_text(value)
             problems.append(f"{where} {key} = {shown}: must be {bad}")
     return section(**values)
 

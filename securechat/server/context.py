@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from securechat.irc import capabilities as caps
 from securechat.irc.message import BODY_BYTES, Message
@@ -23,6 +23,7 @@ __all__ = [
     "PIECE_LINES",
     "PIECE_STEPS",
     "Context",
+    "Elsewhere",
     "as_batch",
     "as_middle",
     "end_line",
@@ -45,14 +46,22 @@ PIECE_S: Final = 0.000_25
 _LABELS: Final = caps.LABELED_RESPONSE | caps.BATCH
 
 
+class Elsewhere(NamedTuple):
+    """The relay where an event was proposed, and the event's number in the log."""
+
+    relay: int
+    sequence: int
+
+
 class Context:
     """One command of one session, and all that answers it. Guarded by the network lock.
 
     Answers are collected and sent when the command is done, so that a label, or a batch around
     several lines, is right whatever the handler does. Handlers never touch the connection.
 
-    ``origin`` is the same session, or ``None`` where the relay itself is the cause (see
-    ``relay_context``): those who take events on their way ask for it. Then there is no ``session``.
+    ``origin`` is the same session, or ``None`` where the relay itself is the cause, or somebody on
+    another relay (see ``relay_context``): those who take events on their way ask for it. Then there
+    is no ``session``.
     """
 
     __slots__ = (
@@ -61,6 +70,8 @@ class Context:
         "_lines",
         "_notes",
         "_refusals",
+        "awaited",
+        "elsewhere",
         "held",
         "label",
         "message",
@@ -78,7 +89,9 @@ class Context:
         if session is not None:
             self.session = session
         self.message = message
+        self.elsewhere: Elsewhere | None = None  # where the event of another relay has come from
         self.held = False
+        self.awaited = 0  # events that it has proposed, and that have not come back
         self.label = message.tags.get("label", "") if message.tags else ""
         self.ticket = 0
         """Of the last that must be stored before the answers are sent; 0 if nothing must."""
@@ -206,12 +219,19 @@ class Context:
         """Return the stamp of an event of this session, now."""
         return self.services.stamp(self.session.id)
 
-    def propose(self, event: Event, then: Callable[[], None] | None = None) -> None:
+    def propose(
+        self,
+        event: Event,
+        then: Callable[[], None] | None = None,
+        refused: Callable[[Refusal | Fail], None] | None = None,
+    ) -> None:
         """Propose ``event``; once it is applied and its effects are on their way, call ``then``.
 
-        :raises Refusal: it cannot be.
+        If it cannot be, call ``refused``, which by default answers with why. Either is called under
+        the network lock: before this returns where there is one relay, later, while the session is
+        held, where there are several. A handler may propose more meanwhile.
         """
-        self.services.event_log.propose(event, self, then)
+        self.services.event_log.propose(event, self, then, refused or self.refuse)
 
     # ---- commands that wait ----
 
@@ -228,6 +248,26 @@ class Context:
         """
         session = self.session
         session.connection.thread.post(lambda: session.resume(self, work, anyway=anyway))
+
+    # ---- for the log ----
+
+    def await_event(self) -> None:
+        """Take note that an event was proposed which will come back: the session waits for it."""
+        self.awaited += 1
+        self.session.await_event()
+
+    def event_is_back(self) -> None:
+        """Take note that an event has come back, and send what it has been answered.
+
+        Safe from any thread that holds the network lock. The answers go the way that all takes that
+        is delivered to the session, so that what was first in the log is seen first.
+        """
+        self.awaited -= 1
+        waits = self.held or self.awaited > 0
+        answers, notes = (self._take_piece(), []) if waits else self._take_rest()
+        session = self.session
+        session.event_is_back()
+        session.connection.thread.post(lambda: session.events_are_back(answers, notes, self))
 
     # ---- for the dispatcher ----
 
@@ -247,13 +287,11 @@ class Context:
 
     def finish(self) -> list[str]:
         """Send the answers; return the notes for the log."""
+        if self.held or self.awaited:
+            return []
         if not (self._lines or self.label or self._notes):  # as for most messages
             return []
-        answers = self._take_answers()
-        notes = self.take_notes()
-        if self._refusals > 1:
-            notes += [f"refused {self._known_command}: {self._refusals} times in all"]
-        self._refusals = 0
+        answers, notes = self._take_rest()
         if answers:
             self.session.answer(answers, self)
         return notes
@@ -264,6 +302,14 @@ class Context:
         if not label or self.session.caps & _LABELS != _LABELS:
             return False
         return len(label.encode()) <= LABEL_BYTES
+
+    def _take_rest(self) -> tuple[bytes, list[str]]:
+        """Return what is still to be sent, and the notes for the log."""
+        answers, notes = self._take_answers(), self.take_notes()
+        if self._refusals > 1:
+            notes += [f"refused {self._known_command}: {self._refusals} times in all"]
+        self._refusals = 0
+        return answers, notes
 
     def _take_answers(self) -> bytes:
         if self._batch:  # the last piece of a long answer

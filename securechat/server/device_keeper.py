@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from sqlite3 import Connection
 
 from securechat.server.backlog import Backlog
 from securechat.server.context import Context
 from securechat.server.effects import AccountClosed, DeviceAnnounced, DeviceRetracted, Effect
 from securechat.server.rules.peers import DEVICES_PER_ACCOUNT
-from securechat.server.store_thread import StoreThread
+from securechat.server.store_thread import Store
+from securechat.store.connection import Connection
 from securechat.store.devices import PeerDevices
 
 __all__ = ["DeviceKeeper"]
@@ -22,7 +22,7 @@ class DeviceKeeper:
     Nothing of it is loaded: who can be reached now is known from those who are there now.
     """
 
-    def __init__(self, store: StoreThread) -> None:
+    def __init__(self, store: Store) -> None:
         self._backlog = Backlog(store, "devices")
 
     def keep(self, found: Sequence[Effect], context: Context) -> None:

@@ -159,7 +159,7 @@ def run(context: Context, work: Callable[[], None]) -> None:
             crash = error
             name = context.message.command
             context.reply(numerics.ERR_UNKNOWNERROR, name, "Internal error; it has been logged")
-        notes = [] if context.held else context.finish()
+        notes = context.finish()
     if crash is not None:
         context.services.counters.count(Mishap.COMMAND_CRASHED)
         _log.error("%s failed", context.message.command, exc_info=crash)

@@ -60,6 +60,9 @@ __all__ = [
     "RealnameChanged",
     "Redacted",
     "Refused",
+    "RelayCame",
+    "RelayGone",
+    "Reloaded",
     "RetentionChanged",
     "SessionsChanged",
     "SettingChanged",
@@ -443,8 +446,12 @@ class DeviceAnnounced(Effect):
 
 @value
 class DeviceRetracted(Effect):
-    """A device of ``account`` (folded) can be reached by this session no longer. For nobody."""
+    """A device of ``account`` (folded) can be reached no longer. For nobody.
 
+    ``device`` is the session, as which it could be.
+    """
+
+    device: SessionId
     account: str
     fingerprint: str
 
@@ -495,9 +502,14 @@ class CandidatesSent(Effect):
 
 @value
 class TunnelGranted(Effect):
-    """For both sides of a pair, each of which gets its own token only."""
+    """For both sides of a pair, each of which gets its own token only.
+
+    The tunnel is at ``relay``, ``HOST:PORT`` for clients; where that is empty, at the relay that
+    both are connected to.
+    """
 
     id: str
+    relay: str
     tokens: tuple[tuple[SessionId, str], ...] = field(repr=False)
 
 
@@ -509,6 +521,29 @@ class PairEnded(Effect):
     id: str
     reason: str
     to: tuple[SessionId, ...]
+
+
+@value
+class RelayCame(Effect):
+    """A relay is there. For nobody, but that clients may be told of it."""
+
+    relay: str
+
+
+@value
+class RelayGone(Effect):
+    """A relay is there no more. What its people are seen to do follows, as effects of their own."""
+
+    relay: str
+    incarnation: int
+    reason: str
+
+
+@value
+class Reloaded(Effect):
+    """A relay has taken its configuration anew, and the others are to do so. For nobody."""
+
+    relay: str
 
 
 SAID: Final[frozenset[type[Effect]]] = frozenset({ChannelMessage, StatusMessage, DirectMessage})

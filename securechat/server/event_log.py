@@ -7,9 +7,10 @@ Callers do not know that: what they do after an event they pass as ``then``.
 from __future__ import annotations
 
 import logging
+import queue
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from securechat.server.context import Context, relay_context
 from securechat.server.delivery.delivery import Delivery
@@ -17,13 +18,17 @@ from securechat.server.effects import SAID, Effect
 from securechat.server.events import Event, Stamp
 from securechat.server.journal import describe
 from securechat.server.network import Network
+from securechat.server.refusals import Fail, Refusal
 
 if TYPE_CHECKING:
     from securechat.server.services import Services
 
-__all__ = ["EventLog", "Keeper", "propose_for_relay"]
+__all__ = ["PATIENCE_S", "EventLog", "Keeper", "propose_for_relay"]
 
 _log = logging.getLogger(__name__)
+
+PATIENCE_S: Final = 10.0
+"""How long the relay itself waits for an event of its own to come back, in seconds."""
 
 
 class Keeper(Protocol):
@@ -53,20 +58,38 @@ class EventLog:
         self._keepers_of_words = (history,)
 
     def propose(
-        self, event: Event, context: Context, then: Callable[[], None] | None = None
+        self,
+        event: Event,
+        context: Context,
+        then: Callable[[], None] | None,
+        refused: Callable[[Refusal | Fail], None],
     ) -> None:
-        """Apply ``event`` and deliver its effects, then call ``then``.
+        """Have ``event`` put in order and settled.
 
-        :raises Refusal: the state forbids it.
+        ``then`` is called when its effects are on their way, or else ``refused`` with why not.
         """
-        found = self._network.apply(event)
+        self.settle(event, context, then, refused)
+
+    def settle(
+        self,
+        event: Event,
+        context: Context,
+        then: Callable[[], None] | None,
+        refused: Callable[[Refusal | Fail], None],
+    ) -> None:
+        """Apply ``event``, which is the next one, keep and deliver its effects."""
+        try:
+            found = self._network.apply(event)
+        except (Refusal, Fail) as refusal:
+            refused(refusal)
+            return
         if len(found) > 1:
             found = _with_own_ids(found)
         said = len(found) == 1 and type(found[0]) in SAID  # most events, by far
         for keeper in self._keepers_of_words if said else self._keepers:
             keeper.keep(found, context)
         self._delivery.deliver(found, context)
-        if not said:
+        if not said and context.elsewhere is None:
             for note in describe(found):
                 context.note(note)
         if then is not None:
@@ -86,16 +109,31 @@ def propose_for_relay(
     """Propose an event of the relay itself, which ``make`` makes of its stamp.
 
     Takes the network lock, for as long as a command would; ``make`` and ``then`` are called under
-    it. Safe from any thread that holds no lock.
+    it. Safe from any thread that holds no lock; blocks until the event has come back.
 
-    :raises Refusal, Fail: the state forbids it.
+    :raises Refusal, Fail: the state forbids it, or it has not come back for ``PATIENCE_S``.
     """
     context = relay_context(services)
+    outcomes: queue.SimpleQueue[Refusal | Fail | None] = queue.SimpleQueue()
+
+    def settled() -> None:
+        if then is not None:
+            then()
+        outcomes.put(None)
+
     with services.lock:
-        services.event_log.propose(make(services.stamp(0)), context, then)
+        services.event_log.propose(make(services.stamp(0)), context, settled, outcomes.put)
+    try:
+        refusal = outcomes.get(timeout=PATIENCE_S)
+    except queue.Empty:
+        text = f"The other relays have not answered in {PATIENCE_S:.0f} s; it may yet be done"
+        raise Fail("*", "RELAY_ISOLATED", text=text) from None
+    with services.lock:
         notes = context.take_notes()
     for note in notes:
         _log.info("relay: %s", note)
+    if refusal is not None:
+        raise refusal
 
 
 def _with_own_ids(found: Iterable[Effect]) -> list[Effect]:

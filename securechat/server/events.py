@@ -47,6 +47,9 @@ __all__ = [
     "Part",
     "RankAccount",
     "RedactMessage",
+    "RelayLost",
+    "RelayStarted",
+    "Reload",
     "RemoveBan",
     "RenameChannel",
     "Restore",
@@ -89,6 +92,8 @@ class Stamp(NamedTuple):
     """Milliseconds since 1970 UTC."""
     msgid: str
     """No other event has it. https://ircv3.net/specs/extensions/message-ids"""
+    place: int = 0
+    """Where in its millisecond it comes, of 65,536 places; 0 where it just follows the others."""
 
 
 @value
@@ -513,4 +518,31 @@ class Withdraw(Event):
     """A session is done with an offer or a pair."""
 
     id: str
+    reason: str
+
+
+@value
+class Reload(Event):
+    """A relay has taken its configuration anew, and with it these limits (``NetworkLimits``) of the
+    chat state, as text. All others take theirs anew as well.
+    """
+
+    relay: str
+    limits: Mapping[str, str]
+
+
+@value
+class RelayStarted(Event):
+    """A relay is there, in place of one that had its name; clients reach it at ``address``."""
+
+    name: str
+    address: str
+
+
+@value
+class RelayLost(Event):
+    """A relay is there no more, and with it all its sessions. ``reason`` says why, to people."""
+
+    name: str
+    incarnation: int
     reason: str

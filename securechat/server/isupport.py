@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from securechat.irc.extbans import ACCOUNT, EXTBANS
 from securechat.irc.isupport import format_tokens
 from securechat.irc.message import BODY_BYTES
@@ -11,11 +14,16 @@ from securechat.server.cloak import HOST_LENGTH
 from securechat.server.config import Config
 from securechat.server.names import Names
 
-__all__ = ["isupport_tokens"]
+__all__ = ["RELAYS", "isupport_tokens"]
+
+RELAYS: Final = "securechat/RELAYS"
+"""The token that tells clients the addresses of the relays, of which they may take any."""
 
 
-def isupport_tokens(config: Config, names: Names) -> list[str]:
+def isupport_tokens(config: Config, names: Names, relays: Sequence[str] = ()) -> list[str]:
     """Return the tokens. https://modern.ircdocs.horse/#rplisupport-parameters
+
+    ``relays``: where clients find the relays of the chat, if it has several; see ``servers``.
 
     CASEMAPPING has no word for PRECIS that clients know: "ascii" is what they get right of it.
     """
@@ -69,4 +77,6 @@ def isupport_tokens(config: Config, names: Names) -> list[str]:
         tokens["UTF8MAPPING"] = names.utf8_mapping
     if limits.denied_client_tags:
         tokens["CLIENTTAGDENY"] = limits.denied_client_tags
+    if relays:
+        tokens[RELAYS] = ",".join(relays)
     return format_tokens(tokens)

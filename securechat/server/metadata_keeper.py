@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from sqlite3 import Connection
 from typing import Final
 
 from securechat.server.backlog import Backlog
 from securechat.server.context import Context
 from securechat.server.effects import Effect, MetadataChanged
 from securechat.server.network import Network
-from securechat.server.store_thread import StoreThread
+from securechat.server.store_thread import Store
+from securechat.store.connection import Connection
 from securechat.store.metadata import Metadata
 
 __all__ = ["MetadataKeeper", "account_subject"]
@@ -23,7 +23,7 @@ _CHANNEL: Final = "channel "
 class MetadataKeeper:
     """Hands changes of metadata to the store. Safe from any thread."""
 
-    def __init__(self, store: StoreThread) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._backlog = Backlog(store, "metadata")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from securechat.irc import numerics
 from securechat.server.bans import Bans
@@ -26,6 +25,7 @@ from securechat.server.state import (
     Channel,
     Pair,
     Place,
+    Relay,
     User,
     UserId,
     WhowasEntry,
@@ -95,6 +95,9 @@ class Network:
         """Folded account → rooms that belong to it; no zeros."""
         self.present_before: dict[str, list[Channel]] = {}
         """Folded account → rooms where it was when the relay ended; empty once it has started."""
+        self.relays: dict[str, Relay] = {}
+        """Those that make this chat by name, who came first in front; without others none."""
+        self.relays_started = 0  # ever
         self.restored_users = 0  # ever
         self.most_users = 0
         self.mode_counts: Counter[str] = Counter()  # users with each user mode
@@ -155,79 +158,6 @@ class Network:
         if user.account is None:
             return user.read_markers
         return self.read_markers.get(self.fold(user.account), {})
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the whole state as plain values: equal states give equal snapshots."""
-        return {
-            "users": [
-                {
-                    "id": user.id,
-                    "source": user.author.source,
-                    "realname": user.realname,
-                    "cloak": user.cloak,
-                    "address": user.address,
-                    "account": user.account,
-                    "connected_ms": user.connected_ms,
-                    "active_ms": user.active_ms,
-                    "away": [user.away, *user.away_texts.items()],
-                    "gone_ms": user.gone_ms,
-                    "metadata": dict(user.metadata),
-                    "modes": sorted(user.modes),
-                    "accepted": list(user.accepted),
-                    "sessions": list(user.sessions),
-                    "channels": sorted(user.channels),
-                    "read_markers": dict(user.read_markers),
-                }
-                for user in self.users.values()
-            ],
-            "channels": [
-                {
-                    "uid": channel.uid,
-                    "name": channel.name,
-                    "created_ms": channel.created_ms,
-                    "renamed_ms": channel.renamed_ms,
-                    "topic": [channel.topic, channel.topic_by, channel.topic_ms],
-                    "modes": dict(channel.modes),
-                    "lists": {
-                        letter: [list(entry) for entry in entries.values()]
-                        for letter, entries in channel.lists.items()
-                    },
-                    "members": {
-                        key: [sorted(member.ranks), member.since_ms]
-                        for key, member in channel.members.items()
-                    },
-                    "metadata": dict(channel.metadata),
-                    "invited": dict(channel.invited),
-                    "history_days": channel.history_days,
-                    "owner": channel.owner,
-                    "remembered": {
-                        account: sorted(ranks) for account, ranks in channel.remembered.items()
-                    },
-                    "members_since": dict(channel.members_since),
-                }
-                for channel in self.channels.values()
-            ],
-            "places": {key: list(place) for key, place in self.places.items()},
-            "accounts": dict(self.accounts),
-            "closed_accounts": sorted(self.closed_accounts),
-            "bans": [list(ban) for ban in self.bans],
-            "settings": {key: dict(values) for key, values in self.settings.items()},
-            "read_markers": {key: dict(values) for key, values in self.read_markers.items()},
-            "metadata": {key: dict(values) for key, values in self.metadata.items()},
-            "subscriptions": {key: list(keys) for key, keys in self.subscriptions.items()},
-            "announced": {key: list(device) for key, device in self.announced.items()},
-            "pairs": {
-                key: [pair.offerer, pair.account, list(pair.offered), pair.answerer]
-                for key, pair in self.pairs.items()
-            },
-            "monitors": {key: list(nicks.values()) for key, nicks in self.monitors.items()},
-            "present_before": {
-                account: [channel.name for channel in channels]
-                for account, channels in self.present_before.items()
-            },
-            "most_users": self.most_users,
-            "departed": [list(entry) for entry in self.departed],
-        }
 
     def resembles_account(self, name: str, account: str | None) -> bool:
         """Whether ``name`` can be taken for an account other than ``account``."""

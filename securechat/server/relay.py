@@ -7,7 +7,7 @@ import itertools
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Final
 
@@ -23,10 +23,12 @@ from securechat.server.administration.control import ControlSocket, control_path
 from securechat.server.administration.tools import TOOLS
 from securechat.server.admission import Admission
 from securechat.server.assembly import assemble
-from securechat.server.caretaker import Caretaker, CaretakerBusy
+from securechat.server.caretaker import Caretaker, CaretakerBusy, Duty
 from securechat.server.certificate import CertificateFiles, Protocols, ServedCertificate
 from securechat.server.chat_port import ChatPortHandler
+from securechat.server.cluster.nats_stream import NatsStream
 from securechat.server.config import Config
+from securechat.server.databases import database_of
 from securechat.server.hash_workers import HashWorkers
 from securechat.server.history.retention import Retention
 from securechat.server.session import Session
@@ -92,8 +94,12 @@ class Relay:
             self._listen("accept", config.server.listen, chat, self._on_chat)
             if config.websocket.listen:
                 self._listen("accept-websocket", config.websocket.listen, web, self._on_web)
-            self._store = StoreThread(config.store.path, on_crash=self.note_crash)
+            database = database_of(config.store, alone=not config.cluster.nats)
+            self._store = StoreThread(database, on_crash=self.note_crash)
             undo.callback(self._store.close)
+            self._stream = self._connect_stream()
+            if self._stream is not None:
+                undo.callback(self._stream.stop)
             self._hashers = HashWorkers(on_crash=self.note_crash)
             undo.callback(self._hashers.close)
             self._threads = [
@@ -109,6 +115,7 @@ class Relay:
                 threads=self._threads,
                 admission=self._admission,
                 certificate=self._certificate,
+                stream=self._stream,
                 reload=self._submit_reload,
                 clock=clock,
                 wall_clock=wall_clock,
@@ -120,7 +127,7 @@ class Relay:
                 load_config or (lambda: config),
                 on_reload,
             )
-            self._caretaker = Caretaker(self._upkeep.duties())
+            self._caretaker = Caretaker(self._duties())
             self._exporter = Exporter(config.metrics.listen, self.services)
             undo.callback(self._exporter.stop)
             self._control = self._make_control()
@@ -143,9 +150,14 @@ class Relay:
         return self._exporter.addresses
 
     def start(self) -> None:
-        """Begin to accept connections."""
+        """Begin to accept connections. One of several relays first becomes one of them.
+
+        :raises NetworkError: it could not.
+        """
         for thread in self._threads:
             thread.start(self._threads)
+        if self.services.cluster is not None:
+            self.services.cluster.join(self.services)
         for listener in self._listeners:
             listener.start(self.note_crash)
         if self._config.history.enabled:
@@ -166,6 +178,8 @@ class Relay:
             self._control.stop()
         self._caretaker.stop()
         self._stop_listening()
+        if self.services.cluster is not None:
+            self.services.cluster.leave()
         for session in self.services.registry.snapshot():
             session.connection.thread.post(partial(session.dismiss, reason))
         self.services.tunnels.stop()
@@ -178,6 +192,8 @@ class Relay:
         with self.services.lock:
             self.services.event_log.keep_again()  # what waits since the store was full, or broken
         self._store.close()
+        if self._stream is not None:
+            self._stream.stop()
         if self._control is not None:
             self._control.wait()  # last: if it takes too long, all else is in order by then
         _log.info("stopped: %s", reason)
@@ -218,8 +234,19 @@ class Relay:
         self.crash = error
         self._on_crash()
 
-    def _submit_reload(self, done: Callable[[Outcome[list[str]]], None]) -> None:
-        self._caretaker.submit(self._upkeep.reload, done)
+    def _submit_reload(
+        self, done: Callable[[Outcome[list[str]]], None], *, lead: bool = True
+    ) -> None:
+        self._caretaker.submit(partial(self._upkeep.reload, lead=lead), done)
+
+    def _connect_stream(self) -> NatsStream | None:
+        config = self._config.cluster
+        return NatsStream(config, on_crash=self.note_crash) if config.nats else None
+
+    def _duties(self) -> Iterator[Duty]:
+        yield from self._upkeep.duties()
+        if self.services.cluster is not None:
+            yield from self.services.cluster.duties()
 
     def _make_control(self) -> ControlSocket | None:
         try:

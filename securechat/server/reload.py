@@ -8,30 +8,42 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Final
 
 from securechat.irc.message import Message
 from securechat.server.commands.capabilities import announce_changes
 from securechat.server.commands.server_queries import send_isupport
-from securechat.server.config import Config
+from securechat.server.config import ClusterConfig, Config
 from securechat.server.context import Context
 from securechat.server.dispatch import run
+from securechat.server.event_log import propose_for_relay
+from securechat.server.events import Reload
 from securechat.server.isupport import isupport_tokens
 from securechat.server.network import NetworkLimits
+from securechat.server.servers import announced_addresses
 from securechat.server.services import Services
 from securechat.server.session import Session
 
-__all__ = ["FIXED", "changed_settings", "network_limits", "take_config", "with_fixed"]
+__all__ = [
+    "FIXED",
+    "announce_relays",
+    "changed_settings",
+    "network_limits",
+    "take_config",
+    "with_fixed",
+]
 
 FIXED: Final = frozenset(
     {
         *(("server", key) for key in ("name", "network", "listen", "casemapping", "io_threads")),
         ("websocket", "listen"),
-        ("store", "path"),
+        *(("store", key) for key in ("path", "url", "password_file")),
         ("history", "enabled"),
         ("peers", "enabled"),
         ("metrics", "listen"),
+        *(("cluster", setting.name) for setting in dataclasses.fields(ClusterConfig)),
     }
 )
 """Settings (section and key) that only a start can change: sockets, threads, files, and what the
@@ -80,21 +92,49 @@ def with_fixed(running: Config, wanted: Config) -> Config:
     return dataclasses.replace(wanted, **sections)
 
 
-def take_config(services: Services, config: Config) -> None:
+def take_config(services: Services, config: Config, *, lead: bool = True) -> None:
     """Have the relay work by ``config`` from now on, and tell clients what concerns them.
 
     Takes the network lock. ``config`` must have the ``FIXED`` settings of the one before.
+
+    :param lead: whether the limits of the chat state are to be those of ``config``, and all other
+        relays to take theirs anew; otherwise it is one of these others.
+    :raises Fail: the chat state cannot be changed at the moment; nothing has changed.
     """
-    tokens = tuple(isupport_tokens(config, services.network.names))
+    if lead:
+        limits = {key: str(value) for key, value in asdict(network_limits(config)).items()}
+        relay = config.cluster.relay
+        propose_for_relay(services, lambda stamp: Reload(stamp, relay, limits))
     with services.lock:
         before, old_tokens = services.config, services.isupport
-        services.config, services.isupport = config, tokens
-        services.network.limits = network_limits(config)
+        services.config = config
+        services.isupport = tokens = _tokens(services)
     services.authenticator.configure(config.accounts)
     services.tunnels.configure(config.peers)
     news = _news(old_tokens, tokens)
     for session in services.registry.snapshot():
         session.connection.thread.post(partial(_tell, services, session, before, news))
+
+
+def announce_relays(services: Services) -> None:
+    """Tell all clients in 005 where the relays of the chat are, if that is not what they know.
+
+    Safe from any thread that holds no lock. Takes the network lock for an instant; never blocks.
+    """
+    with services.lock:
+        before = services.isupport
+        services.isupport = tokens = _tokens(services)
+    news = _news(before, tokens)
+    if news:
+        for session in services.registry.snapshot():
+            session.connection.thread.post(partial(_tell_news, services, session, news))
+
+
+def _tokens(services: Services) -> tuple[str, ...]:
+    """Return the tokens of 005. Requires holding the network lock."""
+    config, network = services.config, services.network
+    relays = announced_addresses(network, config.cluster.relay)
+    return tuple(isupport_tokens(config, network.names, relays))
 
 
 def _news(before: Sequence[str], after: Sequence[str]) -> list[str]:
@@ -118,4 +158,15 @@ def _tell(services: Services, session: Session, before: Config, news: Sequence[s
                 send_isupport(context, news)
 
     context = Context(services, session, Message("CAP"))
+    run(context, tell)
+
+
+def _tell_news(services: Services, session: Session, news: Sequence[str]) -> None:
+    """Tell a client, on its thread, what is new in 005."""
+
+    def tell() -> None:
+        if session.registration.complete and not session.ended:
+            send_isupport(context, news)
+
+    context = Context(services, session, Message("ISUPPORT"))
     run(context, tell)

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from sqlite3 import Connection
 from typing import Final
 
 from securechat.errors import StoreBusy
@@ -22,8 +21,9 @@ from securechat.server.context import Context
 from securechat.server.effects import Effect
 from securechat.server.network import Network
 from securechat.server.state import Channel, ListEntry
-from securechat.server.store_thread import Outcome, StoreThread
+from securechat.server.store_thread import Outcome, Store
 from securechat.store import rooms as store
+from securechat.store.connection import Connection
 from securechat.store.rooms import PersonRecord, RoomRecord, Rooms, SavedRoom
 
 __all__ = ["RoomKeeper"]
@@ -40,7 +40,7 @@ _Write = Callable[[Rooms], None]
 class RoomKeeper:
     """Hands changes of rooms to the store. Guarded by the network lock."""
 
-    def __init__(self, store: StoreThread, network: Network) -> None:
+    def __init__(self, store: Store, network: Network) -> None:
         self._store = store
         self._network = network
         self._lock = make_lock("rooms not kept", tier=1)  # guards the next

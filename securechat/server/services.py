@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from securechat.net.locks import Lock
 from securechat.net.timers import Clock
@@ -26,9 +26,20 @@ from securechat.server.telemetry.health import Health
 from securechat.server.tunnels import Tunnels
 
 if TYPE_CHECKING:
+    from securechat.server.cluster.cluster import Cluster
     from securechat.server.dispatch import Command
 
 __all__ = ["Services"]
+
+
+class Reload(Protocol):
+    """Has configuration and certificate taken anew, on another thread."""
+
+    def __call__(self, done: Callable[[Outcome[list[str]]], None], *, lead: bool = True) -> None:
+        """Tell ``done`` how it ended, there: what a person should know, or the error.
+
+        Never blocks; raises ``CaretakerBusy``. ``lead``: see ``reload.take_config``.
+        """
 
 
 @dataclass(slots=True)
@@ -55,12 +66,10 @@ class Services:
     wall_clock: Clock  # seconds since 1970 UTC
     started_ms: int
     isupport: tuple[str, ...]  # the tokens of 005
-    reload: Callable[[Callable[[Outcome[list[str]]], None]], None]
-    """Has configuration and certificate taken anew, on another thread, and tells its argument how
-    that ended, there: what a person should know, or the error. Never blocks; raises
-    ``CaretakerBusy``."""
+    reload: Reload
     certificate: Callable[[], ServedCertificate]  # what new connections are shown
     health: Health
+    cluster: Cluster | None = None  # where there are several relays
     counters: Counters = field(default_factory=Counters)
     _stamps: _Stamps = field(default_factory=lambda: _Stamps())
 

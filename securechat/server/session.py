@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from securechat.errors import NetworkError
@@ -22,6 +22,7 @@ from securechat.server.context import Context, end_line
 from securechat.server.dispatch import dispatch, run
 from securechat.server.events import Detach
 from securechat.server.registration import Registration, SaslExchange
+from securechat.server.state import SESSION_BITS
 from securechat.server.telemetry.counters import Mishap
 
 if TYPE_CHECKING:
@@ -99,21 +100,25 @@ class Session:
         "_batches",
         "_bucket",
         "_closed",
+        "_detaching",
         "_going_on",
         "_input",
         "_input_bytes",
         "_leaving",
         "_lines",
+        "_lost",
         "_pinged",
         "_seat",
         "_seen",
         "_services",
         "_signals",
+        "_stored",
         "_syncs",
         "_throttle",
         "_timer",
         "_unstored",
         "account",
+        "awaited",
         "batch",
         "cap_version",
         "caps",
@@ -168,6 +173,8 @@ class Session:
         self.dropped_batch = ""  # the reference of one that has failed, while it goes on
         self.failed_logins = 0
         self.held = False
+        self.awaited = 0  # events that its contexts wait for
+        self._detaching: str | None = None  # why it has ended, until all of these are back
         now = services.clock()
         limits = services.config.limits
         self._lines = LineBuffer()
@@ -185,6 +192,8 @@ class Session:
         self._throttle: Timer | None = None
         self._batches = 0
         self._unstored: list[_Answer] = []
+        self._stored = 0  # the last ticket that it has been told of
+        self._lost = (1, 0)  # the tickets that it was last told are lost
         self._after_stored: tuple[Context, Callable[[], None]] | None = None
         services.registry.add(self)
 
@@ -266,8 +275,9 @@ class Session:
 
     @property
     def label(self) -> str:
-        """What the log calls the session."""
-        return f"#{self.id}"
+        """What the log calls the session: by its relay too, where there are several."""
+        relay, number = divmod(self.id, 1 << SESSION_BITS)
+        return f"#{relay}.{number}" if relay else f"#{number}"
 
     def close(self, reason: str, logged: str = "") -> None:
         """Tell the client why, and end the session. Not under the network lock.
@@ -285,6 +295,11 @@ class Session:
         self._leaving = reason, logged  # also if the client is faster and closes first
         self.connection.thread.post(lambda: self.close(reason, logged))
 
+    def notice(self, text: str) -> None:
+        """Tell the client something in words, from the relay. Safe from any thread."""
+        name = self._services.name
+        self.connection.send(end_line("", Message("NOTICE", ("*", text), source=name).to_line()))
+
     def dismiss(self, reason: str) -> None:
         """Tell the client that the relay stops. Nobody is told of it who is told the same."""
         if not self._closed:
@@ -295,8 +310,12 @@ class Session:
     def registered(self) -> None:
         """Take note that the registration is complete: from now on silence is answered by PING."""
         self.registration.complete = True
+        self.connection.thread.post(self._has_registered)
+
+    def _has_registered(self) -> None:
         self.connection.arriving = False
-        self._set_timer(self._services.config.limits.ping_interval_s, self._check_alive)
+        if not self._closed:
+            self._set_timer(self._services.config.limits.ping_interval_s, self._check_alive)
 
     @property
     def ended(self) -> bool:
@@ -313,9 +332,33 @@ class Session:
                 work()
 
         context.held = False
-        self.held = self.ended
+        self._let_go_on()
         run(context, go_on)
         self._handle_lines()
+
+    def await_event(self) -> None:
+        """Handle no further line until an event has come back. Under the network lock."""
+        self.awaited += 1
+        self.held = True
+
+    def event_is_back(self) -> None:
+        """Await an event less. Under the network lock; safe from any thread."""
+        self.awaited -= 1
+        if not self.awaited and self._detaching is not None:
+            reason, self._detaching = self._detaching, None
+            self._detach(Context(self._services, self, Message("QUIT")), reason)
+
+    def events_are_back(self, answers: bytes, notes: Iterable[str], context: Context) -> None:
+        """Send what an event of ``context`` was answered; go on if no other is awaited."""
+        for note in notes:
+            _log.info("%s %s", self.label, note)
+        if self._closed:
+            return
+        if answers:
+            self.answer(answers, context)
+        if not context.held and not context.awaited:
+            self._let_go_on()
+            self._handle_lines()
 
     def go_on_later(self, context: Context, work: Callable[[], None]) -> None:
         """Do ``work`` for the held command when others have had their turn."""
@@ -334,9 +377,13 @@ class Session:
         """
         self._answered_bytes += len(data)
         self.connection.thread.traffic.answers += data.count(b"\n")
-        if context.ticket or self._unstored:
-            ticket = context.ticket or self._unstored[-1].ticket
+        if context.ticket > self._stored or self._unstored:
+            ticket = max(context.ticket, self._unstored[-1].ticket if self._unstored else 0)
             self._unstored.append(_Answer(ticket, data, context))
+        elif context.waits_for(*self._lost):
+            with self._services.lock:
+                data = context.not_stored()
+            self.connection.send(data)
         else:
             self.connection.send(data)
 
@@ -356,7 +403,9 @@ class Session:
     def stored(self, first: int, last: int, *, kept: bool) -> None:
         """Take note: what has these tickets is stored, or was lost. Send what waited for it."""
         waiting = self._unstored
+        self._stored = last
         if not kept:
+            self._lost = first, last
             with self._services.lock:
                 waiting[:] = [
                     answer._replace(data=answer.context.not_stored())
@@ -416,6 +465,9 @@ class Session:
             dispatch(services, self, line)
             now = services.clock()
 
+    def _let_go_on(self) -> None:
+        self.held = self.ended or self.awaited > 0
+
     def _put_off(
         self, work: Callable[[], None], when: Callable[[Callable[[], None]], None]
     ) -> None:
@@ -470,9 +522,15 @@ class Session:
     def _end(self, reason: str, logged: str = "") -> None:
         self._closed = True
         context = Context(self._services, self, Message("QUIT"))
-        detach = Detach(context.stamp(), reason)
-        run(context, lambda: context.propose(detach))
+        run(context, lambda: self._detach(context, reason))
         self._let_go(logged or reason)
+
+    def _detach(self, context: Context, reason: str) -> None:
+        if self.awaited:
+            # It could overtake them, and its own coming among them: see ``event_is_back``.
+            self._detaching = reason
+        elif self.id in self._services.network.sessions:
+            context.propose(Detach(context.stamp(), reason))
 
     def _let_go(self, reason: str) -> None:
         self._closed = True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import partial
-from sqlite3 import Connection
 from typing import Any
 
 from securechat.server.backlog import Backlog
@@ -14,7 +13,8 @@ from securechat.server.effects import Effect, SettingChanged
 from securechat.server.events import Expire, Restore, Stamp
 from securechat.server.network import Network
 from securechat.server.rules.presence import PRESENCE
-from securechat.server.store_thread import StoreThread
+from securechat.server.store_thread import Store
+from securechat.store.connection import Connection
 from securechat.store.settings import AccountSettings
 
 __all__ = ["SettingsKeeper"]
@@ -23,7 +23,7 @@ __all__ = ["SettingsKeeper"]
 class SettingsKeeper:
     """Hands changes of settings to the store. Safe from any thread."""
 
-    def __init__(self, store: StoreThread) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._backlog = Backlog(store, "settings")
 

@@ -14,6 +14,8 @@ from securechat.irc.modes import CHANNEL_MODES, prefixes
 from securechat.server.events import SessionId
 
 __all__ = [
+    "RELAY_SLOTS",
+    "SESSION_BITS",
     "AlwaysOn",
     "AnnouncedDevice",
     "Author",
@@ -22,9 +24,11 @@ __all__ = [
     "Membership",
     "Pair",
     "Place",
+    "Relay",
     "User",
     "UserId",
     "WhowasEntry",
+    "relay_of",
 ]
 
 AlwaysOn = Literal["off", "opt-in", "opt-out"]
@@ -83,6 +87,8 @@ class User:
     account: str | None
     connected_ms: int
     active_ms: int
+    """When they last said something, as far as this relay knows: it is not given what none of its
+    sessions is to hear. So it is in no snapshot; from one, it is ``connected_ms``."""
     away: str = ""
     """What is told to others; empty while one of the sessions is there."""
     away_texts: dict[SessionId, str] = field(default_factory=dict)
@@ -126,6 +132,32 @@ class Place(NamedTuple):
 
     address: str
     cloak: str
+
+
+RELAY_SLOTS: Final = 32
+"""Relays that may be there at once: the subject of each message has a word for each of them."""
+
+SESSION_BITS: Final = 40
+"""The bits of a session's number that count the sessions of one relay; above them is which."""
+
+
+def relay_of(session: SessionId) -> int:
+    """Return the incarnation of the relay that a session is connected to; 0 of the only one."""
+    return session >> SESSION_BITS
+
+
+class Relay(NamedTuple):
+    """A relay, where several make one chat.
+
+    ``incarnation`` is of this start of it: how many relays have started before it, and itself.
+    """
+
+    name: str
+    incarnation: int
+    slot: int
+    """The lowest number that no other relay had when it came, below ``RELAY_SLOTS``."""
+    address: str
+    started_ms: int
 
 
 class WhowasEntry(NamedTuple):

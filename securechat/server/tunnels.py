@@ -2,7 +2,8 @@
 
 For two devices that have no direct way to each other; "The tunnel" in ``irc.peering`` says what is
 spoken, ``tunnel_end`` speaks it. Here is what the ends have in common, which may be of different
-I/O threads.
+I/O threads. Of several relays one has both ends, whichever relay their sessions are at; each counts
+its own tunnels.
 """
 
 from __future__ import annotations
@@ -145,8 +146,19 @@ class Tunnels:
             self._add_locked(tunnel, now)
         return ""
 
+    def take_back(self, token: str) -> None:
+        """Forget the tunnel of that token, of which nobody was told. Safe under the network lock.
+
+        Does nothing if that has been done, or the token is too old.
+        """
+        with self._lock:
+            tunnel, _ = self._tokens.get(_hash(token), (None, 0))
+            if tunnel is not None:
+                self._remove_locked(tunnel)
+
     def session_ended(self, session: SessionId) -> None:
-        """Close the tunnels of a session; what it has of tokens is good no longer.
+        """Close the tunnels of a session, which may be at another relay, and is over or is no
+        device any more; what it has of tokens is good no longer. Safe under the network lock.
 
         Where both sides are there, they may be saying goodbye: it is closed ``FAREWELL_S`` later.
         """

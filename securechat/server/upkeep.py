@@ -69,11 +69,12 @@ class Upkeep:
         if interval_s is not None:
             yield Duty(interval_s, self._tell_watchdog)
 
-    def reload(self) -> list[str]:
+    def reload(self, *, lead: bool = True) -> list[str]:
         """Take the configuration and the certificate anew; return what a person should know of it.
 
         What cannot be used changes nothing.
 
+        :param lead: as for ``take_config``.
         :raises ConfigError: the configuration cannot be used.
         :raises TlsError: the certificate, key or CA cannot be used.
         """
@@ -81,7 +82,7 @@ class Upkeep:
         wanted = self._load_config()
         config = with_fixed(running, wanted)
         certificate = self._certificate.read(config.tls)
-        take_config(self._services, config)
+        take_config(self._services, config, lead=lead)
         self._certificate.serve(config.tls, certificate)
         self._admission.configure(*admission_limits(config))
         lines = [_say("taken", changed_settings(running, config))]

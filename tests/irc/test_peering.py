@@ -29,6 +29,7 @@ from securechat.irc.peering import (
     End,
     Offer,
     Reachable,
+    RelayPlace,
     Token,
     Withdraw,
     announce,
@@ -91,6 +92,9 @@ MS = 1_700_000_000_250
             Candidates(ID, (Candidate("1.2.3.4", 5678), Candidate("2001:db8::1", 1))),
         ),
         (f"PEER TOKEN {ID} {TOKEN}", Token(ID, TOKEN)),
+        (f"PEER TOKEN {ID} {TOKEN} a.example:66", Token(ID, TOKEN, RelayPlace("a.example", 66))),
+        (f"PEER TOKEN {ID} {TOKEN} 192.0.2.1:1 +", Token(ID, TOKEN, RelayPlace("192.0.2.1", 1))),
+        (f"PEER TOKEN {ID} {TOKEN} [::1]:66", Token(ID, TOKEN, RelayPlace("::1", 66))),
         (f":bob!u@h PEER WITHDRAW {ID} :not now", Withdraw(ID, "not now")),
         (f":bob!u@h PEER WITHDRAW {ID}", Withdraw(ID, "")),
         ("PEER SOMETHING new", None),
@@ -140,6 +144,12 @@ def test_what_the_relay_tells(line: str, signal: object) -> None:
         f"PEER TOKEN {ID} {TOKEN[1:]}",
         f"PEER TOKEN {ID} {TOKEN[1:]}=",
         f"PEER TOKEN x {TOKEN}",
+        f"PEER TOKEN {ID} {TOKEN} :",
+        *(
+            f"PEER TOKEN {ID} {TOKEN} :{place}"
+            for place in (":66", "a", "a:", "a:0", "a:65536", "a b:6", "::1:6", "[a]:6", "[::1:6")
+        ),
+        f"PEER TOKEN {ID} {TOKEN} {'a' * 254}:66",
         "PEER WITHDRAW",
         "PEER WITHDRAW x :reason",
     ],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from securechat.client import Client, Event, RawReceived, Timing, Welcome
+from securechat.client.relays import RelayAddress
 from securechat.net.timers import Deadline
 from securechat.peer.contact import Contact
 from securechat.peer.events import PeerAsked, PeerOpened
@@ -23,6 +24,8 @@ class Person:
     """Somebody with an account and a client. Owned by the test's thread.
 
     Each look for an event begins behind the last one that was found.
+
+    :param others: further relays of the same chat.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class Person:
         name: str,
         folder: Path,
         *,
+        others: Iterable[RunningRelay] = (),
         allow_loopback: bool = True,
         upnp: bool = False,
         reconnect: bool = True,
@@ -44,6 +48,7 @@ class Person:
         self.client = Client(
             "localhost",
             relay.address[1],
+            relays=[RelayAddress("localhost", other.address[1]) for other in others],
             nick=name,
             password=PASSWORD,
             ca=relay.certificates.ca_file,

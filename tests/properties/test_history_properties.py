@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from unittest.mock import patch
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from securechat.store import message_index
+from securechat.store import message_index, postgres_search
+from securechat.store.connection import Connection
 from securechat.store.history import (
     SPOKEN_KINDS,
     Conversation,
@@ -22,6 +24,9 @@ from securechat.store.history import (
     Readable,
 )
 from securechat.store.migrations import migrate
+from securechat.store.postgres import connect
+from securechat.store.postgres_url import parse_postgres_url
+from tests.store.history_checks import check_integrity
 
 # A world so small that everything meets everything.
 CONVERSATIONS = (Conversation("room"), Conversation("a b", ("a", "b")))
@@ -107,6 +112,7 @@ entries = st.builds(
     detail=st.just("detail"),
     text=st.lists(st.sampled_from(WORDS), max_size=3).map(" ".join),
     tags=st.just("+x"),
+    place=st.just(0),
 )
 keys = st.sampled_from(KEYS)
 small = st.integers(0, 8)
@@ -135,7 +141,7 @@ def take(history: History, model: Model, step: tuple[object, ...]) -> None:
     match step:
         case ("add", list(some)):
             history.add(some)
-            model.add(some)
+            model.add([entry._replace(place=0) for entry in some])
         case ("redact", str(key), str(msgid)):
             assert history.redact(key, msgid) == model.redact(key, msgid)
         case ("expire", int(before_ms), int(most)):
@@ -208,32 +214,68 @@ def test_the_history_is_as_a_list(
     limit: int,
     limits: dict[str, int],
 ) -> None:
-    with patch.multiple(message_index, **limits):
-        compare(taken, readable, kinds, limit)
+    with (
+        patch.multiple(message_index, **limits),
+        closing(sqlite3.connect(":memory:", isolation_level=None)) as connection,
+    ):
+        connection.execute("PRAGMA foreign_keys = OFF")
+        migrate(connection, Path("memory"))
+        compare(connection, taken, readable, kinds, limit)
+
+
+walks = st.fixed_dictionaries(
+    {"_WALKED": st.sampled_from([1, 4, 5000]), "_CONVERSATIONS_A_QUERY": st.sampled_from([1, 20])}
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps, readables, kind_sets, small, walks)
+def test_the_history_in_postgresql_is_as_a_list(
+    postgres_url: str,
+    taken: list[tuple[object, ...]],
+    readable: Readable,
+    kinds: frozenset[str] | None,
+    limit: int,
+    walks: dict[str, int],
+) -> None:
+    with (
+        patch.multiple(postgres_search, **walks),
+        closing(connect(parse_postgres_url(postgres_url))) as connection,
+    ):
+        connection.execute("TRUNCATE conversations, messages")
+        connection.execute("BEGIN")
+        compare(connection, list(_in_the_order_of_a_log(taken)), readable, kinds, limit)
+        connection.execute("ROLLBACK")
+
+
+def _in_the_order_of_a_log(taken: list[tuple[object, ...]]) -> Iterator[tuple[object, ...]]:
+    """Yield the steps, with the places of entries in the order in which they come."""
+    places = itertools.count()
+    for step in taken:
+        match step:
+            case ("add", list(some)):
+                yield "add", [entry._replace(place=next(places)) for entry in some]
+            case _:
+                yield step
 
 
 def compare(
+    connection: Connection,
     taken: list[tuple[object, ...]],
     readable: Readable,
     kinds: frozenset[str] | None,
     limit: int,
 ) -> None:
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.execute("PRAGMA foreign_keys = OFF")
-        migrate(connection, Path("memory"))
-        history, model = History(connection), Model()
-        for step in taken:
-            take(history, model, step)
-        compare_pages(history, model, readable, kinds, limit)
-        for found in searches(history, model, readable, limit):
-            assert found[0] == found[1]
-        times = [entry.at_ms for entry in model.readable(readable, kinds)]
-        expected = {readable.key: times[-1]} if times else {}
-        assert history.latest_times([readable], kinds) == expected
-        history.search([], limit=1)  # takes in what waits for the index
-        connection.execute(
-            "INSERT INTO message_index (message_index, rank) VALUES ('integrity-check', 1)"
-        )
+    history, model = History(connection), Model()
+    for step in taken:
+        take(history, model, step)
+    compare_pages(history, model, readable, kinds, limit)
+    for found in searches(history, model, readable, limit):
+        assert found[0] == found[1]
+    times = [entry.at_ms for entry in model.readable(readable, kinds)]
+    expected = {readable.key: times[-1]} if times else {}
+    assert history.latest_times([readable], kinds) == expected
+    check_integrity(connection)
 
 
 def searches(

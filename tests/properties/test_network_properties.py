@@ -22,7 +22,13 @@ from securechat.server.network import Network, NetworkLimits
 from securechat.server.refusals import Fail, Refusal
 from securechat.server.rules.presence import ALWAYS_ON
 from securechat.server.state import Channel, User
-from tests.server.network_checks import check_channels, check_metadata, check_monitors, check_users
+from tests.server.network_checks import (
+    check_channels,
+    check_metadata,
+    check_monitors,
+    check_users,
+    state_of,
+)
 from tests.server.network_transcripts import show_effect, show_refusal
 
 T = TypeVar("T")
@@ -256,10 +262,10 @@ def test_a_storm_leaves_the_state_in_one_piece(storm: list[Event]) -> None:
     network = world.network
     for wanted in storm:
         fitted = world.fit(wanted)
-        before, were = network.snapshot(), set(network.channels)
+        before, were = state_of(network), set(network.channels)
         outcome = world.apply(fitted)
         if isinstance(outcome, Refusal | Fail):
-            assert network.snapshot() == before
+            assert state_of(network) == before
         else:
             check_accounts(network, fitted)
             if isinstance(fitted, events.Join) and fold(fitted.channel) not in were:
@@ -290,7 +296,7 @@ def test_two_networks_fed_alike_are_equal(storm: list[Event]) -> None:
         except (Refusal, Fail) as refusal:
             others = shown(refusal)
         assert others == outcome
-    assert other.snapshot() == world.network.snapshot()
+    assert state_of(other) == state_of(world.network)
 
 
 def _people(effect: Effect) -> set[int]:

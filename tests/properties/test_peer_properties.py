@@ -25,7 +25,7 @@ from tests.properties.test_network_properties import (
     shown,
     storm_settings,
 )
-from tests.server.network_checks import check_peers, check_users
+from tests.server.network_checks import check_peers, check_users, state_of
 
 
 def _attach(session: int, b: int, c: int) -> Event:
@@ -98,10 +98,10 @@ def test_everybody_knows_what_there_is(storm: list[Event]) -> None:
     network = world.network
     for wanted in storm:
         fitted = world.fit(wanted)
-        before, devices = network.snapshot(), dict(network.announced)
+        before, devices = state_of(network), dict(network.announced)
         outcome = world.apply(fitted)
         if isinstance(outcome, Refusal | Fail):
-            assert network.snapshot() == before
+            assert state_of(network) == before
             continue
         clients.hear(fitted, outcome)
         clients.forget({key for key in devices if network.announced.get(key) != devices[key]})
@@ -118,7 +118,7 @@ def test_two_networks_fed_alike_are_equal(storm: list[Event]) -> None:
     for wanted in storm:
         fitted = world.fit(wanted)
         assert shown(other.apply(fitted)) == shown(world.apply(fitted))
-    assert other.network.snapshot() == world.network.snapshot()
+    assert state_of(other.network) == state_of(world.network)
 
 
 @storm_settings

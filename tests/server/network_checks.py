@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from securechat.irc.modes import CHANNEL_MODES, PREFIXES, USER_MODES
 from securechat.server.network import Network
 from securechat.server.rules.presence import stays
+from securechat.server.snapshot import take_snapshot
 from securechat.server.state import Channel
 
 __all__ = [
@@ -17,7 +19,14 @@ __all__ = [
     "check_peers",
     "check_state",
     "check_users",
+    "state_of",
 ]
+
+
+def state_of(network: Network) -> dict[str, Any]:
+    """Return all that an event can change: beside a snapshot, who has said something when."""
+    active = {user.id: user.active_ms for user in network.users.values()}
+    return {**take_snapshot(network), "active": active}
 
 
 def check_state(network: Network) -> None:

@@ -24,6 +24,7 @@ from securechat.server.network import Network, NetworkLimits
 from securechat.server.refusals import Fail, Refusal
 from securechat.server.rules.presence import PRESENCE
 from securechat.server.state import Author, Channel, User
+from tests.server.network_checks import state_of
 
 START_MS = 1_700_000_000_000
 STEP_MS = 1_000
@@ -156,6 +157,9 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "candidates": lambda s, w: events.SendCandidates(s, w[0], " ".join(w[1:])),
     "tunnel": lambda s, w: events.GrantTunnel(s, w[0], "own", "other"),
     "withdraw": lambda s, w: events.Withdraw(s, w[0], " ".join(w[1:])),
+    "relay": lambda s, w: events.RelayStarted(s, w[0], f"{w[0]}.test:6697"),
+    "lost": lambda s, w: events.RelayLost(s, w[0], int(w[1]), " ".join(w[2:])),
+    "reload": lambda s, w: events.Reload(s, w[0], dict(word.split("=") for word in w[1:])),
     "privmsg": _send("PRIVMSG"),
     "notice": _send("NOTICE"),
     "tagmsg": _send("TAGMSG"),
@@ -210,6 +214,12 @@ def show_effect(effect: Effect) -> str:
             return f"{'forgotten' if forgotten else 'closed'} {account}"
         case effects.WallopsSent(author=author, text=text, audience=audience):
             return f"wallops {_nick(author)}: {text} | to {_nicks(audience)}"
+        case effects.RelayCame(relay=relay):
+            return f"relay {relay}"
+        case effects.RelayGone(relay=relay, incarnation=incarnation, reason=reason):
+            return f"no relay {relay} {incarnation}: {reason}"
+        case effects.Reloaded(relay=relay):
+            return f"reloaded {relay}"
         case effects.SessionsChanged(user=user):
             return f"sessions {user.nick}: {' '.join(map(str, user.sessions))}"
         case effects.NickChanged(author=author, nick=nick, audience=audience):
@@ -253,7 +263,9 @@ def show_effect(effect: Effect) -> str:
         case effects.CandidatesSent(author=author, candidates=candidates, to=to):
             return f"candidates {effect.id} by {_nick(author)}: {candidates} | to {to}"
         case effects.TunnelGranted(tokens=tokens):
-            return f"tunnel {effect.id}: {' '.join(f'{token} to {to}' for to, token in tokens)}"
+            at = f" at {effect.relay}" if effect.relay else ""
+            told = " ".join(f"{token} to {to}" for to, token in tokens)
+            return f"tunnel {effect.id}{at}: {told}"
         case effects.PairEnded(author=author, reason=reason, to=to):
             return f"ended {effect.id} by {_nick(author)}: {reason} | to {_ids(to)}"
     raise AssertionError(f"no line for {effect}")
@@ -293,11 +305,11 @@ class Chat:
 
     def _apply(self, event: Event) -> list[str]:
         self.events.append(event)
-        before = self.network.snapshot()
+        before = state_of(self.network)
         try:
             changed = self.network.apply(event)
         except (Refusal, Fail) as refusal:
-            assert self.network.snapshot() == before, "a refused event has changed the state"
+            assert state_of(self.network) == before, "a refused event has changed the state"
             if isinstance(refusal, Fail):
                 self.failures.append(refusal)
             else:

@@ -31,6 +31,7 @@ from securechat.server.store_thread import Outcome, StoreThread
 from securechat.store.accounts import Account, Accounts
 from securechat.store.invites import Invites
 from securechat.store.passwords import Argon2Parameters, hash_password, verify_password
+from securechat.store.sqlite_database import SqliteDatabase
 from tests.server.relay_harness import LONG_TIMEOUT_S, Certificates, FakeClock
 
 CHEAP = AccountsConfig(argon2_memory_kib=8_192, argon2_iterations=1)
@@ -45,7 +46,7 @@ class Door:
         self, path: Path, config: AccountsConfig = CHEAP, clock: FakeClock | None = None
     ) -> None:
         self.clock = clock or FakeClock()
-        self.store = StoreThread(path)
+        self.store = StoreThread(SqliteDatabase(path))
         self.hashers = HashWorkers(1)
         self.authenticator = Authenticator(
             config, self.store, self.hashers, clock=self.clock, wall_clock=lambda: NOW_S
@@ -470,7 +471,7 @@ class Gate:
 
 def test_a_flood_of_logins_is_told_to_come_again(path: Path) -> None:
     gate = Gate()
-    store, hashers = StoreThread(path), HashWorkers(1, queue_limit=1)
+    store, hashers = StoreThread(SqliteDatabase(path)), HashWorkers(1, queue_limit=1)
     answers: SimpleQueue[Outcome[str]] = SimpleQueue()
     try:
         authenticator = Authenticator(

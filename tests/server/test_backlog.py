@@ -15,6 +15,7 @@ from securechat.server.backlog import Backlog
 from securechat.server.store_thread import StoreThread
 from securechat.store.database import open_database
 from securechat.store.settings import AccountSettings
+from securechat.store.sqlite_database import SqliteDatabase
 from tests.server.relay_harness import LONG_TIMEOUT_S
 
 
@@ -30,7 +31,7 @@ class Notes:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[StoreThread]:
-    opened = StoreThread(tmp_path / "relay.db")
+    opened = StoreThread(SqliteDatabase(tmp_path / "relay.db"))
     yield opened
     opened.close()
 
@@ -130,7 +131,7 @@ def test_a_write_that_fails_late_does_not_undo_a_newer_one(
 
 
 def test_a_store_that_takes_nothing_more_is_asked_again(tmp_path: Path, notes: Any) -> None:
-    store = StoreThread(tmp_path / "relay.db", queue_limit=1)
+    store = StoreThread(SqliteDatabase(tmp_path / "relay.db"), queue_limit=1)
     backlog = Backlog(store, "settings")
     at_work, go_on = threading.Event(), threading.Event()
 

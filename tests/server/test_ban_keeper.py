@@ -15,6 +15,7 @@ from securechat.server.ban_keeper import BanKeeper
 from securechat.server.network import Network
 from securechat.server.store_thread import Outcome, StoreThread
 from securechat.store.bans import BanRecord, Bans
+from securechat.store.sqlite_database import SqliteDatabase
 from tests.server.network_transcripts import LIMITS, START_MS, parse_event
 
 HERE, THERE = "192.0.2.1", "198.51.100.1"
@@ -41,6 +42,7 @@ class Kept:
         self.admission = Admission(9, 0, (), wall_clock=lambda: self.now_ms / 1000)
         self.keeper = BanKeeper(store, self.network, self.admission)
         self.keeper.load(now_ms)
+        self.keeper.begin()
 
     def play(self, *lines: str) -> None:
         for line in lines:
@@ -68,7 +70,7 @@ class Kept:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[StoreThread]:
-    thread = StoreThread(tmp_path / "relay.db")
+    thread = StoreThread(SqliteDatabase(tmp_path / "relay.db"))
     with contextlib.closing(thread):
         yield thread
 

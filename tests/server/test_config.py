@@ -87,7 +87,15 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
         "login_attempts": (*NO_WHOLE_NUMBER, "0", "1001"),
         "failures_per_minute": (*NO_WHOLE_NUMBER, "100001"),
     },
-    "store": {"path": NO_PATH},
+    "store": {
+        "path": NO_PATH,
+        "url": (
+            *("1", "[]", '"db.example.org"', '"postgresql://u@/db"', '"postgresql://h:p/db"'),
+            *('"postgresql://db.example.org/db"', '"postgresql://h/db?sslmode=require"'),
+            *('"postgresql:///db?service=x&host=localhost"', r'"postgresql://localhost/a\u0000"'),
+        ),
+        "password_file": tuple(value for value in NO_PATH if value != '""'),
+    },
     "history": {
         "enabled": NO_FLAG,
         "before_joining": NO_FLAG,
@@ -138,6 +146,23 @@ BAD: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "metrics": {
         "listen": ('"127.0.0.1:9697"', "[9697]", '["127.0.0.1"]', '["a b:1"]', '["h:65536"]'),
+    },
+    "cluster": {
+        "nats": (
+            *('"tls://nats.example.org:4222"', "[1]", '["nats.example.org"]', '["tls://"]'),
+            *('["nats://nats.example.org:4222"]', '["tls://me:secret@nats.example.org"]'),
+            *('["tls://nats.example.org/chat"]', '["tls://nats.example.org:99999"]'),
+        ),
+        "relay": (*NO_STRING, '"a.b"', '"-a"', '"a b"', f'"{64 * "a"}"'),
+        "address": (*NO_STRING, '"chat.example.org"', '"chat.example.org:0"', '"a,b:1"'),
+        "ca": tuple(value for value in NO_PATH if value != '""'),
+        "user": (*NO_STRING, r'"a\nb"'),
+        "password_file": tuple(value for value in NO_PATH if value != '""'),
+        "credentials": tuple(value for value in NO_PATH if value != '""'),
+        "stream": (*NO_STRING, '""', '"a.b"', '"*"'),
+        "replicas": (*NO_WHOLE_NUMBER, "0", "6"),
+        "stream_mib": (*NO_WHOLE_NUMBER, "15", "1048577"),
+        "lease_s": (*NO_WHOLE_NUMBER, "2", "601"),
     },
     "log": {
         "format": (*NO_STRING, '""', '"xml"', '"JSON"'),
@@ -310,10 +335,13 @@ def test_a_bad_value_is_named_with_what_is_allowed(write, section, key, value):
     (problem,) = problems(write(f"[{section}]\n{key} = {value}\n"))
     shown, _, allowed = problem.partition(": must be ")
     assert shown.startswith(f"[{section}] {key} = ")
+    assert allowed
+    if key == "url":  # there may be a password in it
+        assert shown == "[store] url = …"
+        return
     written = tomllib.loads(shown.removeprefix(f"[{section}] "))
     given = tomllib.loads(f"{key} = {value}")
     assert repr(written) == repr(given), "the value is shown so that it can be searched for"
-    assert allowed
 
 
 def test_what_is_allowed_is_said_in_words(write):
@@ -347,7 +375,9 @@ def test_all_mistakes_are_named_at_once(write):
 
 
 def test_an_unknown_setting_names_those_that_exist(write):
-    assert problems(write("[store]\nfile = 1")) == ["[store] file: no such setting; there are path"]
+    assert problems(write("[store]\nfile = 1")) == [
+        "[store] file: no such setting; there are path, url, password_file"
+    ]
     known = f"{', '.join(SECTIONS)} and operators, webirc"
     assert problems(write("[stores]")) == [f"[stores]: no such section; there are {known}"]
 
@@ -514,3 +544,52 @@ def test_web_gateways_that_nobody_could_know(write):
         'name = "kiwi"\naddresses = ["192.0.2.7"]',
     ):
         assert problems(write(f"[[webirc]]\n{line}")) == [missing]
+
+
+def test_a_postgresql_in_place_of_the_file(write):
+    url = "postgresql://relay:geheim@db.example.org:5433/chat?sslmode=verify-full"
+    config = load_config(write(f'[store]\nurl = "{url}"\npassword_file = "secret"'))
+    assert config.store.url is not None
+    assert str(config.store.url) == "postgresql://relay@db.example.org:5433/chat"
+    assert config.store.url.parameters["password"] == "geheim"
+    assert config.store.password_file == Path("secret")
+    assert "geheim" not in f"{config} {config!r} {dataclasses.asdict(config)['store']['url']}"
+
+
+def test_what_is_wrong_with_a_url_is_said_without_its_password(write):
+    found = problems(write('[store]\nurl = "postgresql://relay:geheim@db.example.org/chat"'))
+    assert len(found) == 1
+    assert found[0].startswith("[store] url = …: must be an address such as")
+    assert "sslmode=verify-full is needed for db.example.org" in found[0]
+    assert "geheim" not in found[0]
+
+
+def test_a_path_and_a_url_are_one_too_many(write):
+    both = write('[store]\nurl = "postgresql://localhost/chat"\npath = "chat.db"')
+    assert problems(both) == [
+        "[store]: there are a path and a url: write the one that is to be used"
+    ]
+    # Where the relay has its other files is not where the database is.
+    only = write('[store]\nurl = "postgresql://localhost/chat"')
+    assert load_config(only, {"store": {"path": "data/x.db"}}).store.url is not None
+
+
+CLUSTER = """
+[cluster]
+nats = ["tls://nats1.example.org:4222", "tls://nats2.example.org"]
+relay = "east"
+[store]
+url = "postgresql://localhost/chat"
+"""
+
+
+def test_several_relays_need_names_and_a_database_that_they_share(write):
+    config = load_config(write(CLUSTER))
+    assert config.cluster.nats == ("tls://nats1.example.org:4222", "tls://nats2.example.org")
+    with pytest.raises(ConfigError) as caught:
+        load_config(write('[cluster]\nnats = ["nats://127.0.0.1"]\nuser = "a"\ncredentials = "b"'))
+    assert [problem.partition(": ")[2] for problem in caught.value.problems] == [
+        "[cluster] relay: each of several relays needs a name of its own",
+        "[store] url: several relays need a PostgreSQL that they share",
+        "[cluster]: there are a user and credentials: write one of them",
+    ]

@@ -17,6 +17,7 @@ from securechat.irc.message import Message
 from securechat.irc.peering import announce
 from securechat.server.config import OperatorConfig
 from securechat.store.passwords import Argon2Parameters, hash_password
+from tests.server.network_checks import state_of
 from tests.server.relay_harness import PASSWORD
 
 SERVER = Path(securechat.server.__file__).parent
@@ -270,6 +271,7 @@ LINES = [
     "REHASH",
     "ADMIN",
     "LINKS",
+    "MAP",
     "STATS u",
     "ISUPPORT",
     "HELPOP modes",
@@ -367,16 +369,16 @@ def test_between_two_events_the_state_stays_as_it_is(start_relay: Any) -> None:
     relay = start_relay(operators=(OperatorConfig("root", cheap),))
     services = relay.relay.services
     network, apply = services.network, services.network.apply
-    left = [network.snapshot()]
+    left = [state_of(network)]
     changed: list[str] = []
 
     def checked_apply(event: Any) -> Any:
-        if network.snapshot() != left[0]:
+        if state_of(network) != left[0]:
             changed.append(f"before {event}")
         try:
             return apply(event)
         finally:
-            left[0] = network.snapshot()
+            left[0] = state_of(network)
 
     network.apply = checked_apply
     everything = [name for name in caps.BITS if name != "cap-notify"]
@@ -386,9 +388,9 @@ def test_between_two_events_the_state_stays_as_it_is(start_relay: Any) -> None:
         for line in LINES:
             client.ask(line.format(nick=nick))
             with services.lock:
-                if network.snapshot() != left[0]:
+                if state_of(network) != left[0]:
                     changed.append(f"after {line}")
-                    left[0] = network.snapshot()
+                    left[0] = state_of(network)
         client.quit()
     assert changed == []
     said = {Message.parse(line).command for line in LINES} | {"QUIT"}

@@ -6,7 +6,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import ModuleType
 
 import pytest
@@ -19,7 +19,8 @@ from securechat.server.events import Event, Stamp
 from securechat.server.refusals import Banned, Fail, NickReserved, Refusal
 from securechat.server.rules import belonging
 from securechat.server.rules.table import RULES
-from securechat.server.state import Author
+from securechat.server.state import RELAY_SLOTS, SESSION_BITS, Author
+from tests.server.network_checks import state_of
 from tests.server.network_transcripts import LIMITS, START_MS, STEP_MS, Chat, parse_event
 from tests.server.test_names import LOOKALIKES, NAMES
 from tests.server.test_peer_rules import TRANSCRIPTS as PEER_TRANSCRIPTS
@@ -29,7 +30,59 @@ RULE_MODULES = [
     for found in pkgutil.iter_modules(rules.__path__)
 ]
 
+EAST, WEST, EAST_AGAIN = (n << SESSION_BITS for n in (1, 2, 3))
+"""Where the sessions begin of the first relay that starts, of the second and of the third."""
+
+
 TRANSCRIPTS = {
+    "a relay is lost": f"""
+        >> 0 relay east
+        << relay east
+        >> 0 relay west
+        << relay west
+        >> 0 account carol
+        >> {EAST + 1} attach alice
+        >> {EAST + 1} join #den
+        << joined #den alice
+        >> {WEST + 1} attach bob
+        >> {WEST + 1} join #den
+        << joined #den bob
+        >> {EAST + 2} attach carol as carol
+        >> {EAST + 2} join #den
+        << joined #den carol
+        >> {WEST + 2} attach carol as carol
+        << sessions carol: {EAST + 2} {WEST + 2}
+        >> 0 lost west 1 gone
+        >> 0 lost east 2 gone
+        >> 0 lost east 1 gone
+        << no relay east 1: gone
+        << quit alice: east: gone | to bob carol | from #den
+        << sessions carol: {WEST + 2}
+        >> 0 lost east 1 gone
+        """,
+    "who is always on stays when their relay is lost": f"""
+        >> 0 relay east
+        << relay east
+        >> 0 account carol
+        >> {EAST + 1} attach carol as carol
+        >> {EAST + 1} set carol always-on on
+        << setting carol always-on: on
+        << setting carol presence: …
+        >> 0 lost east 1 gone
+        << no relay east 1: gone
+        << sessions carol:
+        << away carol: Not here at the moment | to nobody
+        << setting carol presence: …
+        """,
+    "limits are part of the state; what cannot be one parts no relays": """
+        >> 0 reload east channels_per_user=1 always_on=perhaps list_entries=many colour=blue
+        << reloaded east
+        >> 1 attach alice
+        >> 1 join #den
+        << joined #den alice
+        >> 1 join #hall
+        !! ERR_TOOMANYCHANNELS #hall
+        """,
     "an operator kills": """
         >> 1 attach alice as alice
         >> 2 attach alice as alice
@@ -1947,7 +2000,7 @@ def test_two_networks_fed_alike_are_equal(name: str) -> None:
     first, second = Chat(), Chat()
     first.play(TRANSCRIPTS[name])
     second.play(TRANSCRIPTS[name])
-    assert first.network.snapshot() == second.network.snapshot()
+    assert state_of(first.network) == state_of(second.network)
 
 
 CHANGES = [
@@ -1998,6 +2051,9 @@ CHANGES = [
     "0 undline 192.0.2.1",
     "0 close zoe x",
     "0 forget zoe x",
+    "0 relay west",
+    "0 lost east 1 gone",
+    "0 reload east list_entries=1",
 ]
 
 
@@ -2049,12 +2105,14 @@ def test_a_snapshot_tells_every_change(change: str) -> None:
         << offered one by eve eve's | to 10
         >> 0 dline - 192.0.2.1 spam
         << D-line 192.0.2.1: 0 | to root
+        >> 0 relay east
+        << relay east
         """
     )
-    before = chat.network.snapshot()
-    assert before == chat.network.snapshot()
+    before = state_of(chat.network)
+    assert before == state_of(chat.network)
     chat.network.apply(parse_event(change, chat.now_ms))
-    assert chat.network.snapshot() != before
+    assert state_of(chat.network) != before
 
 
 def test_the_changes_above_are_of_every_event() -> None:
@@ -2111,6 +2169,58 @@ def test_who_has_given_up_a_nick() -> None:
         )
     assert list(chat.network.find_departed("alice")) == []
     assert len(list(chat.network.find_departed("carol"))) == LIMITS.whowas_entries
+
+
+def test_a_relay_that_starts_again_takes_the_place_of_itself() -> None:
+    chat = Chat()
+    chat.play(
+        f"""
+        >> 0 relay east
+        << relay east
+        >> 0 relay west
+        << relay west
+        >> {EAST + 1} attach alice
+        >> {WEST + 1} attach bob
+        >> {WEST + 1} watch alice
+        >> 0 relay east
+        << no relay east 1: It has started again
+        << quit alice: east: It has started again | to nobody | from nowhere
+        << offline alice | watched by {WEST + 1}
+        << relay east
+        >> {EAST_AGAIN + 1} attach alice
+        << online alice | watched by {WEST + 1}
+        """
+    )
+    assert [(r.name, r.incarnation, r.slot) for r in chat.network.relays.values()] == [
+        ("west", 2, 1),
+        ("east", 3, 0),
+    ]
+
+
+def test_there_are_only_so_many_relays() -> None:
+    chat = Chat()
+    for number in range(RELAY_SLOTS):
+        chat.play(f">> 0 relay r{number}\n<< relay r{number}")
+    chat.play(
+        """
+        >> 0 relay more
+        !! FAIL TOO_MANY_RELAYS
+        >> 0 relay r0
+        << no relay r0 1: It has started again
+        << relay r0
+        """
+    )
+    assert chat.network.relays["r0"].slot == 0
+
+
+def test_a_relay_that_takes_its_limits_anew_gives_them_to_all() -> None:
+    chat = Chat()
+    chat.play(
+        ">> 0 reload east channels_per_user=1 whowas_entries=1 always_on=off\n<< reloaded east"
+    )
+    expected = replace(LIMITS, channels_per_user=1, whowas_entries=1, always_on="off")
+    assert chat.network.limits == expected
+    assert chat.network.departed.maxlen == 1
 
 
 def test_read_markers_go_with_a_renamed_channel() -> None:

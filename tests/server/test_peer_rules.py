@@ -12,6 +12,7 @@ from securechat.server.rules.peers import (
     OFFERS_PER_ACCOUNT,
     PAIRS_PER_SESSION,
 )
+from securechat.server.state import SESSION_BITS
 from tests.server.network_transcripts import Chat
 
 TWO = """
@@ -47,6 +48,9 @@ PAIR = f"""
     << answered p by bob tablet | to 1
     << ended p by bob: answered by another device | to 2
 """
+
+HERE = 1 << SESSION_BITS | 1
+"""A session at the first relay."""
 
 TRANSCRIPTS = {
     "only accounts have devices": """
@@ -299,6 +303,32 @@ TRANSCRIPTS = {
         >> 1 offer ann * p
         << offered p by ann desk | to 2
     """,
+    "a tunnel is at the relay of who asks, if that can be told": f"""
+        >> 0 relay a
+        << relay a
+        >> {HERE} attach ann as ann
+        >> {HERE} announce desk
+        << announced desk of ann | now desk
+        << reachable ann | to nobody
+        >> 2 attach bob as bob
+        >> 2 announce phone
+        << announced phone of bob | now phone
+        << reachable bob | to nobody
+        >> {HERE} offer bob * p
+        << offered p by ann desk | to 2
+        >> 2 answer p
+        << answered p by bob phone | to {HERE}
+        >> {HERE} tunnel p
+        << tunnel p at a.test:6697: own to {HERE} other to 2
+        >> 2 tunnel p
+        !! FAIL NO_TUNNEL TUNNEL p
+        >> 0 lost a 1 is lost
+        << no relay a 1: is lost
+        << ended p by ann: left the relay | to 2
+        << retracted desk of ann
+        << unreachable ann | to nobody
+        << quit ann: a: is lost | to nobody | from nowhere
+    """,
     "who stays without a device cannot be reached": f"""
         {TWO}
         >> 0 set ann always-on on
@@ -430,6 +460,7 @@ def test_every_refusal_of_the_rules_was_tried() -> None:
         FailCode.NO_SUCH_PEER,
         FailCode.NO_SUCH_OFFER,
         FailCode.ID_IN_USE,
+        FailCode.NO_TUNNEL,
     }
 
 

@@ -269,16 +269,31 @@ def test_every_fixed_setting_is_one_and_stays(tmp_path: Path) -> None:
         [websocket]
         listen = ["127.0.0.1:2"]
         [store]
-        path = "other.db"
+        url = "postgresql://localhost/other"
+        password_file = "other"
         [history]
         enabled = false
         [peers]
         enabled = false
         [metrics]
         listen = ["127.0.0.1:3"]
+        [cluster]
+        nats = ["tls://nats.example.org:4222"]
+        relay = "other"
+        address = "other.example.org:6697"
+        ca = "other"
+        password_file = "other"
+        credentials = "other"
+        stream = "other"
+        replicas = 1
+        stream_mib = 99
+        lease_s = 99
         """
     )
-    wanted = load_config(file)
+    wanted = load_config(file, {"store": {"path": "other.db"}})
+    # In place of credentials.
+    in_place = dataclasses.replace(wanted.cluster, user="other")
+    wanted = dataclasses.replace(wanted, cluster=in_place)
     named = {*FIXED} - {("server", "casemapping")}  # it needs an extra
     assert {*changed_settings(Config(), wanted)} == named
     assert with_fixed(Config(), wanted) == Config()

@@ -16,8 +16,10 @@ from securechat.server.events import Stamp
 from securechat.server.network import Network
 from securechat.server.refusals import Refusal
 from securechat.server.room_keeper import RoomKeeper
+from securechat.server.snapshot import take_snapshot
 from securechat.server.store_thread import Outcome, StoreThread
 from securechat.store.rooms import Rooms, SavedRoom
+from securechat.store.sqlite_database import SqliteDatabase
 from tests.server.network_transcripts import LIMITS, START_MS, STEP_MS, parse_event
 
 
@@ -54,8 +56,8 @@ class Kept:
 
     def rooms(self) -> list[dict[str, Any]]:
         """Return the rooms of the state that belong to somebody, as they are when all have left."""
-        channels = self.network.snapshot()["channels"]
-        gone = {"members": {}, "invited": {}, "renamed_ms": 0}
+        channels = take_snapshot(self.network)["channels"]
+        gone = {"members": [], "invited": [], "renamed_ms": 0}
         return [{**each, **gone} for each in channels if each["owner"]]
 
     def check(self) -> None:
@@ -79,7 +81,7 @@ class Kept:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[StoreThread]:
-    thread = StoreThread(tmp_path / "relay.db")
+    thread = StoreThread(SqliteDatabase(tmp_path / "relay.db"))
     with contextlib.closing(thread):
         yield thread
 

@@ -37,6 +37,25 @@ def test_removing_twice_is_harmless() -> None:
     assert len(registry) == 0
 
 
+def test_people_are_counted_once_whatever_devices_they_have() -> None:
+    registry = SessionRegistry()
+    sessions = [make(registry) for _ in range(4)]
+    for session in sessions:
+        registry.add(session)
+    assert registry.people == (0, 0, 0), "they have not registered"
+    for session, user in zip(sessions, (1, 1, 2, 3), strict=True):
+        registry.has_registered(session, user)
+    assert registry.people == (4, 3, 3)
+    registry.remove(sessions[0])
+    registry.remove(sessions[0])
+    assert registry.people == (3, 3, 3)
+    registry.remove(sessions[1])
+    registry.remove(sessions[2])
+    assert registry.people == (1, 1, 3)
+    registry.has_registered(sessions[1], 1)
+    assert registry.people == (1, 1, 3), "it has ended meanwhile"
+
+
 def test_an_id_is_never_used_again() -> None:
     registry = SessionRegistry()
     seen = []

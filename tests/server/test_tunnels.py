@@ -169,6 +169,17 @@ def test_who_waits_and_leaves_takes_the_other_token_along(broker: Broker) -> Non
     assert broker.refused(token_b) == NOT_GOOD
 
 
+def test_a_tunnel_is_taken_back(clock: FakeClock) -> None:
+    """Of which nobody was told; and again, which does nothing."""
+    broker = Broker(clock, tunnels_per_account=1)
+    tokens = broker.grant()
+    for _ in range(2):
+        broker.tunnels.take_back(tokens[0])
+        assert broker.tunnels.snapshot() == (0, 0, 0)
+    assert [broker.refused(token) for token in tokens] == [NOT_GOOD] * 2
+    broker.grant()
+
+
 def test_wrong_tokens_from_one_address(broker: Broker, clock: FakeClock) -> None:
     for _ in range(WRONG_TOKENS):
         assert broker.refused("guess") == NOT_GOOD

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import IO, Any
@@ -15,6 +14,7 @@ from securechat.server.state import AlwaysOn
 from securechat.store.account_history import OwnEntry, delete_direct, own_entries
 from securechat.store.accounts import Account, Accounts
 from securechat.store.certificates import AccountCertificates
+from securechat.store.connection import Connection
 from securechat.store.database import store_errors
 from securechat.store.devices import PeerDevices
 from securechat.store.metadata import Metadata
@@ -26,7 +26,7 @@ __all__ = ["account_summaries", "export_account", "forget_account"]
 
 
 def account_summaries(
-    connection: sqlite3.Connection, fold: Fold, always_on: AlwaysOn
+    connection: Connection, fold: Fold, always_on: AlwaysOn
 ) -> list[dict[str, Any]]:
     """Return what is to be shown of each account, in the order of their names.
 
@@ -57,7 +57,7 @@ def _stays(always_on: AlwaysOn, wish: str) -> bool:
     return always_on == "opt-out" and wish != "off"
 
 
-def forget_account(connection: sqlite3.Connection, key: str) -> list[str]:
+def forget_account(connection: Connection, key: str) -> list[str]:
     """Delete the account (folded) and all that is its own; return the names of its rooms.
 
     What it said in rooms stays: see ``account_history.disown``. Its direct conversations are gone
@@ -74,7 +74,7 @@ def forget_account(connection: sqlite3.Connection, key: str) -> list[str]:
 
 
 def export_account(
-    connection: sqlite3.Connection,
+    connection: Connection,
     key: str,
     account: Account,
     rooms: Mapping[str, str],
@@ -102,7 +102,7 @@ def export_account(
     return count
 
 
-def _describe(connection: sqlite3.Connection, key: str, account: Account) -> dict[str, Any]:
+def _describe(connection: Connection, key: str, account: Account) -> dict[str, Any]:
     """Return what is kept of an account, but for its messages."""
     return {
         "account": {
@@ -134,7 +134,7 @@ def _describe(connection: sqlite3.Connection, key: str, account: Account) -> dic
     }
 
 
-def _rooms(connection: sqlite3.Connection, key: str) -> Iterator[dict[str, Any]]:
+def _rooms(connection: Connection, key: str) -> Iterator[dict[str, Any]]:
     for saved in Rooms(connection).load():
         for person in saved.people:
             if person.account == key:

@@ -7,7 +7,6 @@ account is being deleted it is suspended, so that nobody has it or its name befo
 from __future__ import annotations
 
 import argparse
-import sqlite3
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +30,7 @@ from securechat.server.names import make_names
 from securechat.server.rules.presence import PRESENCE
 from securechat.store.account_history import disown
 from securechat.store.accounts import Account, Accounts
+from securechat.store.connection import Connection
 from securechat.store.history import History
 from securechat.store.settings import AccountSettings
 
@@ -129,7 +129,7 @@ def _close(desk: Desk, name: str, reason: str, told: str) -> None:
     """Let nobody log in to an account, and put off all its devices, which are ``told`` why."""
     key = desk.fold(name)
 
-    def close(connection: sqlite3.Connection) -> None:
+    def close(connection: Connection) -> None:
         Accounts(connection).suspend(key, reason)
         AccountSettings(connection).delete(key, PRESENCE)  # nor is it there after a restart
 

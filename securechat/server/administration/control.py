@@ -210,6 +210,7 @@ def _listen(path: Path) -> socket.socket:
         raise NetworkError("this system has no Unix sockets")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # else the database has made it
         with contextlib.suppress(FileNotFoundError):
             if stat.S_ISSOCK(path.lstat().st_mode):
                 path.unlink()  # of a relay that was killed: the database is ours alone

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Protocol, TypeVar
 from securechat.errors import StoreError
 from securechat.server.config import Config
 from securechat.server.names import Fold, make_names
+from securechat.store.connection import Connection
 from securechat.store.database import open_database, read_only, store_errors
 from securechat.store.migrations import check_schema, is_up_to_date
 
@@ -27,7 +28,7 @@ T = TypeVar("T")
 class Write(Protocol):
     """Does a piece of work on the database in one transaction, which is on the disk then."""
 
-    def __call__(self, work: Callable[[sqlite3.Connection], T], /) -> T:
+    def __call__(self, work: Callable[[Connection], T], /) -> T:
         """Return what ``work`` has returned. Raises ``StoreError`` or what ``work`` raises."""
         ...
 
@@ -61,7 +62,7 @@ class Desk:
         return int(self.now().timestamp() * 1000)
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[Connection]:
         """Give a connection on which the database stays as it is now; for reading only.
 
         The relay goes on meanwhile: what it writes is not seen. A database of an older version is
@@ -95,7 +96,7 @@ def desk_on_files(config: Config, output: IO[bytes] | None = None) -> Iterator[D
     with contextlib.ExitStack() as opened:
         found: list[sqlite3.Connection] = []
 
-        def write(work: Callable[[sqlite3.Connection], T], /) -> T:
+        def write(work: Callable[[Connection], T], /) -> T:
             if not found:
                 found.append(opened.enter_context(closing(open_database(config.store.path))))
             with _transaction(found[0]):

@@ -20,6 +20,8 @@ from securechat.server.administration.output import columns, moment, say, say_js
 from securechat.server.administration.store_checks import check_disk
 from securechat.server.administration.tool import Arguments, Tool
 from securechat.server.certificate import WARN_DAYS
+from securechat.server.config import Config
+from securechat.server.snapshot import digest_of, take_snapshot
 from securechat.server.telemetry.figures import figures
 from securechat.store.database import read_only
 
@@ -33,10 +35,11 @@ NOT_RUNNING: Final = 3
 
 
 def _status(desk: Desk, arguments: Arguments) -> dict[str, Any]:
-    database = _size(desk.config.store.path)
+    store = desk.config.store
+    database = _size(store.path) if store.url is None else {"path": str(store.url)}
     disk = [finding.text for finding in check_disk(desk) if finding.level is not Level.OK]
     if desk.relay is None:
-        database |= _counts(desk.config.store.path)
+        database |= _counts(store.path) if store.url is None else {}
         return {"running": False, "database": database, "problems": disk}
     told = dataclasses.asdict(figures(desk.relay.services))
     problems = [*told.pop("problems"), *disk]
@@ -46,7 +49,9 @@ def _status(desk: Desk, arguments: Arguments) -> dict[str, Any]:
     trouble = told["store"]["trouble"]
     if trouble:
         problems.insert(0, f"nothing can be kept: {trouble}")
+    digest = {"state": _digest(desk.relay)} if arguments.get("digest") is True else {}
     return {
+        **digest,
         "running": True,
         "pid": os.getpid(),
         "listen": _listen(desk.relay),
@@ -54,6 +59,18 @@ def _status(desk: Desk, arguments: Arguments) -> dict[str, Any]:
         **told,
         "problems": problems,
     }
+
+
+def _digest(relay: Relay) -> dict[str, Any]:
+    """Return what all relays of a chat that know the same events have in common.
+
+    The relay stands still while its state is copied, for the longer the larger the chat is.
+    """
+    services = relay.services
+    with services.lock:
+        event = services.cluster.event_log.standing.applied if services.cluster is not None else 0
+        state = take_snapshot(services.network)
+    return {"event": event, "digest": digest_of(state)}
 
 
 def _listen(relay: Relay) -> dict[str, list[str]]:
@@ -97,6 +114,16 @@ def _reload(desk: Desk, arguments: Arguments) -> list[str]:
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument(
+        "--digest",
+        action="store_true",
+        help="also the digest of the chat's state, equal on all relays that know the same events; "
+        "the relay stands still for it",
+    )
+
+
+def _prepare(options: argparse.Namespace, config: Config) -> Arguments:
+    return {"digest": options.digest}
 
 
 def _show_status(result: Any, options: argparse.Namespace) -> int:
@@ -125,12 +152,51 @@ def _running(told: Any) -> Iterator[tuple[str, str]]:
     if listen["metrics"]:
         yield "metrics on", ", ".join(listen["metrics"])
     yield "certificate", time_left(told["certificate_days_left"])
+    if told["cluster"] is not None:
+        yield from _cluster_rows(told["cluster"])
     yield "people", f"{told['users']:,} in {told['rooms']:,} rooms, {told['sessions']:,} devices"
     yield "accounts", f"{told['accounts']:,}"
     come, go = rates["received_messages"], rates["deliveries"]
     yield "each second", f"{come:,.1f} messages come in, {go:,.1f} are delivered (last minute)"
     yield "waiting", f"{told['queue_bytes']:,} bytes for clients, {store['queue_length']} writes"
     yield "writing", _writing(store)
+    if "state" in told:
+        yield "state", f"{told['state']['digest']} at event {told['state']['event']:,}"
+
+
+def _cluster_rows(cluster: Any) -> Iterator[tuple[str, str]]:
+    name = f"{cluster['relay']}, incarnation {cluster['incarnation']}"
+    yield "one of", f"{len(cluster['relays'])} relays, as {name}"
+    yield (
+        "events",
+        f"{cluster['event']:,} is the last, {cluster['on_their_way']:,} of its own on their way",
+    )
+    yield "", f"its part of the history is written up to {cluster['history_event']:,}"
+    if cluster["keeper"]:
+        age = _span(cluster["snapshot_age_s"])
+        yield "keeper", f"it writes the state, up to {cluster['state_event']:,}"
+        yield "", f"the last snapshot is of event {cluster['snapshot_event']:,}, for {age}"
+    for relay in cluster["relays"]:
+        yield f"relay {relay['name']}", ", ".join(_relay_words(relay))
+
+
+def _relay_words(relay: Any) -> Iterator[str]:
+    yield relay["address"] or "no address"
+    yield f"since {moment(relay['started_s'])}"
+    if relay["keeper"]:
+        yield "the keeper"
+    if relay["heard_s"] is None:
+        yield "not heard yet"
+        return
+    yield f"{relay['sessions']:,} devices"
+    if relay["own"]:
+        yield "this one"
+        return
+    yield f"{abs(relay['lag']):,} events {'behind' if relay['lag'] >= 0 else 'ahead'}"
+    yield f"securechat {relay['version']}"
+    yield f"heard {relay['heard_s']:.1f} s ago"
+    if relay["cut_off"]:
+        yield relay["cut_off"]
 
 
 def _writing(store: Any) -> str:
@@ -142,6 +208,8 @@ def _writing(store: Any) -> str:
 
 def _database_rows(database: Any) -> Iterator[tuple[str, str]]:
     yield "database", database["path"]
+    if "bytes" not in database:  # a server has it
+        return
     if database["bytes"] is None:
         yield "", "does not exist yet"
         return
@@ -165,6 +233,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
         _status,
         _show_status,
         _configure,
+        _prepare,
         changes=False,
     ),
     Tool(

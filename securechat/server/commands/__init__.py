@@ -20,6 +20,7 @@ from securechat.server.commands import (
     gateways,
     helpop,
     history,
+    links,
     listing,
     messaging,
     metadata,
@@ -74,6 +75,7 @@ COMMANDS = build_table(
         who,
         whois,
         server_queries,
+        links,
         helpop,
     )
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from functools import partial
 from typing import Final
 
 from securechat.errors import (
@@ -43,7 +44,7 @@ from securechat.server.dispatch import command
 from securechat.server.events import CreateAccount, LogIn
 from securechat.server.hash_workers import HashersBusy
 from securechat.server.names import guest_nick
-from securechat.server.refusals import Refusal
+from securechat.server.refusals import Fail, Refusal
 from securechat.server.registration import SaslExchange
 from securechat.server.rules.users import check_may_log_in
 from securechat.server.store_thread import Outcome
@@ -361,10 +362,17 @@ def apply_login(context: Context, account: str) -> None:
     """Have the network know that the session, whose account it is, is logged in."""
     session = context.session
     if session.registration.complete:
-        context.propose(LogIn(context.stamp(), account, _guest_nick(context)))
+        login = LogIn(context.stamp(), account, _guest_nick(context))
+        context.propose(login, refused=partial(_not_logged_in, context))
     else:
         context.note(f"login account {account}")
         complete_registration(context)
+
+
+def _not_logged_in(context: Context, refusal: Refusal | Fail) -> None:
+    """What has happened meanwhile forbids it: the session is whose it was before."""
+    context.session.account = context.user.account
+    context.refuse(refusal)
 
 
 # ---- accounts ----

@@ -7,6 +7,7 @@ numeric is used: RPL_STATSKLINE, ERR_YOUREBANNEDCREEP.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from securechat.irc import numerics
 from securechat.irc.message import Message
@@ -89,8 +90,8 @@ def _add(context: Context, message: Message, kind: BanKind) -> Iterator[None] | 
     reason = cut_text(" ".join(words), services.config.limits.kick_length) or "No reason was given"
     stamp = context.stamp()
     expires_ms = stamp.at_ms + duration_s * 1000 if duration_s else None
-    context.propose(AddBan(stamp, kind, mask, reason, context.nick, expires_ms))
-    _tell_of_trouble(context)
+    add = AddBan(stamp, kind, mask, reason, context.nick, expires_ms)
+    context.propose(add, partial(_tell_of_trouble, context))
     return None
 
 
@@ -105,8 +106,8 @@ def _remove(context: Context, message: Message, kind: BanKind) -> None:
         mask = normalise_ban_mask(kind, given)
     except BadBan as error:
         raise _bad(message, given, error) from None
-    context.propose(RemoveBan(context.stamp(), kind, mask, context.nick))
-    _tell_of_trouble(context)
+    remove = RemoveBan(context.stamp(), kind, mask, context.nick)
+    context.propose(remove, partial(_tell_of_trouble, context))
 
 
 def _tell_of_trouble(context: Context) -> None:

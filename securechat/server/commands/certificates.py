@@ -12,7 +12,6 @@ Python does not have. So there is nothing weaker than the CA to trust in.
 from __future__ import annotations
 
 import re
-import sqlite3
 import time
 from functools import partial
 from typing import Final
@@ -24,6 +23,7 @@ from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
 from securechat.server.refusals import Fail
 from securechat.store.certificates import AccountCertificate, AccountCertificates
+from securechat.store.connection import Connection
 
 __all__ = ["CERTIFICATES_PER_ACCOUNT"]
 
@@ -76,11 +76,11 @@ def _fingerprint(context: Context, text: str) -> str:
 # ---- on the store thread ----
 
 
-def _list(account: str, connection: sqlite3.Connection) -> tuple[AccountCertificate, ...]:
+def _list(account: str, connection: Connection) -> tuple[AccountCertificate, ...]:
     return AccountCertificates(connection).list(account)
 
 
-def _add(account: str, fingerprint: str, at_ms: int, connection: sqlite3.Connection) -> str:
+def _add(account: str, fingerprint: str, at_ms: int, connection: Connection) -> str:
     """Return why it cannot be added, or nothing."""
     certificates = AccountCertificates(connection)
     if len(certificates.list(account)) >= CERTIFICATES_PER_ACCOUNT:
@@ -90,7 +90,7 @@ def _add(account: str, fingerprint: str, at_ms: int, connection: sqlite3.Connect
     return ""
 
 
-def _remove(account: str, fingerprint: str, demanded: bool, connection: sqlite3.Connection) -> str:
+def _remove(account: str, fingerprint: str, demanded: bool, connection: Connection) -> str:
     """Return why it cannot be removed, or nothing."""
     certificates = AccountCertificates(connection)
     held = {certificate.fingerprint for certificate in certificates.list(account)}

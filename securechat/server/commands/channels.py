@@ -41,12 +41,10 @@ def join(context: Context, message: Message) -> Iterator[None]:
     names = message.params[0].split(",")
     keys = message.params[1].split(",") if len(message.params) > 1 else []
     for name, key in dict(zip_longest(names, keys[: len(names)], fillvalue="")).items():
-        try:
-            if not context.services.network.names.is_channel_name(name, limit):
-                raise Refusal(_not_a_name(name, limit), name)
+        if context.services.network.names.is_channel_name(name, limit):
             _join(context, name, key)
-        except Refusal as refusal:
-            context.refuse(refusal)
+        else:
+            context.refuse(Refusal(_not_a_name(name, limit), name))
         yield
 
 
@@ -68,10 +66,7 @@ def part(context: Context, message: Message) -> Iterator[None]:
     reason = message.params[1] if len(message.params) > 1 else ""
     reason = cut_text(reason, services.config.limits.kick_length)
     for name in dict.fromkeys(message.params[0].split(",")):
-        try:
-            context.propose(Part(context.stamp(), name, reason))
-        except Refusal as refusal:
-            context.refuse(refusal)
+        context.propose(Part(context.stamp(), name, reason))
         yield
 
 
@@ -132,10 +127,7 @@ def kick(context: Context, message: Message) -> None:
     if len(names) != len(nicks):
         raise Refusal(numerics.ERR_NEEDMOREPARAMS, message.command)
     for name, nick in list(zip(names, nicks, strict=True))[: limits.targets]:
-        try:
-            context.propose(Kick(context.stamp(), name, nick, reason))
-        except Refusal as refusal:
-            context.refuse(refusal)
+        context.propose(Kick(context.stamp(), name, nick, reason))
 
 
 @command("RENAME", least=2)

@@ -5,7 +5,8 @@ https://modern.ircdocs.horse/#sending-messages, https://ircv3.net/specs/extensio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from securechat.irc import capabilities as caps
 from securechat.irc import numerics
@@ -73,14 +74,17 @@ def say(
     tags: Mapping[str, str],
 ) -> None:
     """Send a message to each of ``targets``; tell what is refused, but for a NOTICE."""
+    refused = partial(_note_refusal, context) if kind == "NOTICE" else None
     for target in targets:
-        try:
-            _send(context, kind, target, text, tags)
-        except Refusal as refusal:
-            if kind == "NOTICE":
-                context.note(f"refused NOTICE: {refusal}")
-            else:
-                context.refuse(refusal)
+        _send(context, kind, target, text, tags, refused)
+
+
+def _note_refusal(context: Context, refusal: Refusal | Fail) -> None:
+    """Answer a refused NOTICE by nothing, unless it was lost for a reason of the relay's own."""
+    if isinstance(refusal, Refusal):
+        context.note(f"refused NOTICE: {refusal}")
+    else:
+        context.refuse(refusal)
 
 
 def _targets(context: Context, message: Message) -> list[str]:
@@ -108,13 +112,22 @@ def _targets_and_text(context: Context, message: Message) -> tuple[list[str], st
 
 
 def _send(
-    context: Context, kind: MessageKind, target: str, text: str, tags: Mapping[str, str]
+    context: Context,
+    kind: MessageKind,
+    target: str,
+    text: str,
+    tags: Mapping[str, str],
+    refused: Callable[[Refusal | Fail], None] | None,
 ) -> None:
     if context.services.history.full:
         text = "Messages cannot be kept in the history at the moment; try again"
         raise Fail(kind, "TEMPORARILY_UNAVAILABLE", as_middle(target), text=text)
-    context.propose(SendMessage(context.stamp(), target, kind, text, tags))
-    if kind == "PRIVMSG" and not is_channel(target):
-        recipient = context.services.network.find_user(target)
-        if recipient is not None and recipient.away:
-            context.reply(numerics.RPL_AWAY, recipient.nick, recipient.away)
+    personal = kind == "PRIVMSG" and not is_channel(target)
+    then = partial(_tell_if_away, context, target) if personal else None
+    context.propose(SendMessage(context.stamp(), target, kind, text, tags), then, refused)
+
+
+def _tell_if_away(context: Context, target: str) -> None:
+    recipient = context.services.network.find_user(target)
+    if recipient is not None and recipient.away:
+        context.reply(numerics.RPL_AWAY, recipient.nick, recipient.away)

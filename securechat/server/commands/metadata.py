@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Final
 
 from securechat.irc import capabilities as caps
@@ -55,17 +56,34 @@ def begin_metadata(context: Context) -> None:
     "as part of the registration burst (…) If none exists, the server MUST send an empty batch"
     """
     registration = context.session.registration
-    if registration.subscriptions:
-        context.propose(Subscribe(context.stamp(), tuple(registration.subscriptions)))
-    for key, value in registration.metadata.items():
-        try:
-            _check_store(context, "*", key)
-            context.propose(SetMetadata(context.stamp(), "*", key, value))
-        except Fail as refusal:
-            context.refuse(refusal)  # the account may have as many keys as it may already
+    subscriptions, metadata = registration.subscriptions, registration.metadata
     registration.subscriptions, registration.metadata = [], {}
-    if context.session.caps & caps.METADATA:
-        _list(context, context.nick, [])
+    if subscriptions:
+        context.propose(Subscribe(context.stamp(), tuple(subscriptions)))
+    _publish_early(context, list(metadata.items()))
+
+
+def _publish_early(
+    context: Context, values: list[tuple[str, str]], refusal: Refusal | Fail | None = None
+) -> None:
+    """Publish what a client has said before it was on the network, then list what there is.
+
+    :param refusal: of the one before: the account may have as many keys as it may already.
+    """
+    if refusal is not None:
+        context.refuse(refusal)
+    if not values:
+        if context.session.caps & caps.METADATA:
+            _list(context, context.nick, [])
+        return
+    (key, value), *others = values
+    go_on = partial(_publish_early, context, others)
+    try:
+        _check_store(context, "*", key)
+    except Fail as fail:
+        go_on(fail)
+        return
+    context.propose(SetMetadata(context.stamp(), "*", key, value), go_on, go_on)
 
 
 # ---- subcommands ----

@@ -100,11 +100,12 @@ def _operator(context: Context, key: str, right: bool) -> None:
     if not right:
         raise Refusal(numerics.ERR_PASSWDMISMATCH)
     services.authenticator.throttle.give_back(key, session.address)
-    context.propose(
-        GrantOperator(context.stamp()),
-        lambda: context.reply(numerics.RPL_YOUREOPER, "You are now an IRC operator"),
-    )
-    context.note(f"{key} is {context.nick}")
+
+    def confirm() -> None:
+        context.reply(numerics.RPL_YOUREOPER, "You are now an IRC operator")
+        context.note(f"{key} is {context.nick}")
+
+    context.propose(GrantOperator(context.stamp()), confirm)
 
 
 def _reloaded(context: Context, outcome: Outcome[list[str]]) -> None:

@@ -6,7 +6,6 @@ What each signal means, who gets what, and the rules are in ``securechat.irc.pee
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
@@ -36,10 +35,11 @@ from securechat.server import events
 from securechat.server.commands.settings import ask_store
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
-from securechat.server.refusals import Refusal
-from securechat.server.rules.peers import other_side, peer_failure
+from securechat.server.refusals import Fail, Refusal
+from securechat.server.rules.peers import find_tunnel, peer_failure
 from securechat.server.state import UserId
 from securechat.server.visibility import sees_user, shown_address
+from securechat.store.connection import Connection
 from securechat.store.devices import PeerDevice, PeerDevices
 
 __all__: list[str] = []
@@ -85,12 +85,14 @@ def _announce(context: Context, params: Sequence[str]) -> None:
     except RemoteProtocolError as error:
         raise peer_failure(FailCode.INVALID_CERTIFICATE, "ANNOUNCE") from error
     _check_device(certificate)
-    context.propose(events.Announce(context.stamp(), certificate))
     session = context.session
     # Of a client behind a web gateway only the address is known.
     port = session.connection.peer_port if not session.gateway else 0
     seen = shown_address(session.address), str(port)
-    context.send(COMMAND, "ANNOUNCED", fingerprint_of(certificate), *seen)
+    context.propose(
+        events.Announce(context.stamp(), certificate),
+        lambda: context.send(COMMAND, "ANNOUNCED", fingerprint_of(certificate), *seen),
+    )
 
 
 def _check_device(certificate: bytes) -> None:
@@ -123,7 +125,7 @@ def _look_up(context: Context, params: Sequence[str]) -> None:
     ask_store(context, work, partial(_looked_up, context, name, account), "LOOKUP", name)
 
 
-def _devices_of(account: str, connection: sqlite3.Connection) -> tuple[PeerDevice, ...]:
+def _devices_of(account: str, connection: Connection) -> tuple[PeerDevice, ...]:
     """On the store thread."""
     return PeerDevices(connection).list(account)
 
@@ -134,10 +136,18 @@ def _looked_up(context: Context, name: str, account: str, devices: tuple[PeerDev
     services, nick = context.services, _nick_of(context, name, account)
     network = services.network
     sessions = network.reachable.get(network.fold(account), ())
-    reachable = {network.announced[session].fingerprint for session in sessions}
-    for device in devices:
+    reachable = {network.announced[key].fingerprint: network.announced[key] for key in sessions}
+    now_ms = services.now_ms()
+    kept = {device.fingerprint for device in devices}
+    # What was announced a moment ago may still be on its way to the store, from another relay.
+    unkept = (
+        PeerDevice(name, device.certificate, now_ms, now_ms)
+        for name, device in reachable.items()
+        if name not in kept
+    )
+    for device in (*devices, *unkept):
         now = device.fingerprint in reachable
-        last_ms = services.now_ms() if now else device.last_ms
+        last_ms = now_ms if now else device.last_ms
         params = (
             *("DEVICE", account, nick, device.fingerprint, "+" if now else "-"),
             *(str(device.first_ms), str(last_ms)),
@@ -201,17 +211,22 @@ def _candidates(context: Context, params: Sequence[str]) -> None:
 
 def _tunnel(context: Context, params: Sequence[str]) -> None:
     identifier, session = params[0], context.session.id
-    services, network = context.services, context.services.network
-    other = other_side(network, session, identifier, "TUNNEL")
+    tunnels, network = context.services.tunnels, context.services.network
+    other, _ = find_tunnel(network, session, identifier)
     _slow_down(context, "TUNNEL", identifier)
     own_token, other_token = (secrets.token_urlsafe(_TOKEN_BYTES) for _ in range(2))
     own_account, other_account = (network.announced[key].account for key in (session, other))
-    reason = services.tunnels.grant(
-        session, own_account, other, other_account, own_token, other_token
-    )
+    # Before both are told: the other side may hear it from its own relay first, and come here.
+    reason = tunnels.grant(session, own_account, other, other_account, own_token, other_token)
     if reason:
         raise peer_failure(FailCode.NO_TUNNEL, "TUNNEL", identifier, reason)
-    context.propose(events.GrantTunnel(context.stamp(), identifier, own_token, other_token))
+
+    def refused(refusal: Refusal | Fail) -> None:
+        tunnels.take_back(own_token)
+        context.refuse(refusal)
+
+    granted = events.GrantTunnel(context.stamp(), identifier, own_token, other_token)
+    context.propose(granted, refused=refused)
 
 
 def _withdraw(context: Context, params: Sequence[str]) -> None:

@@ -5,6 +5,8 @@ https://modern.ircdocs.horse/#connection-registration
 
 from __future__ import annotations
 
+from functools import partial
+
 from securechat import __version__
 from securechat.irc import capabilities as caps
 from securechat.irc import numerics
@@ -20,7 +22,7 @@ from securechat.server.delivery.channels import show_joined
 from securechat.server.dispatch import command
 from securechat.server.events import Attach, ChangeNick, Expire, LetIn
 from securechat.server.history.replay import replay_absence
-from securechat.server.refusals import NickReserved, Refusal
+from securechat.server.refusals import Fail, NickReserved, Refusal
 
 __all__ = ["complete_registration", "is_admitted", "may_register_early"]
 
@@ -130,18 +132,20 @@ def complete_registration(context: Context) -> None:
     )
     holder = services.network.find_user(registration.nick)
     gone_ms = holder.gone_ms if holder is not None else 0  # since when no device was there
-    try:
-        context.propose(event, lambda: _welcome(context, gone_ms))
-    except Refusal as refusal:
-        if isinstance(refusal, NickReserved):
-            # The nick is kept: a login may follow. Told before 433, at which clients move on.
-            if session.caps & caps.STANDARD_REPLIES:
-                context.send("FAIL", "NICK", "NICKNAME_RESERVED", registration.nick, refusal.text)
-        elif refusal.numeric == numerics.ERR_YOUREBANNEDCREEP:
-            session.close_soon(refusal.text)
-        else:
-            registration.nick = ""
-        raise
+    context.propose(event, lambda: _welcome(context, gone_ms), partial(_not_admitted, context))
+
+
+def _not_admitted(context: Context, refusal: Refusal | Fail) -> None:
+    session, registration = context.session, context.session.registration
+    if isinstance(refusal, NickReserved):
+        # The nick is kept: a login may follow. Told before 433, at which clients move on.
+        if session.caps & caps.STANDARD_REPLIES:
+            context.send("FAIL", "NICK", "NICKNAME_RESERVED", registration.nick, refusal.text)
+    elif isinstance(refusal, Refusal) and refusal.numeric == numerics.ERR_YOUREBANNEDCREEP:
+        session.close_soon(refusal.text)
+    else:
+        registration.nick = ""
+    context.refuse(refusal)
 
 
 def may_register_early(config: Config) -> bool:
@@ -169,6 +173,7 @@ def _demand_account(context: Context) -> None:
 def _welcome(context: Context, gone_ms: int) -> None:
     services, session, user = context.services, context.session, context.user
     session.registered()
+    services.registry.has_registered(session, user.id)
     config = services.config.server
     context.reply(
         numerics.RPL_WELCOME, f"Welcome to the {config.network} network, {user.author.source}"

@@ -1,4 +1,4 @@
-"""LUSERS, MOTD, VERSION, ISUPPORT, ADMIN, LINKS, TIME, STATS, INFO: what the relay says of itself.
+"""LUSERS, MOTD, VERSION, ISUPPORT, ADMIN, TIME, STATS, INFO: what the relay says of itself.
 
 https://modern.ircdocs.horse/#server-queries-and-commands,
 https://ircv3.net/specs/extensions/extended-isupport
@@ -20,6 +20,7 @@ from securechat.server.commands.bans import list_bans
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
 from securechat.server.refusals import Refusal
+from securechat.server.servers import seen_servers
 
 __all__ = ["check_server", "lusers", "motd", "send_isupport"]
 
@@ -27,38 +28,39 @@ _ISUPPORT_CAPS = caps.BATCH | caps.EXTENDED_ISUPPORT
 
 
 def check_server(context: Context, *target: str) -> None:
-    """Refuse a question to another server than this one, or than that of a user who is here.
+    """Refuse a question to a server that there is not, or to that of a user who is not here.
 
-    "Wildcards are allowed in the <target> parameter."
+    "Wildcards are allowed in the <target> parameter." What is asked of another relay of the chat
+    this one answers, in its own name: they know the same.
     """
     if not target or not target[0]:
         return
-    network = context.services.network
-    here = matches(target[0], context.services.name) or network.find_user(target[0]) is not None
-    if not here:
+    services = context.services
+    known = any(matches(target[0], server.name) for server in seen_servers(services))
+    if not known and services.network.find_user(target[0]) is None:
         raise Refusal(numerics.ERR_NOSUCHSERVER, target[0])
 
 
 def lusers(context: Context) -> None:
-    """Send how many people, connections and channels there are."""
+    """Send how many people, connections and channels there are, here and on all relays."""
     network, registry = context.services.network, context.services.registry
     invisible, operators = network.mode_counts["i"], network.mode_counts["o"]
-    count, most = len(network.users), network.most_users
-    unknown = max(0, len(registry) - len(network.sessions))
+    count, servers = len(network.users), max(1, len(network.relays))
+    here = registry.people
+    unknown = max(0, len(registry) - here.sessions)
     context.reply(
         numerics.RPL_LUSERCLIENT,
-        f"There are {count - invisible} users and {invisible} invisible on 1 servers",
+        f"There are {count - invisible} users and {invisible} invisible on {servers} servers",
     )
     context.reply(numerics.RPL_LUSEROP, str(operators), "operator(s) online")
     context.reply(numerics.RPL_LUSERUNKNOWN, str(unknown), "unknown connection(s)")
     context.reply(numerics.RPL_LUSERCHANNELS, str(len(network.channels)), "channels formed")
-    context.reply(numerics.RPL_LUSERME, f"I have {count} clients and 0 servers")
-    for numeric, where in (
-        (numerics.RPL_LOCALUSERS, "local"),
-        (numerics.RPL_GLOBALUSERS, "global"),
+    context.reply(numerics.RPL_LUSERME, f"I have {here.users} clients and {servers - 1} servers")
+    for numeric, where, now, most in (
+        (numerics.RPL_LOCALUSERS, "local", here.users, here.most_users),
+        (numerics.RPL_GLOBALUSERS, "global", count, network.most_users),
     ):
-        text = f"Current {where} users {count}, max {most}"
-        context.reply(numeric, str(count), str(most), text)
+        context.reply(numeric, str(now), str(most), f"Current {where} users {now}, max {most}")
 
 
 def motd(context: Context) -> None:
@@ -144,17 +146,6 @@ def admin(context: Context, message: Message) -> None:
     context.reply(numerics.RPL_ADMINLOC1, place)
     context.reply(numerics.RPL_ADMINLOC2, people)
     context.reply(numerics.RPL_ADMINEMAIL, mail)
-
-
-@command("LINKS")
-def links(context: Context, message: Message) -> None:
-    """LINKS.
-
-    See the servers of the network; there is this relay only.
-    """
-    server = context.services.config.server
-    context.reply(numerics.RPL_LINKS, server.name, server.name, f"0 {server.description}")
-    context.reply(numerics.RPL_ENDOFLINKS, "*", "End of /LINKS list")
 
 
 @command("STATS", least=1)

@@ -6,7 +6,6 @@ an entry of ``SETTINGS``; what it means is known where it is used, by its name.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -21,6 +20,7 @@ from securechat.server.refusals import Fail
 from securechat.server.rules.presence import ALWAYS_ON
 from securechat.server.store_thread import Outcome
 from securechat.store.certificates import AccountCertificates
+from securechat.store.connection import Connection
 
 __all__ = ["SETTINGS", "Setting", "account_of", "ask_store"]
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 _BUSY: Final = "This is not possible at the moment; try again"
 
 
-def _always(connection: sqlite3.Connection, account: str, value: str, fingerprint: str) -> str:
+def _always(connection: Connection, account: str, value: str, fingerprint: str) -> str:
     return ""
 
 
@@ -45,10 +45,10 @@ class Setting:
     name: str
     values: tuple[str, ...]
     help: str
-    check: Callable[[sqlite3.Connection, str, str, str], str] = _always
+    check: Callable[[Connection, str, str, str], str] = _always
 
 
-def _has_factor(connection: sqlite3.Connection, account: str, value: str, fingerprint: str) -> str:
+def _has_factor(connection: Connection, account: str, value: str, fingerprint: str) -> str:
     shown = AccountCertificates(connection).list(account)
     if value == "off" or fingerprint in {certificate.fingerprint for certificate in shown}:
         return ""
@@ -117,7 +117,7 @@ def account_of(context: Context) -> str:
 
 def ask_store(
     context: Context,
-    work: Callable[[sqlite3.Connection], T],
+    work: Callable[[Connection], T],
     then: Callable[[T], None],
     *about: str,
 ) -> None:
@@ -164,6 +164,9 @@ def _change(context: Context, setting: Setting, account: str, value: str, refusa
     if refusal:
         raise Fail("SET", "NOT_POSSIBLE", setting.name, text=refusal)
     kept = "" if value == setting.values[0] else value
-    context.propose(ChangeSetting(context.stamp(), account, setting.name, kept))
-    context.note(f"setting {setting.name} {value}")
-    context.tell(f"{setting.name} is {value}")
+
+    def confirm() -> None:
+        context.note(f"setting {setting.name} {value}")
+        context.tell(f"{setting.name} is {value}")
+
+    context.propose(ChangeSetting(context.stamp(), account, setting.name, kept), confirm)

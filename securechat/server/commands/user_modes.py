@@ -44,7 +44,4 @@ def accept(context: Context, message: Message) -> None:
     """
     for word in dict.fromkeys(message.params[0].split(",")):
         nick = word.removeprefix("-")
-        try:
-            context.propose(Accept(context.stamp(), nick, adding=nick == word))
-        except Refusal as refusal:
-            context.refuse(refusal)
+        context.propose(Accept(context.stamp(), nick, adding=nick == word))

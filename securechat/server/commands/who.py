@@ -16,6 +16,7 @@ from securechat.irc.names import is_channel
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
 from securechat.server.rooms import shown_prefixes
+from securechat.server.servers import home_server
 from securechat.server.state import Channel, Membership, User
 from securechat.server.visibility import (
     sees_channel,
@@ -132,7 +133,7 @@ def _compared(context: Context, user: User, letter: str) -> str:
             known = user.address and sees_details(context.user, user)
             return shown_address(user.address) if known else _HIDDEN_ADDRESS
         case "s":
-            return context.services.name
+            return home_server(context.services, user).name
         case "r":
             return user.realname
         case _:
@@ -155,7 +156,7 @@ def _reply(
             place,
             user.username,
             user.host,
-            context.services.name,
+            home_server(context.services, user).name,
             user.nick,
             _flags(context, member),
             f"0 {user.realname}",

@@ -18,6 +18,7 @@ from securechat.server.dispatch import command
 from securechat.server.refusals import Refusal
 from securechat.server.rooms import shown_prefixes, words_lines
 from securechat.server.rules.metadata import metadata_of
+from securechat.server.servers import home_server
 from securechat.server.state import User, WhowasEntry
 from securechat.server.visibility import sees_details, shown_address, shown_channels
 
@@ -106,12 +107,12 @@ def _tell_person(context: Context, user: User) -> None:
     ]
     for line in words_lines(shown, len(nick)):
         context.reply(numerics.RPL_WHOISCHANNELS, nick, line)
-    server = services.config.server
-    context.reply(numerics.RPL_WHOISSERVER, nick, server.name, server.description)
+    server = home_server(services, user)
+    context.reply(numerics.RPL_WHOISSERVER, nick, server.name, server.info)
     if "o" in user.modes:
         context.reply(numerics.RPL_WHOISOPERATOR, nick, "is an IRC operator")
     if "B" in user.modes:
-        context.reply(numerics.RPL_WHOISBOT, nick, f"is a bot on {server.network}")
+        context.reply(numerics.RPL_WHOISBOT, nick, f"is a bot on {services.config.server.network}")
     if user.account is not None:
         context.reply(numerics.RPL_WHOISACCOUNT, nick, user.account, "is logged in as")
     if user.away:

@@ -107,12 +107,12 @@ def _channel_modes_changed(
 ) -> None:
     start = f":{effect.author.source} MODE {effect.channel.name}"
     stamp = effect.stamp
-    user = context.services.network.sessions.get(context.session.id)
+    user = context.services.network.sessions.get(effect.stamp.session)
     inside = user is not None and user.id in effect.channel.members
     for changes in _fitting(effect.changes, BODY_BYTES - len(start.encode()) - 1):
         body = f"{start} {' '.join(format_modes(changes))}"
         line = Line(stamp, effect.author, body)
-        delivery.to_channel(effect.channel, line, skip=context.session)
+        delivery.to_channel(effect.channel, line, skip=context.origin)
         if inside:  # an owner may act from outside, and the relay for who is not there yet
             to_origin(line, context)
         stamp = stamp._replace(msgid="")  # an id is of one line
@@ -130,7 +130,7 @@ def _invited(delivery: Delivery, effect: effects.Invited, context: Context) -> N
         if "i" not in channel.modes or at_least(member.ranks, "h")
     )
     sessions = delivery.sessions(*may_invite)
-    others = [session for session in sessions if session is not context.session]
+    others = [session for session in sessions if session is not context.origin]
     delivery.to_sessions(others, line, caps.INVITE_NOTIFY)
 
 

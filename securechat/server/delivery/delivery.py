@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from securechat.net.connection import Connection
@@ -17,14 +17,15 @@ from securechat.server.delivery import (
     peers,
     read_markers,
     redactions,
+    relays,
     users,
 )
 from securechat.server.delivery.lines import Lines, to_origin
 from securechat.server.delivery.table import Deliverers
-from securechat.server.effects import Effect
+from securechat.server.effects import Effect, RelayGone
 from securechat.server.events import SessionId
 from securechat.server.sessions import SessionRegistry
-from securechat.server.state import Channel, User
+from securechat.server.state import Channel, User, relay_of
 
 if TYPE_CHECKING:
     from securechat.server.session import Session
@@ -60,22 +61,35 @@ class Delivery:
         self._registry = registry
         self._shares: dict[Channel, dict[type[Lines], tuple[_Share, ...]]] = {}
         """For what is of one line, and of several: other capabilities matter to them."""
+        self._reach: dict[Channel, frozenset[int]] = {}
 
-    def deliver(self, found: Iterable[Effect], context: Context) -> None:
+    def deliver(self, found: Sequence[Effect], context: Context) -> None:
         """Send each effect to whom it concerns; what the origin gets goes through ``context``."""
+        if len(found) > 1 and type(found[0]) is RelayGone:
+            found = relays.show_split(self, found, context)
         for effect in found:
             _DELIVERERS[type(effect)](self, effect, context)
 
     def forget(self, user: User) -> None:
         """Forget what was kept for the channels of ``user``, whose sessions have changed."""
         for channel in user.channels.values():
-            self._shares.pop(channel, None)
+            self.forget_members(channel)
 
     def forget_members(self, channel: Channel) -> None:
         """Forget what was kept for ``channel``, whose members have changed."""
         self._shares.pop(channel, None)
+        self._reach.pop(channel, None)
 
     # ---- to whom ----
+
+    def reach(self, channel: Channel) -> frozenset[int]:
+        """Return the relays (incarnations) that have sessions of members of ``channel``."""
+        known = self._reach.get(channel)
+        if known is None:
+            users = (member.user for member in channel.members.values())
+            known = frozenset(relay_of(key) for user in users for key in user.sessions)
+            self._reach[channel] = known
+        return known
 
     def sessions(self, *users: User) -> list[Session]:
         """Return the sessions of ``users`` that are attached here."""
@@ -105,16 +119,18 @@ class Delivery:
                 to_origin(lines, context)
         self.to_sessions(others, lines, needed)
 
-    def to_sessions(self, sessions: Iterable[Session], lines: Lines, needed: int = 0) -> None:
+    def to_sessions(
+        self, sessions: Iterable[Session], lines: Lines | relays.Quits, needed: int = 0
+    ) -> None:
         """Send to those of ``sessions`` that have the capabilities ``needed``; not the origin."""
         _send(_share((s for s in sessions if s.caps & needed == needed), lines), lines)
 
     def to_room(self, channel: Channel, lines: Lines, context: Context) -> None:
         """Send to all members, of whom the origin is one."""
-        self.to_channel(channel, lines, skip=context.session)
+        self.to_channel(channel, lines, skip=context.origin)
         to_origin(lines, context)
 
-    def to_channel(self, channel: Channel, lines: Lines, *, skip: Session) -> None:
+    def to_channel(self, channel: Channel, lines: Lines, *, skip: Session | None) -> None:
         """Send to all members but ``skip``, through the groups kept for the channel."""
         kept = self._shares.get(channel)
         if kept is None:
@@ -122,10 +138,10 @@ class Delivery:
         shares = kept.get(type(lines))
         if shares is None:
             shares = kept[type(lines)] = _share(self.members(channel), lines)
-        _send(shares, lines, skip.connection)
+        _send(shares, lines, skip.connection if skip is not None else None)
 
 
-def _share(sessions: Iterable[Session], lines: Lines) -> tuple[_Share, ...]:
+def _share(sessions: Iterable[Session], lines: Lines | relays.Quits) -> tuple[_Share, ...]:
     found: dict[IoThread, dict[int, list[Connection]]] = {}
     for session in sessions:
         connection = session.connection
@@ -137,7 +153,9 @@ def _share(sessions: Iterable[Session], lines: Lines) -> tuple[_Share, ...]:
     )
 
 
-def _send(shares: Iterable[_Share], lines: Lines, skip: Connection | None = None) -> None:
+def _send(
+    shares: Iterable[_Share], lines: Lines | relays.Quits, skip: Connection | None = None
+) -> None:
     encoded: dict[int, bytes] = {}
     for thread, looks, groups in shares:
         pieces = []

@@ -47,8 +47,9 @@ def server_time(at_ms: int) -> str:
 
 
 def to_origin(lines: Lines, context: Context) -> None:
-    """Answer the origin with ``lines``, if they must be sent."""
-    context.lines(lines.parts(context.session.caps))
+    """Answer the origin with ``lines``, if it is here and they must be sent."""
+    if context.origin is not None:
+        context.lines(lines.parts(context.origin.caps))
 
 
 def to_session(session: Session, lines: Sequence[tuple[str, str]], context: Context) -> None:

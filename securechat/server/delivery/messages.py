@@ -20,7 +20,7 @@ __all__ = ["DELIVERERS"]
 
 def _channel_message(delivery: Delivery, effect: effects.ChannelMessage, context: Context) -> None:
     lines = _lines(effect, effect.channel.name)
-    delivery.to_channel(effect.channel, lines, skip=context.session)
+    delivery.to_channel(effect.channel, lines, skip=context.origin)
     _echo(lines, effect.kind, context)
 
 
@@ -32,7 +32,7 @@ def _status_message(delivery: Delivery, effect: effects.StatusMessage, context: 
         if at_least(member.ranks, effect.least)
     }
     sessions = delivery.sessions(*ranked | {effect.sender})
-    delivery.to_sessions([s for s in sessions if s is not context.session], lines)
+    delivery.to_sessions([s for s in sessions if s is not context.origin], lines)
     _echo(lines, effect.kind, context)
 
 
@@ -41,19 +41,20 @@ def _direct_message(delivery: Delivery, effect: effects.DirectMessage, context: 
     # The copy for a message to oneself carries no label: it does not go through the context.
     delivery.to_sessions(delivery.sessions(effect.recipient), lines)
     if effect.recipient is not effect.sender:
-        others = [s for s in delivery.sessions(effect.sender) if s is not context.session]
+        others = [s for s in delivery.sessions(effect.sender) if s is not context.origin]
         delivery.to_sessions(others, lines)
     _echo(lines, effect.kind, context)
 
 
 def _echo(lines: Lines, kind: str, context: Context) -> None:
     wanted = caps.ECHO_MESSAGE | (caps.MESSAGE_TAGS if kind == "TAGMSG" else 0)
-    if context.session.caps & wanted == wanted:
+    if context.origin is not None and context.origin.caps & wanted == wanted:
         to_origin(lines, context)
 
 
 def _refused(delivery: Delivery, effect: effects.Refused, context: Context) -> None:
-    context.refuse(effect.refusal)
+    if context.origin is not None:
+        context.refuse(effect.refusal)
 
 
 def _lines(

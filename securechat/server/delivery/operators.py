@@ -74,7 +74,20 @@ def _account_closed(delivery: Delivery, effect: effects.AccountClosed, context: 
     """Who notices is told by the effects that come with it."""
 
 
+def _relay_gone(delivery: Delivery, effect: effects.RelayGone, context: Context) -> None:
+    """Who notices is told by the effects that come with it: see ``Delivery.deliver``."""
+
+
+def _unseen(
+    delivery: Delivery, effect: effects.RelayCame | effects.Reloaded, context: Context
+) -> None:
+    """Nobody sees it."""
+
+
 DELIVERERS: Final[Deliverers] = {
+    effects.RelayGone: _relay_gone,
+    effects.RelayCame: _unseen,
+    effects.Reloaded: _unseen,
     effects.Killed: _killed,
     effects.PutOff: _put_off,
     effects.BanAdded: _ban_added,

@@ -89,22 +89,30 @@ def _send(
 
 
 def _tunnel_granted(delivery: Delivery, effect: effects.TunnelGranted, context: Context) -> None:
+    place = (effect.relay,) if effect.relay else ()
     for key, token in effect.tokens:
-        params = "TOKEN", effect.id, token
+        params = "TOKEN", effect.id, token, *place
         body = Message(COMMAND, params, source=context.services.name).to_line()
         for session in delivery.attached((key,)):
             to_session(session, [("", body)], context)
 
 
-def _device_changed(
-    delivery: Delivery, effect: effects.DeviceAnnounced | effects.DeviceRetracted, context: Context
+def _device_announced(
+    delivery: Delivery, effect: effects.DeviceAnnounced, context: Context
 ) -> None:
     """It is told to whom it matters by the effects that come with it."""
 
 
+def _device_retracted(
+    delivery: Delivery, effect: effects.DeviceRetracted, context: Context
+) -> None:
+    """The rest is told by the effects that come with it; its tunnels may be at another relay."""
+    context.services.tunnels.session_ended(effect.device)
+
+
 DELIVERERS: Final[Deliverers] = {
-    effects.DeviceAnnounced: _device_changed,
-    effects.DeviceRetracted: _device_changed,
+    effects.DeviceAnnounced: _device_announced,
+    effects.DeviceRetracted: _device_retracted,
     effects.ReachabilityChanged: _reachability_changed,
     effects.Offered: _offered,
     effects.Answered: _answered,

@@ -33,7 +33,7 @@ def _marked_read(delivery: Delivery, effect: effects.MarkedRead, context: Contex
     params = effect.target, f"timestamp={server_time(effect.read_ms)}"
     line = end_line("", Message("MARKREAD", params, source=context.services.name).to_line())
     for session in delivery.sessions(*effect.users):
-        if session is not context.session and session.caps & caps.READ_MARKER:
+        if session is not context.origin and session.caps & caps.READ_MARKER:
             session.connection.send(line)
 
 

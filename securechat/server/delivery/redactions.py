@@ -41,7 +41,7 @@ def _redacted(delivery: Delivery, effect: effects.Redacted, context: Context) ->
         effect.author,
         redact_body(effect.author.source, target, event.msgid, event.reason),
     )
-    others = [session for session in sessions if session is not context.session]
+    others = [session for session in sessions if session is not context.origin]
     delivery.to_sessions(others, line, caps.MESSAGE_REDACTION)
     # "MUST not forward this REDACT to target recipients that have not negotiated this capability"
     older = [session for session in others if not session.caps & caps.MESSAGE_REDACTION]
@@ -52,7 +52,9 @@ def _redacted(delivery: Delivery, effect: effects.Redacted, context: Context) ->
         f":{relay.source} NOTICE {target} :{_notice(effect)}",
     )
     delivery.to_sessions(older, notice)
-    if context.session.caps & caps.ECHO_MESSAGE:  # "in the same way as PRIVMSG messages"
+    origin = context.origin
+    # "in the same way as PRIVMSG messages"
+    if origin is not None and origin.caps & caps.ECHO_MESSAGE:
         to_origin(line, context)
 
 

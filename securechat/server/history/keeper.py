@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
@@ -27,8 +26,10 @@ from securechat.server.history.entries import (
     collect,
     make_entry,
 )
+from securechat.server.history.spare import Spare
 from securechat.server.names import ASCII_NAMES, Fold
 from securechat.server.store_thread import Outcome, StoreThread
+from securechat.store.connection import Connection
 from securechat.store.history import Entry, History
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class HistoryKeeper:
     """Keeps what is said and done. ``keep`` and ``read`` are guarded by the network lock.
 
     :param enabled: without it nothing is kept, and nobody waits for anything.
+    :param patient: whether what the store cannot write is kept here until it can, and whoever waits
+        for it waits on: a server comes back, which nobody says of a disk that is full.
     """
 
     def __init__(
@@ -74,11 +77,14 @@ class HistoryKeeper:
         enabled: bool,
         fold: Fold = ASCII_NAMES.fold,
         limit: int = WAITING_ITEMS,
+        patient: bool = False,
     ) -> None:
         self.enabled = enabled
+        self._patient = patient
         self._fold = fold
         self._store = store
         self._limit = limit
+        self.spare = Spare()
         self._lock = make_lock("history", tier=1)  # guards the next six
         self._items: list[Item] = []
         self._dropped = 0  # those that came meanwhile and found it full
@@ -91,6 +97,7 @@ class HistoryKeeper:
         self._lost_before: int | None = None  # the same, at the beginning of what still lasts
         self._kept = 0  # the ticket of the last item that was written, or lost
         self._group: _Group | None = None
+        self._patience = False  # the group waits until the store has recovered
         self._grown: dict[str, None] = {}  # conversations written to since they were trimmed
 
     @property
@@ -106,11 +113,20 @@ class HistoryKeeper:
             items = collect(effect)
             if not items:
                 continue
+            if context.elsewhere is not None:
+                self.spare.add(*context.elsewhere, items)
+                continue
+            if isinstance(items[-1], Redaction | RoomForgotten):
+                items = [*self.spare.take_all(), *items]  # or it would be written after that
             if len(self._items) >= self._limit:
                 with self._lock:
                     self._dropped += len(items)
                 continue
-            waits = type(effect) in MESSAGE_EFFECTS and context.acknowledges
+            waits = (
+                type(effect) in MESSAGE_EFFECTS
+                and context.origin is not None
+                and context.acknowledges
+            )
             with self._lock:
                 first = self._count + 1
                 self._items += items
@@ -139,6 +155,7 @@ class HistoryKeeper:
 
         As ``StoreThread.submit``, of which it is a use.
         """
+        self._take(self.spare.take_all())
         self.flush(context)
         self._store.submit(lambda connection: work(History(connection)), done)
 
@@ -153,9 +170,29 @@ class HistoryKeeper:
         elif error is not None:
             _log.warning("%d entries of the history must wait: %s", len(self._items), error)
 
+    def take_over(self, relay: int) -> None:
+        """Write what another relay (incarnation), which is lost, may not have written."""
+        self._take(self.spare.take(relay))
+        self.flush()
+
+    @property
+    def taken(self) -> int:
+        """The ticket of the last item that was taken. Safe from any thread."""
+        return self._count
+
+    @property
+    def kept(self) -> int:
+        """The ticket of the last item that was written, or lost. Safe from any thread."""
+        return self._kept
+
     def retry(self) -> None:
         """Have written what waits, now that the store has recovered. What was lost stays so."""
         self._submit_items()
+
+    def _take(self, items: Sequence[Item]) -> None:
+        with self._lock:
+            self._items += items
+            self._count += len(items)
 
     def _retry_later(self, error: StoreBusy | None, context: Context) -> None:
         if error is not None:
@@ -164,7 +201,12 @@ class HistoryKeeper:
                 self._flush_later(context, _RETRY_S)
 
     def _flush_later(self, context: Context, delay_s: float) -> None:
-        context.session.connection.thread.call_later(delay_s, partial(self._flush_now, context))
+        thread = context.session.connection.thread
+
+        def wait() -> None:
+            thread.call_later(delay_s, partial(self._flush_now, context))
+
+        thread.post(wait)  # where several relays are one chat, this may be another thread
 
     def _flush_now(self, context: Context) -> None:
         with self._lock:
@@ -174,7 +216,7 @@ class HistoryKeeper:
     def _submit_items(self) -> StoreBusy | None:
         """Have the store take what waits, if there is anything; return why it does not."""
         with self._lock:
-            submit = not self._submitted and bool(self._items)
+            submit = not self._submitted and (bool(self._items) or self._patience)
             self._submitted = self._submitted or submit
         return self._submit() if submit else None
 
@@ -197,15 +239,15 @@ class HistoryKeeper:
         """Take note that a conversation is not too long."""
         self._grown.pop(key, None)
 
-    def _take(self) -> _Group:
+    def _take_group(self) -> _Group:
         with self._lock:
             group = _Group(self._items, self._waiting, self._dropped)
             self._items, self._waiting, self._dropped = [], {}, 0
             self._submitted = False
         return group
 
-    def _write(self, connection: sqlite3.Connection) -> None:
-        self._group = self._group or self._take()  # called again where the first time was undone
+    def _write(self, connection: Connection) -> None:
+        self._group = self._group or self._take_group()  # again if it was undone
         history = History(connection)
         entries: list[Entry] = []
         for item in self._group.items:
@@ -224,8 +266,16 @@ class HistoryKeeper:
         history.add(entries)
 
     def _written(self, outcome: Outcome[None]) -> None:
-        group = self._group or self._take()  # the store may fail before it comes to us
-        self._group = None
+        group = self._group or self._take_group()  # the store may fail before it comes to us
+        if outcome.error is not None and self._patient and self._store.trouble:
+            self._wait_with(group, outcome.error)
+            return
+        waited, self._group, self._patience = self._patience, None, False
+        if waited:
+            _log.warning("the history is kept again, all that has waited included")
+            with self._lock:
+                self._submitted = False
+            self._submit_items()  # what has come meanwhile
         first = self._kept + 1
         self._kept += len(group.items)
         self._note_loss(group, outcome.error)
@@ -234,6 +284,15 @@ class HistoryKeeper:
             threads.setdefault(session.connection.thread, []).append(session)
         for thread, sessions in threads.items():
             thread.post(partial(_tell, sessions, first, self._kept, outcome.error is None))
+
+    def _wait_with(self, group: _Group, error: BaseException) -> None:
+        """Write the group when the store has recovered: then it is the first, as it was."""
+        self._group = group
+        if not self._patience:
+            _log.error("the history waits: %s", error)
+        self._patience = True
+        with self._lock:
+            self._submitted = False
 
     def _note_loss(self, group: _Group, error: BaseException | None) -> None:
         """Say that entries are lost when it begins, and how many when it ends; not for each."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from sqlite3 import Connection
 from typing import TYPE_CHECKING
 
 from securechat.server.backlog import Backlog
 from securechat.server.effects import AccountClosed, ChannelRenamed, Effect, MarkedRead
 from securechat.server.names import Fold
-from securechat.server.store_thread import StoreThread
+from securechat.server.store_thread import Store
+from securechat.store.connection import Connection
 from securechat.store.read_markers import ReadMarkers
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["ReadMarkerKeeper"]
 class ReadMarkerKeeper:
     """Hands read markers to the store. Safe from any thread."""
 
-    def __init__(self, store: StoreThread, fold: Fold) -> None:
+    def __init__(self, store: Store, fold: Fold) -> None:
         self._store = store
         self._backlog = Backlog(store, "read markers")
         self._fold = fold

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from sqlite3 import Connection
 from typing import TYPE_CHECKING, Final
 
 from securechat.errors import StoreBusy
 from securechat.net.io_thread import IoThread
 from securechat.server.store_thread import Outcome
+from securechat.store.connection import Connection
 from securechat.store.history import History
 
 if TYPE_CHECKING:

@@ -109,7 +109,8 @@ def put_back(network: Network, user: User, at_ms: int) -> None:
     account = network.account_key(user)
     if account is not None:
         for channel in network.present_before.pop(account, ()):
-            enter(network, channel, user, at_ms)
+            if not channel.ended:
+                enter(network, channel, user, at_ms)
 
 
 def leave(network: Network, channel: Channel, user: User) -> None:

@@ -15,7 +15,7 @@ from securechat.server.effects import Effect
 from securechat.server.events import Event, SessionId, Stamp
 from securechat.server.refusals import Fail
 from securechat.server.rules.rule import Rule
-from securechat.server.state import AnnouncedDevice, Author, Pair, User
+from securechat.server.state import AnnouncedDevice, Author, Pair, User, relay_of
 
 if TYPE_CHECKING:
     from securechat.server.network import Network
@@ -27,7 +27,7 @@ __all__ = [
     "PAIRS_PER_SESSION",
     "RULES",
     "end_announcement",
-    "other_side",
+    "find_tunnel",
     "peer_failure",
 ]
 
@@ -49,6 +49,10 @@ _RETRACTED: Final = "can be reached no longer"
 _REPLACED: Final = "is another device now"
 _ANSWERED: Final = "answered by another device"
 """Why an offer or a pair is over, where nobody gave a reason."""
+
+_NO_ADDRESS: Final = (
+    "The two of you are on different relays, and this one has no address to tell the other side"
+)
 
 _TEXTS: Final[Mapping[FailCode, str]] = {
     FailCode.ACCOUNT_REQUIRED: "Log in to an account first",
@@ -133,7 +137,7 @@ def _take_back(
     found: list[Effect] = []
     for identifier in list(network.pairs_of.get(session, ())):
         found += _leave(network, stamp, author, session, identifier, reason)
-    return [*found, effects.DeviceRetracted(stamp, device.account, device.fingerprint)]
+    return [*found, effects.DeviceRetracted(stamp, session, device.account, device.fingerprint)]
 
 
 def _is_reachable(network: Network, user: User) -> bool:
@@ -220,7 +224,9 @@ def answer(network: Network, event: events.Answer) -> list[Effect]:
     return [answered, effects.PairEnded(stamp, author, identifier, _ANSWERED, others)]
 
 
-def other_side(network: Network, session: SessionId, identifier: str, subcommand: str) -> SessionId:
+def _other_side(
+    network: Network, session: SessionId, identifier: str, subcommand: str
+) -> SessionId:
     """Return with whom a session is in the pair of that id.
 
     :raises Fail: it is in none; for the signal ``subcommand``.
@@ -237,17 +243,30 @@ def other_side(network: Network, session: SessionId, identifier: str, subcommand
 def send_candidates(network: Network, event: events.SendCandidates) -> list[Effect]:
     """Tell the other side of a pair where this one can be reached directly."""
     session = event.stamp.session
-    to = other_side(network, session, event.id, "CANDIDATES")
+    to = _other_side(network, session, event.id, "CANDIDATES")
     author = network.sessions[session].author
     return [effects.CandidatesSent(event.stamp, author, event.id, event.candidates, to)]
+
+
+def find_tunnel(network: Network, session: SessionId, identifier: str) -> tuple[SessionId, str]:
+    """Return with whom a session is in the pair of that id, and where their tunnel would be: the
+    address of the session's relay, empty if that has none and both are connected to it.
+
+    :raises Fail: there is no such pair; or the other side cannot be told where to go.
+    """
+    other, at = _other_side(network, session, identifier, "TUNNEL"), relay_of(session)
+    address = next((each.address for each in network.relays.values() if each.incarnation == at), "")
+    if not address and relay_of(other) != at:
+        raise peer_failure(FailCode.NO_TUNNEL, "TUNNEL", identifier, _NO_ADDRESS)
+    return other, address
 
 
 def grant_tunnel(network: Network, event: events.GrantTunnel) -> list[Effect]:
     """Give both sides of a pair their tokens."""
     session = event.stamp.session
-    other = other_side(network, session, event.id, "TUNNEL")
+    other, relay = find_tunnel(network, session, event.id)
     tokens = ((session, event.token), (other, event.other_token))
-    return [effects.TunnelGranted(event.stamp, event.id, tokens)]
+    return [effects.TunnelGranted(event.stamp, event.id, relay, tokens)]
 
 
 def withdraw(network: Network, event: events.Withdraw) -> list[Effect]:

@@ -21,6 +21,7 @@ from securechat.server.rules import (
     presence,
     read_markers,
     redactions,
+    relays,
     settings,
     user_modes,
     users,
@@ -47,5 +48,6 @@ RULES: Final[Mapping[type[Event], Rule]] = {
     **settings.RULES,
     **read_markers.RULES,
     **redactions.RULES,
+    **relays.RULES,
 }
 """The rule of every event."""

@@ -29,8 +29,9 @@ METRICS_EXTRA: Final = 'pip install "securechat[metrics]"'
 class Exporter:
     """Answers ``/metrics`` and ``/healthz``. Made, started and stopped by one thread.
 
-    ``/healthz`` is 200 as long as every thread answers (``Health``), else 503 with the problems: to
-    restart the relay helps then, and only then.
+    ``/healthz`` is 200 if clients are well off here, else 503 with the problems. A thread may not
+    answer (``Health``): to restart the relay helps then, and only then. Or it is cut off from the
+    other relays: new clients should go to one of these; those who are here stay, until it is over.
 
     :param addresses: as for ``Listener``. Without any there is nothing to start or stop.
     :raises ConfigError: the library is not installed.
@@ -71,6 +72,8 @@ def _pages(services: Services) -> dict[str, Callable[[], Response]]:
 
     def health() -> Response:
         problems = services.health.problems()
+        if services.cluster is not None:
+            problems += filter(None, [services.cluster.event_log.standing.cut_off])
         if not problems:
             return Response(b"ok\n")
         text = "".join(f"{problem}\n" for problem in problems)

@@ -19,6 +19,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from securechat.server.telemetry.cluster_figures import ClusterFigures
 from securechat.server.telemetry.counters import Mishap
 from securechat.server.telemetry.figures import Figures
 from securechat.server.telemetry.histogram import Distribution
@@ -55,6 +56,8 @@ class _FigureCollector(Collector):
         yield from _mishaps(figures)
         yield from _store(figures)
         yield from _threads(figures)
+        if figures.cluster is not None:
+            yield from _cluster(figures.cluster)
 
 
 def _relay(figures: Figures) -> Iterator[Metric]:
@@ -135,11 +138,10 @@ _MISHAPS: Final = (
 
 def _store(figures: Figures) -> Iterator[Metric]:
     store = figures.store
-    yield HistogramMetricFamily(
-        "securechat_store_commit_seconds",
+    yield _histogram(
+        "store_commit_seconds",
         "How long it took to bring a group of writes to the disk.",
-        buckets=list(_buckets(store.commits)),
-        sum_value=store.commits.total,
+        store.commits,
     )
     yield _gauge(
         "store_queue_length", "Pieces of work that wait for the store.", store.queue_length
@@ -160,12 +162,94 @@ def _threads(figures: Figures) -> Iterator[Metric]:
     yield _gauges(
         "io_loop_delay_seconds",
         "How long a thread took to answer when it was last asked.",
+        "thread",
         ((thread.name, thread.delay_s) for thread in figures.threads),
     )
     yield _gauges(
         "thread_stuck",
         "Whether a thread has not answered for so long that it counts as stuck.",
+        "thread",
         ((thread.name, float(thread.stuck)) for thread in figures.threads),
+    )
+
+
+def _cluster(cluster: ClusterFigures) -> Iterator[Metric]:
+    yield _gauge("cluster_relays", "Relays that are there.", len(cluster.relays))
+    yield _gauge(
+        "cluster_isolated",
+        "Whether the relay is cut off from the others, so that nothing can change.",
+        bool(cluster.cut_off),
+    )
+    yield _gauge("cluster_keeper", "Whether the relay writes the state.", cluster.keeper)
+    yield _gauge("cluster_event", "The last event of the log that it knows.", cluster.event)
+    yield _counter("cluster_events_applied", "Events that have come by the log.", cluster.taken)
+    yield _gauge(
+        "cluster_events_on_their_way",
+        "Events that it has proposed and that have not come back.",
+        cluster.on_their_way,
+    )
+    yield _histogram(
+        "cluster_return_seconds",
+        "How long an event took from its proposal until it had come back.",
+        cluster.returns,
+    )
+    yield _counter(
+        "cluster_messages_repeated",
+        "Messages proposed again, since one more relay had come to need them.",
+        cluster.repeated,
+    )
+    yield _gauge(
+        "cluster_spare_entries",
+        "Entries of the history that are held until the relay that writes them has.",
+        cluster.spare_entries,
+    )
+    yield _gauge(
+        "cluster_held_writes",
+        "Changes of the state that are held until the keeper has written them.",
+        cluster.held_writes,
+    )
+    yield from _written(cluster)
+    yield from _neighbours(cluster)
+
+
+def _written(cluster: ClusterFigures) -> Iterator[Metric]:
+    yield _gauge(
+        "cluster_unwritten_history_events",
+        "Events since the one up to which it has written its part of the history.",
+        max(0, cluster.event - cluster.history_event),
+    )
+    if not cluster.keeper:
+        return
+    yield _gauge(
+        "cluster_unwritten_state_events",
+        "Events since the one up to which the state is written; of the keeper.",
+        max(0, cluster.event - cluster.state_event),
+    )
+    yield _gauge(
+        "cluster_snapshot_age_seconds",
+        "For how long there was no new snapshot; of the keeper.",
+        cluster.snapshot_age_s,
+    )
+    yield _gauge(
+        "cluster_snapshot_events",
+        "Events since the latest snapshot, which a relay that starts applies; of the keeper.",
+        cluster.event - cluster.snapshot_event,
+    )
+
+
+def _neighbours(cluster: ClusterFigures) -> Iterator[Metric]:
+    others = [relay for relay in cluster.relays if not relay.own]
+    yield _gauges(
+        "cluster_neighbour_lag_events",
+        "Events that this relay knows after the last that another does; not all concern that one.",
+        "relay",
+        ((relay.name, relay.lag) for relay in others if relay.lag is not None),
+    )
+    yield _gauges(
+        "cluster_neighbour_silence_seconds",
+        "How long another relay has not been heard.",
+        "relay",
+        ((relay.name, relay.heard_s) for relay in others if relay.heard_s is not None),
     )
 
 
@@ -184,11 +268,17 @@ def _labelled(name: str, text: str, label: str, values: Mapping[str, float]) -> 
     return family
 
 
-def _gauges(name: str, text: str, values: Iterable[tuple[str, float]]) -> Metric:
-    family = GaugeMetricFamily(f"securechat_{name}", text, labels=("thread",))
-    for thread, value in values:
-        family.add_metric((thread,), value)
+def _gauges(name: str, text: str, label: str, values: Iterable[tuple[str, float]]) -> Metric:
+    family = GaugeMetricFamily(f"securechat_{name}", text, labels=(label,))
+    for key, value in values:
+        family.add_metric((key,), value)
     return family
+
+
+def _histogram(name: str, text: str, found: Distribution) -> Metric:
+    return HistogramMetricFamily(
+        f"securechat_{name}", text, buckets=list(_buckets(found)), sum_value=found.total
+    )
 
 
 def _buckets(found: Distribution) -> Iterator[tuple[str, float]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from securechat import __version__
 from securechat.server.store_thread import StoreFigures
+from securechat.server.telemetry.cluster_figures import ClusterFigures, cluster_figures
 from securechat.server.telemetry.health import ThreadHealth
 from securechat.server.telemetry.rates import Passed
 
@@ -43,8 +44,10 @@ class Figures:
 
     ``dataclasses.asdict`` makes what ``json`` takes. ``started_s`` is in seconds since 1970 UTC;
     ``queue_bytes`` wait for clients to read them; ``tunnels`` were granted and are not over;
-    ``certificate_days_left`` is below 0 when it has expired. ``problems`` are lines for a person,
-    those of ``Health.problems``.
+    ``certificate_days_left`` is below 0 when it has expired. Where several relays are one chat,
+    ``users``, ``rooms`` and ``accounts`` are of the chat, the rest is of this relay; ``cluster``
+    tells of the others. ``problems`` are lines for a person, those of ``Health.problems`` and what
+    keeps the relay from the others.
     """
 
     versions: Versions
@@ -67,6 +70,7 @@ class Figures:
     tunnel_bytes: int
     certificate_days_left: int
     threads: tuple[ThreadHealth, ...]
+    cluster: ClusterFigures | None
     problems: tuple[str, ...]
 
 
@@ -84,6 +88,8 @@ def figures(services: Services) -> Figures:
         network = services.network
         users, rooms, accounts = len(network.users), len(network.channels), len(network.accounts)
     logins = services.counters.logins().items()
+    cluster = cluster_figures(services)
+    isolation = cluster.problems if cluster is not None else []
     return Figures(
         versions=Versions(),
         started_s=started_s,
@@ -107,5 +113,6 @@ def figures(services: Services) -> Figures:
         tunnel_bytes=tunnels.bytes,
         certificate_days_left=services.certificate().days_left(datetime.fromtimestamp(now_s, UTC)),
         threads=tuple(health.threads()),
-        problems=tuple(health.problems()),
+        cluster=cluster,
+        problems=(*health.problems(), *isolation),
     )

@@ -566,6 +566,20 @@ def test_the_devices_seen_last_are_kept(start_relay: StartRelay) -> None:
     assert kept(relay, "ann") == [DESK_NAME, *names[3:], PHONE_NAME]
 
 
+def test_who_is_there_is_found_kept_or_not(
+    relay: RunningRelay, bob: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind those that are kept: it is the newest."""
+    account(relay, "ann", DESK)
+    relay.relay.services.store.call(lambda connection: None)
+    monkeypatch.setattr(device_keeper, "_add", lambda effect, connection: None)
+    device_of(relay, "ann", TABLET)
+    assert kept(relay, "ann") == [DESK_NAME]
+    assert found_devices(bob, "ann") == [
+        peering.DeviceFound("ann", "ann", each, True, WALL_MS, WALL_MS) for each in (DESK, TABLET)
+    ]
+
+
 def test_a_device_that_cannot_be_kept_is_logged(
     relay: RunningRelay, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -771,6 +785,19 @@ def test_no_more_tunnels_than_there_may_be(start_relay: StartRelay) -> None:
     ann.sync()
     assert failures(ann.ask(f"PEER TUNNEL {P}")) == [f"NO_TUNNEL TUNNEL {P}"]
     assert bob.seen() == []
+
+
+@pytest.mark.parametrize("end", ["PEER RETRACT", f"CAP REQ -{PEER}", "QUIT"])
+def test_no_tunnel_without_the_device(
+    relay: RunningRelay, pair: tuple[Client, Client], end: str
+) -> None:
+    ann, bob = pair
+    ann.ask(f"PEER TUNNEL {P}")
+    assert relay.relay.services.tunnels.snapshot().tunnels == 1
+    bob.send(end)
+    ann.expect("PEER", "WITHDRAW", P)
+    ann.sync()
+    assert relay.relay.services.tunnels.snapshot().tunnels == 0
 
 
 def test_tunnels_are_limited_in_rate(start_relay: StartRelay) -> None:

@@ -1,4 +1,4 @@
-"""LUSERS, MOTD, VERSION, ISUPPORT, ADMIN, LINKS, TIME, STATS, INFO."""
+"""LUSERS, MOTD, VERSION, ISUPPORT, ADMIN, TIME, STATS, INFO."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_info(relay: RunningRelay) -> None:
     assert "Running since 2023-11-14 22:13:20 UTC" in found[2]
 
 
-# ---- ADMIN, LINKS, STATS ----
+# ---- ADMIN, STATS ----
 
 
 def test_admin(start_relay: StartRelay) -> None:
@@ -117,17 +117,6 @@ def test_no_admin(relay: RunningRelay) -> None:
     """ERR_NOADMININFO of RFC 2812: "<server> :No administrative info available"."""
     ann = relay.join("ann")
     assert ann.ask("ADMIN") == [f"423 ann {NAME} :No administrative info available"]
-
-
-def test_links(start_relay: StartRelay) -> None:
-    """RPL_LINKS: "<client> <server1> <server2> :<hopcount> <server info>"; "mark the end of the
-    list using a RPL_ENDOFLINKS message"."""
-    ann = start_relay(server={"description": "of friends"}).join("ann")
-    assert ann.ask("LINKS") == [
-        f"364 ann {NAME} {NAME} :0 of friends",
-        "365 ann * :End of /LINKS list",
-    ]
-    assert f"312 ann ann {NAME} :of friends" in ann.ask("WHOIS ann")
 
 
 def test_stats(start_relay: StartRelay) -> None:

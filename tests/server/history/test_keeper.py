@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from securechat.errors import StoreBusy, StoreError
-from securechat.server import session, store_thread
+from securechat.server import session
 from securechat.server.store_thread import StoreThread
 from securechat.store.history import History
 from tests.e2e.children import RelayProcess, run_relay
@@ -303,7 +303,7 @@ def test_a_transaction_that_fails(relay: RunningRelay, monkeypatch: pytest.Monke
 
     with monkeypatch.context() as patch:
         patch.setattr(StoreThread, "_commit", fail)
-        patch.setattr(store_thread, "_attempt", fail)
+        patch.setattr(StoreThread, "_attempt", fail)
         assert ann.ask("PRIVMSG #a :lost") == [f"FAIL PRIVMSG NOT_KEPT :{LOST}"]
     assert ann.ask("PRIVMSG #a :kept") == [":ann PRIVMSG #a kept"]
     assert relay.relay.services.history.lost == 1

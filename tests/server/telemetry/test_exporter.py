@@ -19,9 +19,11 @@ from securechat.errors import ConfigError
 from securechat.net.traffic import HandshakeFailure
 from securechat.server.relay import Relay
 from securechat.server.telemetry import exporter
+from securechat.server.telemetry.cluster_figures import ClusterFigures, RelayFigures
 from securechat.server.telemetry.exposition import Exposition
 from securechat.server.telemetry.figures import Figures, figures
 from securechat.server.telemetry.health import STUCK_S
+from securechat.server.telemetry.histogram import Distribution
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import (
     LONG_TIMEOUT_S,
@@ -32,6 +34,40 @@ from tests.server.relay_harness import (
     RunningRelay,
     make_config,
 )
+
+RELAYS = tuple(
+    RelayFigures(
+        name=name,
+        address="",
+        incarnation=n,
+        started_s=WALL_S,
+        own=n == 1,
+        keeper=n == 1,
+        heard_s=heard_s,
+        lag=lag,
+    )
+    for n, (name, heard_s, lag) in enumerate([("a", 0.0, 0), ("b", 1.5, 7), ("c", None, None)], 1)
+)
+
+CLUSTER = ClusterFigures(
+    relay="a",
+    incarnation=1,
+    cut_off="",
+    event=100,
+    taken=90,
+    on_their_way=3,
+    repeated=2,
+    returns=Distribution((0.001, 0.01), (4, 2, 1), 3.5),
+    keeper=True,
+    history_event=95,
+    state_event=97,
+    spare_entries=5,
+    held_writes=0,
+    snapshot_event=40,
+    snapshot_age_s=61.5,
+    relays=RELAYS,
+)
+"""How one of three relays may stand with the others."""
 
 LISTEN = {"listen": (("127.0.0.1", 0),)}
 
@@ -49,9 +85,18 @@ def get(relay: RunningRelay, path: str) -> tuple[int, str]:
 class Metrics:
     """The metrics of one moment, as Prometheus reads them."""
 
+    @classmethod
+    def of(cls, found: Figures) -> Metrics:
+        made = cls.__new__(cls)
+        made.read(Exposition(lambda: found).text().decode())
+        return made
+
     def __init__(self, relay: RunningRelay) -> None:
         status, text = get(relay, "/metrics")
         assert status == 200
+        self.read(text)
+
+    def read(self, text: str) -> None:
         self.families = {family.name: family for family in text_string_to_metric_families(text)}
         self.samples: dict[Sample, float] = {
             (sample.name, frozenset(sample.labels.items())): sample.value
@@ -230,8 +275,59 @@ def test_other_paths(relay: RunningRelay) -> None:
     assert get(relay, "/")[0] == 404
 
 
+def as_one_of_several(relay: RunningRelay, **changes: Any) -> Metrics:
+    found = figures(relay.relay.services)
+    assert found.cluster is None
+    return Metrics.of(replace(found, cluster=replace(CLUSTER, **changes)))
+
+
+def test_one_of_several_relays(relay: RunningRelay) -> None:
+    metrics = as_one_of_several(relay)
+    found = {
+        name.removeprefix("securechat_cluster_"): value
+        for (name, labels), value in metrics.samples.items()
+        if name.startswith("securechat_cluster_") and not labels
+    }
+    assert found == {
+        "relays": 3,
+        "isolated": 0,
+        "keeper": 1,
+        "event": 100,
+        "events_applied_total": 90,
+        "events_on_their_way": 3,
+        "messages_repeated_total": 2,
+        "return_seconds_count": 7,
+        "return_seconds_sum": 3.5,
+        "spare_entries": 5,
+        "held_writes": 0,
+        "unwritten_history_events": 5,
+        "unwritten_state_events": 3,
+        "snapshot_age_seconds": 61.5,
+        "snapshot_events": 60,
+    }
+    assert metrics("cluster_return_seconds_bucket", le="0.01") == 6
+    of_relays = {labels for _, labels in metrics.samples if "relay" in dict(labels)}
+    assert of_relays == {frozenset({("relay", "b")})}, "neither itself nor who was not heard"
+    assert metrics("cluster_neighbour_lag_events", relay="b") == 7
+    assert metrics("cluster_neighbour_silence_seconds", relay="b") == 1.5
+
+
+def test_what_only_the_keeper_tells(relay: RunningRelay) -> None:
+    names = {name for name, _ in as_one_of_several(relay).samples}
+    of_others = {name for name, _ in as_one_of_several(relay, keeper=False).samples}
+    assert names - of_others == {
+        "securechat_cluster_unwritten_state_events",
+        "securechat_cluster_snapshot_age_seconds",
+        "securechat_cluster_snapshot_events",
+    }
+
+
+def test_a_relay_that_is_cut_off(relay: RunningRelay) -> None:
+    assert as_one_of_several(relay, cut_off="NATS cannot be reached")("cluster_isolated") == 1
+
+
 def test_names_are_as_prometheus_wants_them(relay: RunningRelay) -> None:
-    for name, family in Metrics(relay).families.items():
+    for name, family in as_one_of_several(relay).families.items():
         assert re.fullmatch(r"securechat(_[a-z]+)*", name)
         assert family.documentation.endswith(".")
         assert family.type in ("counter", "gauge", "histogram")
@@ -243,10 +339,14 @@ def test_the_dashboard_shows_metrics_that_there_are(relay: RunningRelay) -> None
     text = package.joinpath("grafana-dashboard.json").read_text("utf-8")
     board = json.loads(text)
     shown = set(re.findall(r"securechat_\w+", text))
-    known = {name for name, _ in Metrics(relay).samples}
+    known = {name for name, _ in as_one_of_several(relay).samples}
     assert len(shown) > 20
     assert shown <= known
-    assert known - shown <= {"securechat_store_commit_seconds_sum"}
+    assert known - shown <= {
+        "securechat_store_commit_seconds_sum",
+        "securechat_cluster_return_seconds_sum",
+        "securechat_cluster_return_seconds_count",
+    }
     sources = {str(panel.get("datasource", {}).get("uid")) for panel in board["panels"]}
     assert sources == {"${datasource}", "None"}  # a row has none
     ids = [panel["id"] for panel in board["panels"]]

@@ -14,6 +14,7 @@ from securechat.net.traffic import HandshakeFailure
 from securechat.server.store_thread import StoreThread
 from securechat.server.telemetry.health import STUCK_S, Health
 from securechat.server.telemetry.rates import Passed
+from securechat.store.sqlite_database import SqliteDatabase
 from tests.server.relay_harness import LONG_TIMEOUT_S, FakeClock
 
 
@@ -63,7 +64,7 @@ def watched(tmp_path: Path, clock: FakeClock) -> Iterator[Watched]:
         for thread in threads:
             running.callback(thread.stop, 0)
             thread.start()
-        store = StoreThread(tmp_path / "relay.db", queue_limit=2)
+        store = StoreThread(SqliteDatabase(tmp_path / "relay.db"), queue_limit=2)
         running.callback(store.close)
         health = Health(threads, store, clock)
         with ExitStack() as gates:  # they open first: a thread that stands cannot stop

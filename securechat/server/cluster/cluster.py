@@ -1,0 +1,89 @@
+"""One relay of several: its parts that have to do with the others, made and looked after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from securechat.server.caretaker import Duty
+from securechat.server.cluster.keeping import StateStore
+from securechat.server.cluster.log import ClusterLog
+from securechat.server.cluster.membership import BEAT_S, Membership
+from securechat.server.cluster.nats_stream import NatsStream
+from securechat.server.cluster.snapshots import SnapshotMaker
+from securechat.server.config import ClusterConfig
+from securechat.server.delivery.delivery import Delivery
+from securechat.server.event_log import Keeper
+from securechat.server.network import Network
+from securechat.server.reload import announce_relays
+from securechat.server.store_thread import StoreThread
+
+if TYPE_CHECKING:
+    from securechat.server.services import Services
+
+__all__ = ["Cluster"]
+
+
+class Cluster:
+    """What makes a relay one of several. Made, joined and left by one thread.
+
+    ``state`` is what the keepers of the state write to; ``members`` tells of the other relays.
+    """
+
+    def __init__(self, config: ClusterConfig, stream: NatsStream, store: StoreThread) -> None:
+        self._config = config
+        self._stream = stream
+        self.info = stream.info()
+        self.state = StateStore(store)
+        self.members = Membership(stream, self.state, config.lease_s)
+        self.event_log: ClusterLog
+        self._snapshots: SnapshotMaker
+
+    def make_log(
+        self,
+        network: Network,
+        delivery: Delivery,
+        history: Keeper,
+        keepers: Iterable[Keeper],
+        applied: int,
+    ) -> ClusterLog:
+        """Return the log for a ``network`` that has seen all up to event ``applied``."""
+        self.event_log = ClusterLog(
+            network,
+            delivery,
+            history,
+            (*keepers, self.members),
+            config=self._config,
+            stream=self._stream,
+            state=self.state,
+            applied=applied,
+        )
+        return self.event_log
+
+    def join(self, services: Services) -> None:
+        """Be one of the relays from now on. Blocks. Raises ``NetworkError``."""
+        self.members.serve(services, self.event_log)
+        self._snapshots = SnapshotMaker(
+            services, self.event_log, self.state, self._stream, self.info.made
+        )
+        members = self.members
+        self.event_log.join(services, members.take_beat, members.look_after)
+        announce_relays(services)
+
+    @property
+    def snapshot(self) -> tuple[int, float]:
+        """The event of the latest snapshot that this relay knows, and since when (monotonic, in
+        seconds). Once it has joined; safe from any thread.
+        """
+        return self._snapshots.latest
+
+    def duties(self) -> Iterator[Duty]:
+        """Yield what is to be done again and again, once it has joined."""
+        yield Duty(BEAT_S, self._look_at_snapshots)
+
+    def _look_at_snapshots(self) -> None:
+        self._snapshots.look_after()
+
+    def leave(self) -> None:
+        """Have the others know that it stops. Blocks, for some seconds at most."""
+        self.event_log.leave()

@@ -1,0 +1,172 @@
+"""Who writes the state into the database: one relay, the *keeper*, for all.
+
+Each relay knows the whole state, and what of it must last. If all wrote it, a slow one would put
+back what a fast one has written since. So only the keeper does: the relay that has been there for
+longest, of which all agree. The others hold what it is writing. When it is gone, the next one
+claims the database (by the number of the event that made it the keeper, which is higher than all
+before) and writes what is missing. A former keeper that was only asleep is refused by then.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeVar
+
+from securechat.errors import StoreBusy
+from securechat.net.locks import make_lock
+from securechat.server.store_thread import Outcome, StoreThread
+from securechat.store.connection import Connection
+from securechat.store.keeping import Keeping
+
+__all__ = ["HELD_WRITES", "StateStore"]
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+HELD_WRITES: Final = 65_536
+"""Changes that a relay holds for the case that it becomes the keeper: those of a few seconds, of
+which there may be thousands when many come back at once. About 1 KB each."""
+
+_Work = Callable[[Connection], Any]
+
+
+class _Held(NamedTuple):
+    """A change of the state that is to be written, and the number of its event."""
+
+    sequence: int
+    work: _Work
+
+
+class StateStore:
+    """What the keepers of the state write to: the store if this relay is to write, else memory.
+
+    ``submit`` and what else changes it is guarded by the network lock.
+    """
+
+    def __init__(self, store: StoreThread) -> None:
+        self._store = store
+        self.sequence = 0
+        """The number of the event that is being applied."""
+        self._term = 0  # of this relay as the keeper; 0 while it is not
+        self._claimed = False
+        self._held: deque[_Held] = deque(maxlen=HELD_WRITES)
+        self._lock = make_lock("state store", tier=1)  # guards the next two
+        self._open: deque[int] = deque()  # numbers of events that are being written
+        self._claim: Outcome[int] | None = None
+        self._claiming = False
+
+    @property
+    def is_keeper(self) -> bool:
+        """Whether this relay writes the state. Safe from any thread."""
+        return self._claimed
+
+    @property
+    def held(self) -> int:
+        """How many changes it holds in case that it becomes the keeper. Safe from any thread."""
+        return len(self._held)
+
+    def submit(self, work: Callable[[Connection], T], done: Callable[[Outcome[T]], None]) -> None:
+        """Have ``work`` done by whoever is the keeper: see ``StoreThread.submit``.
+
+        Of what another relay does ``done`` hears at once that it is done, without a value.
+        """
+        if not self._claimed:
+            self._held.append(_Held(self.sequence, work))
+            done(Outcome())
+            return
+        sequence = self.sequence
+        with self._lock:
+            self._open.append(sequence)
+        write = partial(_write, self._term, sequence, work)
+        try:
+            self._store.submit(write, partial(self._end, done))
+        except StoreBusy:
+            with self._lock:
+                self._open.pop()
+            raise
+
+    def call(self, work: Callable[[Connection], T]) -> T:
+        """Do ``work`` now: see ``StoreThread.call``. For reading."""
+        return self._store.call(work)
+
+    def written(self, sequence: int) -> None:
+        """Let go of what the keeper has written, up to this event."""
+        while self._held and self._held[0].sequence <= sequence:
+            self._held.popleft()
+
+    def written_to(self, applied: int) -> int:
+        """Return up to which event the state is written, ``applied`` being the last there was."""
+        with self._lock:
+            return self._open[0] - 1 if self._open else applied
+
+    def be_keeper(self) -> None:
+        """Write the state from now on, as the keeper by the event that is being applied."""
+        if not self._term:
+            self._term = self.sequence
+
+    def be_none(self) -> None:
+        """Leave it to another relay from now on."""
+        self._term, self._claimed = 0, False
+
+    def look_after(self) -> None:
+        """Claim the database if this relay has become the keeper; again and again until it is done.
+
+        Under the network lock; never blocks.
+        """
+        with self._lock:
+            outcome, self._claim = self._claim, None
+        if outcome is not None:
+            self._claiming = False
+            self._take_claim(outcome)
+        if self._term and not self._claimed and not self._claiming:
+            self._claiming = True
+            work = partial(_take_over, self._term, self.sequence, tuple(self._held))
+            try:
+                self._store.submit(work, self._told)
+            except StoreBusy:
+                self._claiming = False
+
+    def _told(self, outcome: Outcome[int]) -> None:
+        with self._lock:
+            self._claim = outcome
+
+    def _take_claim(self, outcome: Outcome[int]) -> None:
+        """Be the keeper, or try again: nobody else writes meanwhile, and it is held here."""
+        if outcome.error is not None:
+            _log.error("the state is not written for now: %s", outcome.error)
+        elif outcome.result() == self._term:
+            self._claimed = True
+            held, self._held = self._held, deque(maxlen=HELD_WRITES)
+            _log.info("this relay writes the state from now on")
+            for each in held:  # what was written already is written again: it is the same
+                self.submit(each.work, _note_failure)
+
+    def _end(self, done: Callable[[Outcome[T]], None], outcome: Outcome[T]) -> None:
+        with self._lock:
+            self._open.popleft()  # they end in the order in which they were submitted
+        done(outcome)
+
+
+def _take_over(term: int, sequence: int, held: Iterable[_Held], connection: Connection) -> int:
+    """Claim the database, and write what the last keeper has not; return the term."""
+    keeping = Keeping(connection)
+    kept = keeping.claim(term)
+    for each in held:
+        if each.sequence > kept:
+            each.work(connection)
+    keeping.advance(term, max(kept, sequence))
+    return term
+
+
+def _write(term: int, sequence: int, work: Callable[[Connection], T], connection: Connection) -> T:
+    Keeping(connection).advance(term, sequence)
+    return work(connection)
+
+
+def _note_failure(outcome: Outcome[Any]) -> None:
+    if outcome.error is not None:
+        _log.error("a change of the state was not written: %s", outcome.error)

@@ -1,0 +1,269 @@
+"""The relays as they see each other: who is there, how they do, and who is lost.
+
+Each relay says every second how it does (its *beat*). One that was not heard for as long as its
+lease lasts is lost: whoever notices proposes it, and by the event all agree. Nothing else of the
+chat depends on a clock.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from securechat import __version__
+from securechat.net.locks import make_lock
+from securechat.server.caretaker import CaretakerBusy
+from securechat.server.cluster.keeping import StateStore
+from securechat.server.cluster.log import ClusterLog
+from securechat.server.cluster.nats_stream import NatsStream
+from securechat.server.context import Context, relay_context
+from securechat.server.effects import Effect, RelayCame, RelayGone, Reloaded
+from securechat.server.events import RelayLost
+from securechat.server.refusals import Fail, Refusal
+from securechat.server.reload import announce_relays
+from securechat.server.store_thread import Outcome
+
+if TYPE_CHECKING:
+    from securechat.server.services import Services
+
+__all__ = ["BEAT_S", "Membership", "Neighbour"]
+
+_log = logging.getLogger(__name__)
+
+BEAT_S: Final = 1.0
+"""How often a relay says that it is there, in seconds."""
+
+_ASLEEP_S: Final = 2.0
+"""After how many seconds without a look at the others this relay was asleep itself, or its machine:
+what they have said meanwhile, it has still to hear. Or NATS was, if not even its own beats come."""
+
+_NEIGHBOURS: Final = 64
+"""Relays whose beats are remembered: those that there may be, and a few that were."""
+
+
+class Neighbour(NamedTuple):
+    """How another relay does, as it has said at ``heard_s`` (monotonic, in seconds).
+
+    ``applied`` is the last event that it knows; ``history`` and ``state`` are the events up to
+    which it has written what it is to write. ``sessions`` are registered ones.
+    """
+
+    name: str
+    incarnation: int
+    heard_s: float
+    applied: int
+    history: int
+    state: int
+    sessions: int
+    cut_off: str
+    version: str
+
+
+class Membership:
+    """Watches over the relays of a chat. ``look_after`` is for one thread that holds no lock, the
+    stream's; it is also a keeper (see ``event_log``), and that is guarded by the network lock.
+    """
+
+    def __init__(self, stream: NatsStream, state: StateStore, lease_s: float) -> None:
+        self._stream = stream
+        self._state = state
+        self._lease_s = lease_s
+        self._services: Services
+        self._event_log: ClusterLog
+        self._lock = make_lock("membership", tier=1)  # guards the next
+        self._heard: dict[str, Neighbour] = {}
+        self._looked = 0.0  # this and what follows: of the thread that looks after it
+        self._watching_since = 0.0
+        self._known: dict[int, float] = {}  # incarnation → since when it is known to be there
+        self._given_up: dict[int, float] = {}  # incarnation → when it was proposed to be lost
+        self._mark = 0, 0  # a ticket of the history, and the event that was the last then
+        self._history = 0  # the event up to which the history of this relay is written
+        self._news: list[tuple[int, str]] = []  # levels and lines for the log; network lock
+
+    def serve(self, services: Services, event_log: ClusterLog) -> None:
+        """Begin; to be called once, before the relay joins the others."""
+        self._services, self._event_log = services, event_log
+        self._watching_since = services.clock()
+
+    def take_beat(self, data: bytes) -> None:
+        """Take what another relay has said. Safe from any thread."""
+        neighbour = _read(data, self._services.clock())
+        if neighbour is None:
+            return
+        with self._lock:
+            if len(self._heard) >= _NEIGHBOURS and neighbour.name not in self._heard:
+                oldest = min(self._heard.values(), key=lambda each: each.heard_s)
+                del self._heard[oldest.name]
+            self._heard[neighbour.name] = neighbour
+
+    @property
+    def neighbours(self) -> Sequence[Neighbour]:
+        """How the others have said that they do, this relay among them. Safe from any thread."""
+        with self._lock:
+            return list(self._heard.values())
+
+    @property
+    def history_written(self) -> int:
+        """The event up to which what this relay writes of the history is written. Safe from any
+        thread.
+        """
+        return self._history
+
+    @property
+    def keeper(self) -> str:
+        """The relay that is to write the state. Requires holding the network lock."""
+        return next(iter(self._services.network.relays), "")
+
+    def keep(self, found: Sequence[Effect], context: Context) -> None:
+        """Take note of relays that come and go."""
+        services = self._services
+        for effect in found:
+            match effect:
+                case RelayGone(relay=relay, incarnation=incarnation, reason=reason):
+                    services.history.take_over(incarnation)
+                    self._choose_keeper()
+                    self._note(logging.WARNING, f"relay {relay} is gone ({reason})")
+                case RelayCame(relay=relay):
+                    self._choose_keeper()
+                    self._note(logging.INFO, f"relay {relay} has come")
+                case Reloaded(relay=relay) if relay != self._event_log.name:
+                    self._reload(relay)
+                case _:
+                    pass
+
+    def retry(self) -> None:
+        """There is nothing that the store could not keep."""
+
+    def look_after(self) -> None:
+        """Say how this relay does; see who is lost; have written what is to be written.
+
+        To be called often; does something every ``BEAT_S``.
+        """
+        services, now = self._services, self._services.clock()
+        if now - self._looked < BEAT_S:
+            return
+        standing = self._event_log.standing
+        own_s = now - self._heard_at().get(standing.incarnation, 0.0)
+        if standing.cut_off or now - self._looked > _ASLEEP_S or own_s > _ASLEEP_S:
+            self._watching_since = now  # who cannot hear anybody takes nobody for lost
+        self._looked = now
+        self._look_at_history(standing.applied)
+        with services.lock:
+            self._state.look_after()
+            for neighbour in self.neighbours:
+                services.history.spare.written(neighbour.incarnation, neighbour.history)
+            self._forget_written_state()
+            written = self._state.written_to(self._event_log.standing.applied)
+            relays = list(services.network.relays.values())
+            sessions = services.registry.people.sessions
+            news, self._news = self._news, []
+        for level, text in news:
+            _log.log(level, "%s", text)
+        if news:
+            announce_relays(services)
+        self._stream.beat(
+            json.dumps(
+                {
+                    "relay": self._event_log.name,
+                    "incarnation": standing.incarnation,
+                    "applied": standing.applied,
+                    "history": self._history,
+                    "state": written,
+                    "sessions": sessions,
+                    "cut_off": standing.cut_off,
+                    "version": __version__,
+                }
+            ).encode()
+        )
+        heard, known = self._heard_at(), self._known
+        self._known = {each.incarnation: known.get(each.incarnation, now) for each in relays}
+        for relay in relays:
+            if standing.cut_off or relay.incarnation == standing.incarnation:
+                continue
+            since = heard.get(relay.incarnation, self._known[relay.incarnation])
+            silent_s = now - max(since, self._watching_since)
+            proposed = self._given_up.get(relay.incarnation)
+            if silent_s > self._lease_s and (proposed is None or now - proposed > self._lease_s):
+                self._given_up[relay.incarnation] = now
+                self._give_up(relay.name, relay.incarnation, silent_s)
+
+    # ---- inside ----
+
+    def _heard_at(self) -> dict[int, float]:
+        """Return when each relay (incarnation) was heard last, in seconds."""
+        return {each.incarnation: each.heard_s for each in self.neighbours}
+
+    def _give_up(self, name: str, incarnation: int, silent_s: float) -> None:
+        services = self._services
+        _log.error("relay %s was not heard for %.0f s", name, silent_s)
+        with services.lock:
+            context = relay_context(services)
+            lost = RelayLost(services.stamp(0), name, incarnation, "is lost")
+            services.event_log.propose(lost, context, None, _note_refusal)
+
+    def _note(self, level: int, text: str) -> None:
+        """Have log and clients told soon that relays have changed, if it was after this one came.
+
+        Not at once: many may come and go, and each client is told at most once a ``BEAT_S``.
+        """
+        if self._event_log.standing.incarnation:
+            there = len(self._services.network.relays)
+            keeper = self.keeper or "none"
+            self._news.append((level, f"{text}; relays: {there}, the keeper is {keeper}"))
+
+    def _choose_keeper(self) -> None:
+        """See whether this relay is the one that writes the state, by the event just applied."""
+        if self.keeper != self._event_log.name:
+            self._state.be_none()
+        else:
+            self._state.be_keeper()
+
+    def _forget_written_state(self) -> None:
+        first = next(iter(self._services.network.relays.values()), None)
+        for neighbour in self.neighbours:
+            if first is not None and neighbour.incarnation == first.incarnation:
+                self._state.written(neighbour.state)
+
+    def _look_at_history(self, applied: int) -> None:
+        """Find out up to which event all is written that this relay writes of the history."""
+        history = self._services.history
+        ticket, event = self._mark
+        if history.kept >= ticket:
+            self._history = event
+            with self._services.lock:
+                self._mark = history.taken, self._event_log.standing.applied
+
+    def _reload(self, relay: str) -> None:
+        def note(outcome: Outcome[list[str]]) -> None:
+            if outcome.error is not None:
+                _log.error("reload for %s: nothing has changed: %s", relay, outcome.error)
+
+        try:
+            self._services.reload(note, lead=False)
+        except CaretakerBusy as error:
+            _log.error("reload for %s: %s", relay, error)
+
+
+def _note_refusal(refusal: Refusal | Fail) -> None:
+    _log.warning("a lost relay cannot be given up now: %s", refusal)
+
+
+def _read(data: bytes, heard_s: float) -> Neighbour | None:
+    """Return what a beat says, ``None`` if it is none: it is of another version, perhaps."""
+    try:
+        plain: Any = json.loads(data)
+        return Neighbour(
+            str(plain["relay"]),
+            int(plain["incarnation"]),
+            heard_s,
+            int(plain["applied"]),
+            int(plain["history"]),
+            int(plain["state"]),
+            int(plain["sessions"]),
+            str(plain["cut_off"]),
+            str(plain["version"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
