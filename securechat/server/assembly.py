@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from securechat.errors import ConfigError
 from securechat.net.io_thread import IoThread
@@ -13,9 +13,6 @@ from securechat.server.admission import Admission
 from securechat.server.authentication import Authenticator
 from securechat.server.ban_keeper import BanKeeper
 from securechat.server.certificate import CertificateFiles
-from securechat.server.cluster.cluster import Cluster
-from securechat.server.cluster.nats_stream import NatsStream
-from securechat.server.cluster.snapshots import load_state
 from securechat.server.commands import COMMANDS
 from securechat.server.config import Config
 from securechat.server.delivery.delivery import Delivery
@@ -41,6 +38,9 @@ from securechat.store.accounts import Accounts
 from securechat.store.history import History
 from securechat.store.rooms import Rooms
 
+if TYPE_CHECKING:
+    from securechat.server.cluster.cluster import Cluster
+
 __all__ = ["assemble"]
 
 _LONGEST_NAME_BYTES: Final = 510
@@ -58,7 +58,7 @@ def assemble(
     threads: Sequence[IoThread],
     admission: Admission,
     certificate: CertificateFiles,
-    stream: NatsStream | None,
+    cluster: Cluster | None,
     reload: Reload,
     clock: Clock,
     wall_clock: Clock,
@@ -67,7 +67,7 @@ def assemble(
 
     The arguments are for ``Services``, or what its parts work with.
 
-    :param stream: where several relays are one chat.
+    :param cluster: where several relays are one chat.
     :raises ConfigError: the database was made under another casemapping.
     :raises StoreError: the database cannot be used.
     :raises NetworkError: the stream cannot be used.
@@ -83,7 +83,6 @@ def assemble(
     )
     network = Network(network_limits(config), names)
     now_ms = int(wall_clock() * 1000)
-    cluster = Cluster(config.cluster, stream, store) if stream is not None else None
     writes = cluster.state if cluster is not None else store
     rooms, settings = RoomKeeper(writes, network), SettingsKeeper(writes)
     markers, metadata = ReadMarkerKeeper(writes, names.fold), MetadataKeeper(writes)
@@ -108,7 +107,7 @@ def assemble(
     if cluster is None:
         begin()
     else:
-        applied = load_state(network, store, cluster.info, begin, now_ms)
+        applied = cluster.load(network, begin, now_ms)
     bans.begin()
     registry = SessionRegistry()
     delivery = Delivery(registry)

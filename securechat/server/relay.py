@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from securechat.errors import NetworkError
 from securechat.invite_link import CA_ALPN
@@ -26,7 +26,6 @@ from securechat.server.assembly import assemble
 from securechat.server.caretaker import Caretaker, CaretakerBusy, Duty
 from securechat.server.certificate import CertificateFiles, Protocols, ServedCertificate
 from securechat.server.chat_port import ChatPortHandler
-from securechat.server.cluster.nats_stream import NatsStream
 from securechat.server.config import Config
 from securechat.server.databases import database_of
 from securechat.server.hash_workers import HashWorkers
@@ -38,6 +37,9 @@ from securechat.server.telemetry.exporter import Exporter
 from securechat.server.upkeep import Upkeep, admission_limits
 from securechat.server.websocket import ALPN as WEB_ALPN
 from securechat.server.websocket import WebSocketHandler
+
+if TYPE_CHECKING:
+    from securechat.server.cluster.cluster import Cluster
 
 __all__ = ["ALPN", "Relay"]
 
@@ -97,9 +99,9 @@ class Relay:
             database = database_of(config.store, alone=not config.cluster.nats)
             self._store = StoreThread(database, on_crash=self.note_crash)
             undo.callback(self._store.close)
-            self._stream = self._connect_stream()
-            if self._stream is not None:
-                undo.callback(self._stream.stop)
+            self._cluster = self._make_cluster()
+            if self._cluster is not None:
+                undo.callback(self._cluster.close)
             self._hashers = HashWorkers(on_crash=self.note_crash)
             undo.callback(self._hashers.close)
             self._threads = [
@@ -115,7 +117,7 @@ class Relay:
                 threads=self._threads,
                 admission=self._admission,
                 certificate=self._certificate,
-                stream=self._stream,
+                cluster=self._cluster,
                 reload=self._submit_reload,
                 clock=clock,
                 wall_clock=wall_clock,
@@ -156,8 +158,8 @@ class Relay:
         """
         for thread in self._threads:
             thread.start(self._threads)
-        if self.services.cluster is not None:
-            self.services.cluster.join(self.services)
+        if self._cluster is not None:
+            self._cluster.join(self.services)
         for listener in self._listeners:
             listener.start(self.note_crash)
         if self._config.history.enabled:
@@ -178,8 +180,8 @@ class Relay:
             self._control.stop()
         self._caretaker.stop()
         self._stop_listening()
-        if self.services.cluster is not None:
-            self.services.cluster.leave()
+        if self._cluster is not None:
+            self._cluster.leave()
         for session in self.services.registry.snapshot():
             session.connection.thread.post(partial(session.dismiss, reason))
         self.services.tunnels.stop()
@@ -192,8 +194,8 @@ class Relay:
         with self.services.lock:
             self.services.event_log.keep_again()  # what waits since the store was full, or broken
         self._store.close()
-        if self._stream is not None:
-            self._stream.stop()
+        if self._cluster is not None:
+            self._cluster.close()
         if self._control is not None:
             self._control.wait()  # last: if it takes too long, all else is in order by then
         _log.info("stopped: %s", reason)
@@ -239,14 +241,19 @@ class Relay:
     ) -> None:
         self._caretaker.submit(partial(self._upkeep.reload, lead=lead), done)
 
-    def _connect_stream(self) -> NatsStream | None:
+    def _make_cluster(self) -> Cluster | None:
         config = self._config.cluster
-        return NatsStream(config, on_crash=self.note_crash) if config.nats else None
+        if not config.nats:
+            return None
+        # Only here: what is imported with it is an extra, and an event loop.
+        from securechat.server.cluster.cluster import Cluster
+
+        return Cluster(config, self._store, on_crash=self.note_crash)
 
     def _duties(self) -> Iterator[Duty]:
         yield from self._upkeep.duties()
-        if self.services.cluster is not None:
-            yield from self.services.cluster.duties()
+        if self._cluster is not None:
+            yield from self._cluster.duties()
 
     def _make_control(self) -> ControlSocket | None:
         try:

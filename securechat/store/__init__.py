@@ -17,7 +17,8 @@ the schema, and the search in the history.
 - ``engine``      what keeps it in a thread: connecting, transactions, what its errors mean
 - ``sqlite_database``, ``postgres_database``  the two that there are
 - ``postgres``    a connection to PostgreSQL that is used as one to SQLite; ``postgres_url`` where
-- ``postgres_migrations``  the schema there; ``postgres_use`` who uses it
+- ``postgres_migrations``  the schema there; ``postgres_use`` who uses it;
+  ``postgres_whole`` all of it read or filled at once
 - ``database``    open a file: pragmas, the lock that keeps a second relay out
 - ``migrations``  the schema, by ``PRAGMA user_version``
 - ``passwords``   Argon2id hashes as PHC strings, which carry their parameters
@@ -26,7 +27,7 @@ the schema, and the search in the history.
 - ``secrets``     the relay's own random secrets
 - ``entries``     what a history consists of, and who may read which of it
 - ``history``     what was said and done in rooms and direct conversations
-- ``messages``    its tables, by what the engines do differently: ``sqlite_messages`` with its search
+- ``messages``    its tables, as each engine has them: ``sqlite_messages`` with its search
   ``message_index``, ``postgres_messages`` with ``postgres_search``
 - ``reading``     a conversation in the order of time
 - ``account_history``  what is in it of one account

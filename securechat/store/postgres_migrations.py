@@ -19,7 +19,7 @@ from securechat.errors import NewerSchemaError, StoreError
 from securechat.store.connection import DatabaseError
 from securechat.store.postgres import PostgresConnection
 
-__all__ = ["LOCK", "MIGRATIONS", "migrate"]
+__all__ = ["LOCK", "MIGRATIONS", "migrate", "schema_version"]
 
 LOCK: Final = 0x53436874
 """The number of the lock: "SCht". It is of one database, whoever else uses the server."""
@@ -257,7 +257,7 @@ def migrate(
         connection.execute("BEGIN")
         # What was done by whom we have waited for is seen by the statements after.
         connection.execute("SELECT pg_advisory_xact_lock(?)", (LOCK,))
-        version = _version(connection)
+        version = schema_version(connection)
         if version > len(migrations):
             raise NewerSchemaError(
                 "the database has schema version {version}, but this securechat knows only "
@@ -265,6 +265,10 @@ def migrate(
                 "copy of the database from before the upgrade",
                 version=version,
                 known=len(migrations),
+            )
+        if version == 0:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"
             )
         for statements in migrations[version:]:
             for statement in statements:
@@ -285,11 +289,10 @@ def migrate(
         raise
 
 
-def _version(connection: PostgresConnection) -> int:
-    """Return the version of the schema, 0 where there is none yet."""
+def schema_version(connection: PostgresConnection) -> int:
+    """Return the version of the schema, 0 where there is none yet. Raises ``DatabaseError``."""
     (table,) = connection.execute("SELECT to_regclass('schema_version')::text").fetchone()
     if table is None:
-        connection.execute("CREATE TABLE schema_version (version INTEGER NOT NULL)")
         return 0
     row = connection.execute("SELECT version FROM schema_version").fetchone()
     return 0 if row is None else int(row[0])

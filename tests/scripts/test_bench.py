@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -174,6 +175,63 @@ def test_several_senders_and_processes() -> None:
     assert fanout["deliveries"] == 11 * 100
 
 
+def test_several_relays_are_one_chat(script: ModuleType) -> None:
+    results = measured("relays", "--rounds", "1")
+    relays = results["relays"]
+    if "skipped" in relays:
+        pytest.skip(relays["skipped"])
+    assert list(relays["chats"]) == ["embedded", "cluster-1", "cluster-2"]
+    for name, chat in relays["chats"].items():
+        for talk in (chat["quiet"], chat["paced"], chat["full"]):
+            assert talk["deliveries"] == 5 * talk["messages"]
+            check_ways(talk, {"within", "across"} if name == "cluster-2" else {"within"})
+            servers = set() if name == "embedded" else {"nats", "postgres"}
+            assert set(talk["cpu_us_per_message"]) == {"relays"} | servers
+            assert talk["cpu_us_per_message"]["relays"] > talk["cpu_us_per_delivery"]["relays"] > 0
+        assert chat["full"]["messages"] == 40
+        assert chat["changes"]["changes"] == 12 * 4
+        assert set(chat["changes"]["latency"]) == {"JOIN", "PART", "NICK"}
+    (grown,) = relays["growth"]
+    assert grown["rooms"] == 10
+    check_ways(grown["local"], {"within"})
+    check_ways(grown["spread"], {"within", "across"})
+    assert relays["start"]["events"] >= 100
+    assert relays["start"]["empty_s"] > 0
+    assert relays["start"]["log_s"] > 0
+    loss = relays["loss"]
+    assert loss["people"] == 6
+    assert 0 < loss["gone_s"]["first"] <= loss["gone_s"]["last"]
+    assert 0 < loss["elsewhere_s"]["median"] <= loss["elsewhere_s"]["last"]
+    told = "\n".join(script.table(results))
+    for words in (
+        "relays: chats of 1 to 2 relays, 12 people in each, in 2 rooms of 6; medians of 1 rounds",
+        "cluster-2: deliveries per second",
+        "10 rooms, each on one relay: p50, p99",
+        "killed, its 6 people are gone after",
+    ):
+        assert words in told
+
+
+def check_ways(talk: dict[str, Any], ways: set[str]) -> None:
+    assert {"within", "across"} & set(talk) == ways
+    for way in ways:
+        assert 0 < talk[way]["p50_ms"] <= talk[way]["p99_ms"]
+
+
+def test_relays_need_programs(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    services = importlib.import_module("tests.services.nats")
+
+    def find_nothing(folder: Path, nodes: int) -> None:
+        pytest.skip("there is no such program")
+
+    monkeypatch.setattr(services, "NatsCluster", find_nothing)
+    postgres = importlib.import_module("tests.services.postgres")
+    monkeypatch.setattr(postgres, "PostgresServer", lambda folder: contextlib.nullcontext())
+    results = {**script.about(plan(script)), "relays": script.relays(plan(script, "relays"))}
+    assert results["relays"] == {"skipped": "there is no such program"}
+    assert "relays: skipped: there is no such program" in "\n".join(script.table(results))
+
+
 def test_people_talk_while_others_attack(script: ModuleType) -> None:
     results = measured("abuse", "--stored", "300", "--rounds", "1")
     abuse = results["abuse"]
@@ -223,6 +281,8 @@ def plan(script: ModuleType, *arguments: str) -> Any:
         (("peers",), "peers"),
         (("tui",), "tui"),
         (("--tui",), "tui"),
+        (("relays",), "relays"),
+        (("--relays", "4"), "relays"),
         (("abuse",), "abuse"),
         (("kills",), "kills"),
         (("endurance",), "endurance"),
@@ -269,6 +329,13 @@ def test_idle_connections_need_no_rooms(script: ModuleType) -> None:
         (("--file-bytes", "0"), "--file-bytes is from 1 to"),
         (("--keys", "1000"), "--keys is from 1 to"),
         (("idle", "--tui"), "--tui is a scenario of its own"),
+        (("idle", "--relays", "3"), "--relays is a scenario of its own"),
+        (("--relays", "1"), "--relays is from 2 to 8"),
+        (("relays", "--people", "8", "--processes", "1"), "fewer --people than 9"),
+        (
+            ("relays", "--connect", "127.0.0.1:6697", "--pid", "1", "--ca", "ca.pem"),
+            "relays needs a relay of its own",
+        ),
         (("abuse", "--attack-ms", "0"), "--attack-ms is from 1 to"),
         (("abuse", "--attacks", "love"), "invalid choice: 'love'"),
         (

@@ -373,7 +373,7 @@ class RunningRelay:
             return
         self._stopped = True
         self.relay.stop(reason)
-        assert self.relay.crash is None
+        assert self.relay.crash is None, repr(self.relay.crash)
 
 
 def make_config(

@@ -38,9 +38,9 @@ CONFIGURATION: Final = "securechat.toml"
 CERTIFICATES: Final = ("server.pem", "server-key.pem", "ca.pem", "ca-key.pem", "client-ca.pem")
 """What the certificates and keys are called in a backup."""
 
-TEMPORARY_PREFIXES: Final = (".unfinished-backup-", ".unfinished-restore-")
-"""How the names of the folders begin in which a backup is made or unpacked, beside the database:
-like no folder that a person would make."""
+TEMPORARY_PREFIXES: Final = (".unfinished-backup-", ".unfinished-restore-", ".unfinished-copy-")
+"""How the names of the folders begin in which a backup is made or unpacked, or a database copied,
+beside the database: like no folder that a person would make."""
 
 _MANIFEST: Final = "manifest.json"
 _FORMAT: Final = 1

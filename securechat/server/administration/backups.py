@@ -32,7 +32,7 @@ from securechat.store.database import database_locked, give_to_owner_of, store_e
 
 __all__ = ["TOOLS"]
 
-_BACKUP_PREFIX, _RESTORE_PREFIX = TEMPORARY_PREFIXES
+_BACKUP_PREFIX, _RESTORE_PREFIX, _ = TEMPORARY_PREFIXES
 
 
 def _certificate_files(config: Config) -> Mapping[str, Path]:

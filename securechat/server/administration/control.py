@@ -61,8 +61,13 @@ _BACKLOG: Final = 8
 
 
 def control_path(config: Config) -> Path:
-    """Return where the socket of a relay with this configuration is."""
-    return config.store.path.with_suffix(".sock")
+    """Return where the socket of a relay with this configuration is.
+
+    Beside the database, or where that would be; one of several relays has its name in it, as they
+    may have one folder.
+    """
+    path, relay = config.store.path, config.cluster.relay
+    return path.with_name(f"{path.stem}-{relay}.sock") if relay else path.with_suffix(".sock")
 
 
 @contextlib.contextmanager
@@ -213,11 +218,16 @@ def _listen(path: Path) -> socket.socket:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # else the database has made it
         with contextlib.suppress(FileNotFoundError):
             if stat.S_ISSOCK(path.lstat().st_mode):
-                path.unlink()  # of a relay that was killed: the database is ours alone
+                if _answers(path):
+                    raise NetworkError("another relay listens on {path}", path=path)
+                path.unlink()  # of a relay that was killed
         with short_path(path) as name:
             sock.bind(name)
         path.chmod(0o600)  # before anybody can connect
         sock.listen(_BACKLOG)
+    except NetworkError:
+        sock.close()
+        raise
     except OSError as error:
         sock.close()
         taken = error.errno == errno.EADDRINUSE
@@ -226,6 +236,19 @@ def _listen(path: Path) -> socket.socket:
             "cannot listen on {path}: {reason}", path=path, reason=reason or error
         ) from error
     return sock
+
+
+def _answers(path: Path) -> bool:
+    """Whether a relay listens there. It need not be on our database, which may be on a server."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, short_path(path) as name:
+        sock.setblocking(False)
+        try:
+            sock.connect(name)
+        except BlockingIOError:  # there is, and many wait for it
+            return True
+        except OSError:
+            return False
+    return True
 
 
 def _receive(sock: socket.socket) -> tuple[dict[str, Any], IO[bytes] | None] | None:

@@ -1,20 +1,20 @@
-"""Where the work of a command is done: at a running relay, or on the files of a stopped one."""
+"""Where the work of a command is done: at a running relay, or on the database of a stopped one."""
 
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Final, Protocol, TypeVar
 
 from securechat.errors import StoreError
-from securechat.server.config import Config
+from securechat.server.config import Config, StoreConfig
+from securechat.server.databases import database_of, postgres_url
 from securechat.server.names import Fold, make_names
 from securechat.store.connection import Connection
-from securechat.store.database import open_database, read_only, store_errors
+from securechat.store.database import read_only, store_errors
+from securechat.store.engine import Database
 from securechat.store.migrations import check_schema, is_up_to_date
 
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["Desk", "Write", "desk_at", "desk_on_files"]
 
 T = TypeVar("T")
+
+_FOR_RELAYS: Final = (
+    "all relays of [cluster] have to hear of this, and none runs with this configuration on this "
+    "machine: give the command where one of them runs, as its user or root, or start one"
+)
 
 
 class Write(Protocol):
@@ -38,8 +43,8 @@ class Desk:
     """What the work of a command has at hand. Used by one thread; its work may block.
 
     :param write: see ``Write``; as ``StoreThread.submit`` says what ``work`` must not do.
-    :param relay: the one that runs; ``None`` where the work is done on the files: what was written
-        is all there is to do then, as a relay that starts reads it.
+    :param relay: the one that runs; ``None`` where the work is done on its database: what was
+        written is all there is to do then, as a relay that starts reads it.
     :param output: a file that the person wants written; for tools that ask for one.
     """
 
@@ -65,9 +70,13 @@ class Desk:
     def reading(self) -> Iterator[Connection]:
         """Give a connection on which the database stays as it is now; for reading only.
 
-        The relay goes on meanwhile: what it writes is not seen. A database of an older version is
+        The relay goes on meanwhile: what it writes is not seen. A file of an older version is
         brought up to date before. Raises ``StoreError``, also where there is no database yet.
         """
+        if self.config.store.url is not None:
+            with _reading_server(self.config.store) as server:
+                yield server
+            return
         path = self.config.store.path
         if not path.exists():
             raise StoreError("there is no database {path} yet", path=path)
@@ -86,33 +95,50 @@ def desk_at(relay: Relay, output: IO[bytes] | None) -> Desk:
 
 @contextlib.contextmanager
 def desk_on_files(config: Config, output: IO[bytes] | None = None) -> Iterator[Desk]:
-    """Give a desk on the files of a relay that is stopped; none can start meanwhile.
+    """Give a desk on the database of a relay that is stopped; none can start meanwhile.
 
-    The database is opened, and made, at the first write.
+    The database is opened, and made, at the first write. That of several relays is only read: what
+    changes has to be told to all of them.
 
     :raises StoreError: while it is used, if the database cannot be, as when a relay runs that does
         not answer.
     """
     with contextlib.ExitStack() as opened:
-        found: list[sqlite3.Connection] = []
+        found: list[Database] = []
 
         def write(work: Callable[[Connection], T], /) -> T:
+            if config.cluster.nats:
+                raise StoreError(_FOR_RELAYS)
             if not found:
-                found.append(opened.enter_context(closing(open_database(config.store.path))))
-            with _transaction(found[0]):
-                return work(found[0])
+                database = database_of(config.store, alone=True)
+                opened.callback(database.close)
+                database.open(_wait)
+                found.append(database)
+            return _transaction(found[0], work)
 
         yield Desk(config, write, None, output)
 
 
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def _transaction(database: Database, work: Callable[[Connection], T]) -> T:
     with store_errors("write the database"):
-        connection.execute("BEGIN IMMEDIATE")
         try:
-            yield
+            result = work(database.begin())
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            database.roll_back()
             raise
-        connection.execute("COMMIT")
+        database.commit()
+        return result
+
+
+def _wait() -> None:
+    """There is nothing else to do while a server is waited for."""
+
+
+@contextlib.contextmanager
+def _reading_server(store: StoreConfig) -> Iterator[Connection]:
+    # Only here: what is imported with it is an extra.
+    from securechat.store.postgres_whole import reading
+
+    assert store.url is not None
+    with reading(postgres_url(store.url, store.password_file)) as connection:
+        yield connection

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from securechat.errors import SecureChatError, StoreError
+from securechat.errors import ConfigError, SecureChatError, StoreError
 from securechat.net.listener import format_address
 from securechat.server.administration.certificates import time_left
 from securechat.server.administration.desk import Desk
@@ -39,8 +39,8 @@ def _status(desk: Desk, arguments: Arguments) -> dict[str, Any]:
     database = _size(store.path) if store.url is None else {"path": str(store.url)}
     disk = [finding.text for finding in check_disk(desk) if finding.level is not Level.OK]
     if desk.relay is None:
-        database |= _counts(store.path) if store.url is None else {}
-        return {"running": False, "database": database, "problems": disk}
+        counts, trouble = _counts(desk)
+        return {"running": False, "database": database | counts, "problems": [*trouble, *disk]}
     told = dataclasses.asdict(figures(desk.relay.services))
     problems = [*told.pop("problems"), *disk]
     days_left = told["certificate_days_left"]
@@ -91,20 +91,27 @@ def _size(path: Path) -> dict[str, Any]:
     return {"path": str(path), "bytes": size}
 
 
-def _counts(path: Path) -> dict[str, int]:
-    """Return what is in the database, if it can be read. Of a running one the figures tell."""
-    found = {}
-    with contextlib.suppress(StoreError), read_only(path) as connection:
-        for table in ("accounts", "messages"):
-            (found[table],) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-    return found
+def _counts(desk: Desk) -> tuple[dict[str, int], list[str]]:
+    """Return what is in the database, and why that cannot be read; of a file that is no news.
+
+    Of a running one the figures tell.
+    """
+    found: dict[str, int] = {}
+    store = desk.config.store
+    try:
+        with desk.reading() if store.url is not None else read_only(store.path) as connection:
+            for table in ("accounts", "messages"):
+                (found[table],) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    except (ConfigError, StoreError) as error:
+        return found, [] if store.url is None else [str(error)]
+    return found, []
 
 
 def _reload(desk: Desk, arguments: Arguments) -> list[str]:
     if desk.relay is None:
         raise SecureChatError(
-            "no relay runs with the database {path}: there is nothing to reload",
-            path=desk.config.store.path,
+            "no relay runs with the database {place}: there is nothing to reload",
+            place=desk.config.store.url or desk.config.store.path,
         )
     return desk.relay.reload()
 
@@ -154,7 +161,9 @@ def _running(told: Any) -> Iterator[tuple[str, str]]:
     yield "certificate", time_left(told["certificate_days_left"])
     if told["cluster"] is not None:
         yield from _cluster_rows(told["cluster"])
-    yield "people", f"{told['users']:,} in {told['rooms']:,} rooms, {told['sessions']:,} devices"
+    here = " here" if told["cluster"] is not None else ""
+    devices = f"{told['sessions']:,} devices{here}"
+    yield "people", f"{told['users']:,} in {told['rooms']:,} rooms, {devices}"
     yield "accounts", f"{told['accounts']:,}"
     come, go = rates["received_messages"], rates["deliveries"]
     yield "each second", f"{come:,.1f} messages come in, {go:,.1f} are delivered (last minute)"
@@ -208,13 +217,12 @@ def _writing(store: Any) -> str:
 
 def _database_rows(database: Any) -> Iterator[tuple[str, str]]:
     yield "database", database["path"]
-    if "bytes" not in database:  # a server has it
-        return
-    if database["bytes"] is None:
-        yield "", "does not exist yet"
-        return
-    counts = [f"{database[what]:,} {what}" for what in ("accounts", "messages") if what in database]
-    yield "", ", ".join([f"{database['bytes'] / 1_000_000:,.1f} MB", *counts])
+    found = [f"{database[what]:,} {what}" for what in ("accounts", "messages") if what in database]
+    if "bytes" in database:  # else a server has it
+        size = database["bytes"]
+        found = ["does not exist yet"] if size is None else [f"{size / 1_000_000:,.1f} MB", *found]
+    if found:
+        yield "", ", ".join(found)
 
 
 def _span(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Checks of the database, its folder and the disk below."""
+"""Checks of the database, its folder and the disk below; ``service_checks`` of a PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from securechat.errors import StoreError
+from securechat.errors import ConfigError, StoreError
 from securechat.server.administration.backup_file import TEMPORARY_PREFIXES
 from securechat.server.administration.desk import Desk
 from securechat.server.administration.findings import Finding, ok, problem, warning
@@ -56,12 +56,16 @@ network filesystem" (https://www.sqlite.org/wal.html)."""
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
-def newest_message_ms(path: Path) -> int | None:
-    """Return of when the newest message in a database is, in milliseconds since 1970 UTC.
+def newest_message_ms(desk: Desk) -> int | None:
+    """Return of when the newest message in the database is, in milliseconds since 1970 UTC.
 
     ``None`` if there is none, or it cannot be read.
     """
-    with contextlib.suppress(StoreError), read_only(path) as connection:
+    store = desk.config.store
+    with (
+        contextlib.suppress(ConfigError, StoreError),
+        desk.reading() if store.url is not None else read_only(store.path) as connection,
+    ):
         (newest,) = connection.execute("SELECT max(id) FROM messages").fetchone()
         return None if newest is None else int(newest) >> COUNT_BITS
     return None
@@ -69,6 +73,8 @@ def newest_message_ms(path: Path) -> int | None:
 
 def check_database(desk: Desk) -> Iterator[Finding]:
     """Check that the database is one of ours, and of a version that this program knows."""
+    if desk.config.store.url is not None:
+        return
     path = desk.config.store.path
     if not path.exists():
         yield ok(f"there is no {path} yet; the relay makes it")
@@ -84,6 +90,8 @@ def check_database(desk: Desk) -> Iterator[Finding]:
 
 def check_content(desk: Desk) -> Iterator[Finding]:
     """Check that nothing in the database is damaged. Reads all of it."""
+    if desk.config.store.url is not None:
+        return
     path = desk.config.store.path
     if not path.exists():
         return
@@ -98,6 +106,8 @@ def check_content(desk: Desk) -> Iterator[Finding]:
 
 def check_file_system(desk: Desk) -> Iterator[Finding]:
     """Check that the database can be used as it must be (WAL) where it lies."""
+    if desk.config.store.url is not None:
+        return
     folder = _existing(desk.config.store.path.parent)
     kind = file_system_of(folder)
     advice = "[store] path, or --data: a folder on a disk of this machine"
@@ -169,6 +179,8 @@ def _check_file(path: Path) -> Iterator[Finding]:
 
 def check_disk(desk: Desk) -> Iterator[Finding]:
     """Check that there is room for what is to come."""
+    if desk.config.store.url is not None:
+        return
     folder = _existing(desk.config.store.path.parent)
     free, advice = shutil.disk_usage(folder).free, f"Make room where {folder} is"
     text = f"{free >> 20:,} MiB are free"

@@ -135,7 +135,7 @@ def check_clock(desk: Desk) -> Iterator[Finding]:
     """Check that the clock is not before what has been already."""
     now, advice = desk.now(), "Set the clock, and have it kept right (NTP)"
     certificate = configured_certificate(desk.config)
-    newest_ms = newest_message_ms(desk.config.store.path)
+    newest_ms = newest_message_ms(desk)
     if now.year < _FIRST_YEAR:
         yield problem(f"it says {now:%Y-%m-%d}", advice)
     elif certificate is not None and now < certificate.not_valid_before_utc:
@@ -170,6 +170,8 @@ def check_extras(desk: Desk) -> Iterator[Finding]:
     config, missing = desk.config, []
     if config.metrics.listen and find_spec("prometheus_client") is None:
         missing.append(problem("[metrics] listen needs what is not installed", METRICS_EXTRA))
+    if (config.cluster.nats or config.store.url is not None) and find_spec("nats") is None:
+        missing.append(problem("[cluster] nats needs what is not installed", CLUSTER_EXTRA))
     if config.server.casemapping == "precis" and not unicode_available():
         missing.append(problem("[server] casemapping needs what is not installed", UNICODE_EXTRA))
     yield from missing or [ok("all that the configuration needs is there")]

@@ -14,6 +14,7 @@ from securechat.server.administration import (
     passwords,
     service_files,
     status,
+    store_copy,
 )
 from securechat.server.administration.tool import Tool
 
@@ -25,6 +26,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
     *bans.TOOLS,
     *passwords.TOOLS,
     *backups.TOOLS,
+    *store_copy.TOOLS,
     *certificates.TOOLS,
     *checks.TOOLS,
     *status.TOOLS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from securechat.server.caretaker import Duty
@@ -10,7 +10,7 @@ from securechat.server.cluster.keeping import StateStore
 from securechat.server.cluster.log import ClusterLog
 from securechat.server.cluster.membership import BEAT_S, Membership
 from securechat.server.cluster.nats_stream import NatsStream
-from securechat.server.cluster.snapshots import SnapshotMaker
+from securechat.server.cluster.snapshots import SnapshotMaker, load_state
 from securechat.server.config import ClusterConfig
 from securechat.server.delivery.delivery import Delivery
 from securechat.server.event_log import Keeper
@@ -25,19 +25,40 @@ __all__ = ["Cluster"]
 
 
 class Cluster:
-    """What makes a relay one of several. Made, joined and left by one thread.
+    """What makes a relay one of several. Made, joined, left and closed by one thread.
 
-    ``state`` is what the keepers of the state write to; ``members`` tells of the other relays.
+    The constructor connects to NATS, and blocks. ``state`` is what the keepers of the state write
+    to; ``members`` tells of the other relays.
+
+    :param on_crash: called with what keeps the relay from being one of several.
+    :raises ConfigError: what it needs is not installed, or cannot be used.
+    :raises NetworkError: NATS does not answer.
     """
 
-    def __init__(self, config: ClusterConfig, stream: NatsStream, store: StoreThread) -> None:
+    def __init__(
+        self,
+        config: ClusterConfig,
+        store: StoreThread,
+        *,
+        on_crash: Callable[[BaseException], None],
+    ) -> None:
         self._config = config
-        self._stream = stream
-        self.info = stream.info()
+        self._store = store
+        self._stream = NatsStream(config, on_crash=on_crash)
         self.state = StateStore(store)
-        self.members = Membership(stream, self.state, config.lease_s)
+        self.members = Membership(self._stream, self.state, config.lease_s)
+        self._made = ""  # when the stream was
         self.event_log: ClusterLog
         self._snapshots: SnapshotMaker
+
+    def load(self, network: Network, begin: Callable[[], None], now_ms: int) -> int:
+        """Put the newest snapshot into ``network``; return the last event in it. Blocks.
+
+        As ``load_state``; raises ``NetworkError`` besides.
+        """
+        info = self._stream.info()
+        self._made = info.made
+        return load_state(network, self._store, info, begin, now_ms)
 
     def make_log(
         self,
@@ -64,7 +85,7 @@ class Cluster:
         """Be one of the relays from now on. Blocks. Raises ``NetworkError``."""
         self.members.serve(services, self.event_log)
         self._snapshots = SnapshotMaker(
-            services, self.event_log, self.state, self._stream, self.info.made
+            services, self.event_log, self.state, self._stream, self._made
         )
         members = self.members
         self.event_log.join(services, members.take_beat, members.look_after)
@@ -87,3 +108,7 @@ class Cluster:
     def leave(self) -> None:
         """Have the others know that it stops. Blocks, for some seconds at most."""
         self.event_log.leave()
+
+    def close(self) -> None:
+        """Disconnect. Blocks."""
+        self._stream.stop()

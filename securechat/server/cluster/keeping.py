@@ -54,10 +54,13 @@ class StateStore:
         self._term = 0  # of this relay as the keeper; 0 while it is not
         self._claimed = False
         self._held: deque[_Held] = deque(maxlen=HELD_WRITES)
-        self._lock = make_lock("state store", tier=1)  # guards the next two
-        self._open: deque[int] = deque()  # numbers of events that are being written
-        self._claim: Outcome[int] | None = None
         self._claiming = False
+        self._lock = make_lock("state store", tier=1)  # guards what follows
+        self._claim: Outcome[int] | None = None
+        self._open: deque[int] = deque()  # numbers of events that are being written
+        self._ended = 0  # writes, ever
+        self._failed: int | None = None  # the first event of which something was not written
+        self._redone = 0  # it is when so many writes have ended; 0 until it is done again
 
     @property
     def is_keeper(self) -> bool:
@@ -81,9 +84,9 @@ class StateStore:
         sequence = self.sequence
         with self._lock:
             self._open.append(sequence)
-        write = partial(_write, self._term, sequence, work)
+        write = partial(self._write, self._term, sequence, work)
         try:
-            self._store.submit(write, partial(self._end, done))
+            self._store.submit(write, partial(self._end, sequence, done))
         except StoreBusy:
             with self._lock:
                 self._open.pop()
@@ -99,9 +102,22 @@ class StateStore:
             self._held.popleft()
 
     def written_to(self, applied: int) -> int:
-        """Return up to which event the state is written, ``applied`` being the last there was."""
+        """Return up to which event the state is written, ``applied`` being the last there was.
+
+        As far as is known here: what is held is not written, or that has not been heard.
+        """
+        if self._held:
+            return self._held[0].sequence - 1
         with self._lock:
-            return self._open[0] - 1 if self._open else applied
+            first = self._open[0] if self._open else applied + 1
+            return min(first, self._failed or first) - 1
+
+    def retried(self) -> None:
+        """Take note that what could not be written was submitted again."""
+        with self._lock:
+            if self._failed is not None and not self._redone:
+                self._redone = self._ended + len(self._open)
+                self._see_if_redone()
 
     def be_keeper(self) -> None:
         """Write the state from now on, as the keeper by the event that is being applied."""
@@ -111,6 +127,8 @@ class StateStore:
     def be_none(self) -> None:
         """Leave it to another relay from now on."""
         self._term, self._claimed = 0, False
+        with self._lock:
+            self._failed, self._redone = None, 0
 
     def look_after(self) -> None:
         """Claim the database if this relay has become the keeper; again and again until it is done.
@@ -145,10 +163,29 @@ class StateStore:
             for each in held:  # what was written already is written again: it is the same
                 self.submit(each.work, _note_failure)
 
-    def _end(self, done: Callable[[Outcome[T]], None], outcome: Outcome[T]) -> None:
+    # ---- on the store's thread ----
+
+    def _write(
+        self, term: int, sequence: int, work: Callable[[Connection], T], connection: Connection
+    ) -> T:
+        with self._lock:
+            kept = sequence if self._failed is None else min(sequence, self._failed - 1)
+        Keeping(connection).advance(term, kept)
+        return work(connection)
+
+    def _end(self, sequence: int, done: Callable[[Outcome[T]], None], outcome: Outcome[T]) -> None:
         with self._lock:
             self._open.popleft()  # they end in the order in which they were submitted
+            self._ended += 1
+            if outcome.error is not None:
+                self._failed = min(self._failed or sequence, sequence)
+                self._redone = 0
+            self._see_if_redone()
         done(outcome)
+
+    def _see_if_redone(self) -> None:
+        if self._redone and self._ended >= self._redone:
+            self._failed, self._redone = None, 0
 
 
 def _take_over(term: int, sequence: int, held: Iterable[_Held], connection: Connection) -> int:
@@ -160,11 +197,6 @@ def _take_over(term: int, sequence: int, held: Iterable[_Held], connection: Conn
             each.work(connection)
     keeping.advance(term, max(kept, sequence))
     return term
-
-
-def _write(term: int, sequence: int, work: Callable[[Connection], T], connection: Connection) -> T:
-    Keeping(connection).advance(term, sequence)
-    return work(connection)
 
 
 def _note_failure(outcome: Outcome[Any]) -> None:

@@ -105,11 +105,20 @@ class Membership:
             return list(self._heard.values())
 
     @property
-    def history_written(self) -> int:
-        """The event up to which what this relay writes of the history is written. Safe from any
-        thread.
-        """
-        return self._history
+    def own(self) -> Neighbour:
+        """How this relay does itself. Requires holding the network lock."""
+        services, standing = self._services, self._event_log.standing
+        return Neighbour(
+            self._event_log.name,
+            standing.incarnation,
+            services.clock(),
+            standing.applied,
+            self._history,
+            self._state.written_to(standing.applied),
+            services.registry.people.sessions,
+            standing.cut_off,
+            __version__,
+        )
 
     @property
     def keeper(self) -> str:
@@ -134,7 +143,8 @@ class Membership:
                     pass
 
     def retry(self) -> None:
-        """There is nothing that the store could not keep."""
+        """Take note that all other keepers have done so: this one comes after them."""
+        self._state.retried()
 
     def look_after(self) -> None:
         """Say how this relay does; see who is lost; have written what is to be written.
@@ -155,28 +165,14 @@ class Membership:
             for neighbour in self.neighbours:
                 services.history.spare.written(neighbour.incarnation, neighbour.history)
             self._forget_written_state()
-            written = self._state.written_to(self._event_log.standing.applied)
+            own = self.own
             relays = list(services.network.relays.values())
-            sessions = services.registry.people.sessions
             news, self._news = self._news, []
         for level, text in news:
             _log.log(level, "%s", text)
         if news:
             announce_relays(services)
-        self._stream.beat(
-            json.dumps(
-                {
-                    "relay": self._event_log.name,
-                    "incarnation": standing.incarnation,
-                    "applied": standing.applied,
-                    "history": self._history,
-                    "state": written,
-                    "sessions": sessions,
-                    "cut_off": standing.cut_off,
-                    "version": __version__,
-                }
-            ).encode()
-        )
+        self._stream.beat(_write(own))
         heard, known = self._heard_at(), self._known
         self._known = {each.incarnation: known.get(each.incarnation, now) for each in relays}
         for relay in relays:
@@ -250,12 +246,19 @@ def _note_refusal(refusal: Refusal | Fail) -> None:
     _log.warning("a lost relay cannot be given up now: %s", refusal)
 
 
+def _write(own: Neighbour) -> bytes:
+    """Return the beat of a relay."""
+    plain = own._asdict()
+    del plain["heard_s"]  # whoever hears it has another clock
+    return json.dumps(plain).encode()
+
+
 def _read(data: bytes, heard_s: float) -> Neighbour | None:
     """Return what a beat says, ``None`` if it is none: it is of another version, perhaps."""
     try:
         plain: Any = json.loads(data)
         return Neighbour(
-            str(plain["relay"]),
+            str(plain["name"]),
             int(plain["incarnation"]),
             heard_s,
             int(plain["applied"]),

@@ -397,13 +397,22 @@ class NatsStream:
             return
         self._generation += 1
         self._doubtful = True
-        self._heard = self._loop.time()  # as long as that it may take
+        now = self._loop.time()
+        self._heard = now + 2 * _ASK_S  # as long as that it may take
         if self._complete or not self._incomplete_since:
-            self._complete, self._incomplete_since = False, self._heard
+            self._complete, self._incomplete_since = False, now
         self._begin(self._follow(self._generation))
 
     async def _follow(self, generation: int) -> None:
-        """Make a consumer that begins where the last one ended."""
+        """Receive anew from where the last consumer ended; soon again if that is not possible."""
+        try:
+            await self._make_consumer(generation)
+        except (NatsError, NetworkError, OSError, TimeoutError):
+            if generation == self._generation:
+                self._heard = self._loop.time() - _SILENCE_S
+            raise
+
+    async def _make_consumer(self, generation: int) -> None:
         former, consumer, client = self._subscription, self._consumer, self._client
         self._subscription, self._consumer = None, ""
         if former is not None:
@@ -422,10 +431,11 @@ class NatsStream:
             await subscription.unsubscribe()
             return
         self._subscription, self._delivered = subscription, 0
+        start = self._next  # which moves on with what comes meanwhile
         wanted = api.ConsumerConfig(
             deliver_subject=inbox,
             deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=self._next,
+            opt_start_seq=start,
             ack_policy=api.AckPolicy.NONE,
             filter_subject=self._subject,
             idle_heartbeat=_HEARTBEAT_S,
@@ -440,14 +450,14 @@ class NatsStream:
         if generation != self._generation:
             return
         self._consumer = made.name
-        if state.first > max(self._next, 1) or state.last < self._next - 1:
+        if state.first > max(start, 1) or state.last < start - 1:
             raise StreamCut(
                 "the stream {name} has the events {first} to {last}, and {next} is the next one "
                 "here: if the relay was away for long, start it again",
                 name=self._name,
                 first=state.first,
                 last=state.last,
-                next=self._next,
+                next=start,
             )
         if not made.num_pending and not self._delivered:
             self._be_complete()
@@ -482,9 +492,14 @@ class NatsStream:
         elif stalled:
             await self._client.publish(stalled)
         last = headers.get("Nats-Last-Consumer")
-        if last is not None and int(last) != self._delivered:
+        if last is None:
+            return
+        if int(last) != self._delivered:
             self._begin_following()
-        elif last is not None and not self._complete:
+            return
+        # What is not for this relay lies behind it too, and may be taken out of the stream.
+        self._next = max(self._next, int(headers.get("Nats-Last-Stream", 0)) + 1)
+        if not self._complete:
             self._be_complete()
 
     def _be_complete(self) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from securechat import __version__
-from securechat.server.cluster.membership import Neighbour
 from securechat.server.state import Relay
 from securechat.server.telemetry.histogram import Distribution
 
 if TYPE_CHECKING:
+    from securechat.server.cluster.membership import Neighbour
     from securechat.server.services import Services
 
 __all__ = ["ClusterFigures", "RelayFigures", "cluster_figures"]
@@ -89,21 +88,9 @@ def cluster_figures(services: Services) -> ClusterFigures | None:
     event_log, state, now_s = cluster.event_log, cluster.state, services.clock()
     snapshot_event, snapshot_s = cluster.snapshot
     with services.lock:
-        standing = event_log.standing
-        state_event = state.written_to(standing.applied)
+        own, on_their_way = cluster.members.own, event_log.standing.on_their_way
         spare, relays = len(services.history.spare), list(services.network.relays.values())
     heard = {each.incarnation: each for each in cluster.members.neighbours}
-    own = Neighbour(
-        event_log.name,
-        standing.incarnation,
-        now_s,
-        standing.applied,
-        cluster.members.history_written,
-        state_event,
-        services.registry.people.sessions,
-        standing.cut_off,
-        __version__,
-    )
     heard[own.incarnation] = own
     tally = event_log.tally
     return ClusterFigures(
@@ -112,7 +99,7 @@ def cluster_figures(services: Services) -> ClusterFigures | None:
         cut_off=own.cut_off,
         event=own.applied,
         taken=tally.taken,
-        on_their_way=standing.on_their_way,
+        on_their_way=on_their_way,
         repeated=tally.repeated,
         returns=tally.returns.snapshot(),
         keeper=state.is_keeper,

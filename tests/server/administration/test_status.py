@@ -15,6 +15,8 @@ from securechat.errors import ConfigError, SecureChatError
 from securechat.server.administration import status, store_checks
 from securechat.server.administration.console import run_tool
 from securechat.server.config import Config, StoreConfig
+from securechat.server.snapshot import digest
+from securechat.store.postgres_url import parse_postgres_url
 from tests.server.administration.command_line import parse
 from tests.server.conftest import StartRelay
 from tests.server.relay_harness import WALL_S, FakeClock, RunningRelay
@@ -119,6 +121,33 @@ def test_there_is_no_database_yet(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert run(config, "status") == status.NOT_RUNNING
     assert capsys.readouterr().out.splitlines()[-1] == "          does not exist yet"
     assert list(tmp_path.iterdir()) == [], "and none is made"
+
+
+def test_the_database_is_a_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = parse_postgres_url("postgresql://relay:secret@localhost/chat")
+    config = Config(store=StoreConfig(path=tmp_path / "relay.db", url=url))
+    shown = {"path": "postgresql://relay@localhost/chat"}
+    assert told(config, capsys, status.NOT_RUNNING)["database"] == shown
+    assert run(config, "status") == status.NOT_RUNNING
+    assert capsys.readouterr().out.splitlines() == [
+        "relay     none runs",
+        "database  postgresql://relay@localhost/chat",
+    ]
+
+
+@posix_only
+def test_the_digest_of_the_state(relay: RunningRelay, capsys: pytest.CaptureFixture[str]) -> None:
+    relay.join("alice")
+    assert run(relay.config, "status", "--json", "--digest") == 0
+    first = json.loads(capsys.readouterr().out)["state"]
+    services = relay.relay.services
+    with services.lock:
+        assert first == {"event": 0, "digest": digest(services.network)}
+    relay.join("bob")
+    assert run(relay.config, "status", "--digest") == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("state "))
+    assert line.endswith(" at event 0")
+    assert first["digest"] not in line
 
 
 # ---- reload ----

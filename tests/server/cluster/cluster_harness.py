@@ -59,7 +59,10 @@ class Relays:
         }
         return dataclasses.replace(
             made,
-            store=StoreConfig(url=parse_postgres_url(self._postgres_url)),
+            store=StoreConfig(
+                path=self._folder / f"{name}.db",  # beside it is the control socket
+                url=parse_postgres_url(self._postgres_url),
+            ),
             cluster=ClusterConfig(**settings | (cluster or {})),
         )
 
@@ -89,7 +92,8 @@ class Relays:
     def _all_heard(self, now: float) -> bool:
         names = set(self.running)
         return all(
-            names <= {each.name for each in cluster_of(relay).members.neighbours if each.heard_s >= now}
+            names
+            <= {each.name for each in cluster_of(relay).members.neighbours if each.heard_s >= now}
             for relay in self.running.values()
         )
 

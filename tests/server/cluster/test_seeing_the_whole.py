@@ -142,6 +142,7 @@ def test_the_addresses_of_the_relays(relays: Relays, time_of_relays: FakeClock) 
     """The relay that says it comes first; clients are told anew when relays come and go, at most
     once a second."""
     a = relays.start("a")
+    relays.pass_time(time_of_relays, 1)  # else it looks for the first time at any moment
     ann = a.join("ann")
     assert announced(ann) == A
     b = relays.start("b")
@@ -263,10 +264,11 @@ def test_what_is_not_written_yet_is_held(relays: Relays, time_of_relays: FakeClo
     ann.send("ROOM CLAIM #room", "PRIVMSG #room :hello")
     bob.expect("PRIVMSG")
     relays.settle()
-    found = cluster_of(b)
-    assert found.spare_entries > 0
-    assert found.held_writes > 0
-    assert found.history_event < found.event
+    of_a, of_b = cluster_of(a), cluster_of(b)
+    assert of_b.spare_entries > 0
+    assert of_a.held_writes == of_b.held_writes > 0, "a has not begun to write"
+    assert of_a.state_event == of_b.state_event < of_a.event
+    assert of_a.history_event < of_a.event
 
 
 def test_who_is_cut_off_is_not_well(relays: Relays) -> None:
