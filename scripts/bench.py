@@ -1,6 +1,6 @@
 """Measure a relay over loopback TLS: fan-out, many rooms, members that do not read or are unlike
 each other, handshakes, all clients at once, memory of idle connections; its history; files between
-peers; and the full-screen client.
+peers; the full-screen client; and several relays that are one chat.
 
 ::
 
@@ -15,6 +15,7 @@ peers; and the full-screen client.
     python3 scripts/bench.py mixed --audience 200
     python3 scripts/bench.py peers --file-bytes 1000000000 --rounds 5
     python3 scripts/bench.py tui                          or --tui: the full-screen client
+    python3 scripts/bench.py --relays 3                   or relays: several relays, one chat
     python3 scripts/bench.py abuse --attacks flood handshakes logins
     python3 scripts/bench.py kills --kills 100
     python3 scripts/bench.py endurance --duration 3600
@@ -91,8 +92,29 @@ intervals, by a plan that waits for no answer, while somebody says 1,000 message
 client shares the processors with the relay, that speaker and this program: where there are few, or
 others have them, these figures suffer first.
 
-``abuse``, ``kills`` and ``endurance`` are not among "all", and have a relay of their own in any
-case. The latter two judge: they say what is wrong, and the exit code is 1.
+``relays``, ``abuse``, ``kills`` and ``endurance`` are not among "all", and have relays of their own
+in any case. The latter two judge: they say what is wrong, and the exit code is 1.
+
+``relays`` compares chats: that of one relay by itself (SQLite: "embedded"), of one relay in a
+cluster ("cluster-1"), of two, and of ``--relays``; all but the first share three NATS servers (TLS;
+each event is written by all three) and a PostgreSQL, which are started for it. In each there are
+``--people`` in rooms of six, evenly on its relays, who take turns with those of the other chats. At
+50 messages/s ("quiet") and at ``--talk-rate`` ("paced") messages are said at planned times, and
+latency is of every receipt, from when the message was to be sent: "within" by people on the
+speaker's relay, "across" by those on others. As fast as can be ("full"), somebody in each room
+speaks again when the last member has heard it.
+Processor time is that of all relays of the chat together, of the NATS servers together, and of
+PostgreSQL; of the last two, what they use in a pause (for the relays of all chats) is taken off.
+Changes of the state are made by thirty people at the same time, and are known when the relay
+answers what is asked next. All processes share this machine: where there are fewer processors than
+relays and servers, more relays are not faster, and the figures say what they cost.
+
+Then, in the largest chat, the number of rooms grows, while people, rate and members of a room (3)
+stay the same: each room on one relay, or on three. A further relay starts in a chat of one: with
+hardly anything in the log; with ``--events`` (JOIN, PART, NICK), if these are 20,000 just before a
+snapshot is due, and then just after it. A start ends when it takes connections. Last, a relay of
+the largest chat is killed: its people come back to other relays at once, as somebody else, and join
+a room; who they were is gone when somebody on another relay hears the QUIT.
 
 ``abuse`` leaves the relay the limits that it has where nobody configures anything. (None of them is
 in the way of an audience that all comes from this machine: loopback addresses may have any number
@@ -148,6 +170,7 @@ if importlib.util.find_spec("securechat") is None:  # from a checkout, not insta
 
 try:
     from benchmark.abuse import REAL_SETTINGS, measure_abuse
+    from benchmark.chats import Missing
     from benchmark.crew import Crew
     from benchmark.crowd import LoadError, Target
     from benchmark.endurance import measure_endurance
@@ -158,6 +181,7 @@ try:
     from benchmark.peers import measure_peers
     from benchmark.plan import Plan, build_parser, make_plan
     from benchmark.relay import SENDQ_BYTES, cpu_s, running_relay, settled_memory_bytes
+    from benchmark.relays import measure_relays
     from benchmark.rooms import Layout, measure_rooms
     from benchmark.slow import measure_slow
     from benchmark.storm import measure_storm
@@ -425,6 +449,28 @@ def tui(plan: Plan) -> dict[str, Any]:
         )
 
 
+def relays(plan: Plan) -> dict[str, Any]:
+    sizes = plan.sizes
+    try:
+        return measure_relays(
+            plan.tls,
+            relays=sizes.relays,
+            people=sizes.people,
+            rooms=sizes.rooms,
+            per_s=sizes.talk_rate,
+            seconds=sizes.talk_ms / 1000,
+            messages=sizes.talk_messages,
+            changes=sizes.changes,
+            events=sizes.events,
+            lease_s=sizes.lease,
+            rounds=sizes.rounds,
+            processes=plan.processes,
+            timeout_s=plan.timeout_s,
+        )
+    except Missing as reason:
+        return {"skipped": str(reason)}
+
+
 def abuse(plan: Plan) -> dict[str, Any]:
     sizes = plan.sizes
     with new_relay(plan, settings=REAL_SETTINGS) as (target, pid):
@@ -479,6 +525,7 @@ RUN: dict[str, Callable[[Plan], Any]] = {
     "mixed": mixed,
     "peers": peers,
     "tui": tui,
+    "relays": relays,
     "abuse": abuse,
     "kills": kills,
     "endurance": endurance,

@@ -91,7 +91,7 @@ class Crowd:
         self.epoll = select.epoll()
         self.cipher = bytearray(BUFFER_BYTES)
         self.plain = bytearray(BUFFER_BYTES)
-        self._target = target
+        self.target = target  # to which clients connect from now on, with the same CA
         self._prefix = prefix
         self._next = first
         self._context = client_context(target.ca)
@@ -253,18 +253,18 @@ class Crowd:
     # ---- inside ----
 
     def _open(self, options: Sequence[tuple[int, int, int]]) -> None:
-        sock = socket.socket(self._target.family, socket.SOCK_STREAM)
+        sock = socket.socket(self.target.family, socket.SOCK_STREAM)
         try:
             sock.settimeout(CONNECT_TIMEOUT_S)
             for option in options:
                 sock.setsockopt(*option)
-            sock.connect(self._target.address)
+            sock.connect(self.target.address)
         except OSError as error:
             sock.close()
-            raise LoadError(f"cannot connect to {self._target.address}: {error}") from error
+            raise LoadError(f"cannot connect to {self.target.address}: {error}") from error
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client = Client(sock, self._context, self._target.hostname, f"{self._prefix}{self._next}")
+        client = Client(sock, self._context, self.target.hostname, f"{self._prefix}{self._next}")
         self._next += 1
         self.clients[sock.fileno()] = client
         self.epoll.register(sock.fileno(), select.EPOLLIN)

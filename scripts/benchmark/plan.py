@@ -13,6 +13,7 @@ from typing import Final
 from benchmark.attacks import ATTACKS
 from benchmark.crowd import Target
 from benchmark.fanout import MIN_TEXT_BYTES
+from benchmark.relays import GROWTH_MEMBERS, MEMBERS
 from benchmark.slow import BURST
 from benchmark.tui import KEYS_LIMIT
 from securechat.net.listener import parse_address
@@ -32,14 +33,15 @@ SCENARIOS: Final = (
     "peers",
     "tui",
 )
-LONG: Final = ("abuse", "kills", "endurance")
-"""Not among all: each takes as long as it is told to, which is long."""
+LONG: Final = ("relays", "abuse", "kills", "endurance")
+"""Not among all: the first needs other programs, the others take as long as they are told to."""
 
 MAX_CONNECTIONS: Final = 20_000
 MAX_MESSAGES: Final = 1_000_000
 MIN_SENDQ_BYTES: Final = 65_536  # a relay takes no less
 MAX_TEXT_BYTES: Final = 400  # a whole line is 512 bytes
 MOST_PROCESSES: Final = 8
+MOST_RELAYS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,14 @@ class Sizes:
     pace: int = 200
     growth_kib: int = 4096
     attack_ms: int = 1500
+    relays: int = 3
+    people: int = 300
+    talk_rate: int = 200
+    talk_ms: int = 1500
+    talk_messages: int = 1500
+    changes: int = 900
+    events: int = 20_000
+    lease: int = 10
     seed: int = 0
 
 
@@ -109,6 +119,14 @@ QUICK = Sizes(
     duration=3,
     pace=20,
     attack_ms=20,
+    relays=2,
+    people=12,
+    talk_rate=100,
+    talk_ms=200,
+    talk_messages=40,
+    changes=30,
+    events=100,
+    lease=3,
     seed=1,
 )
 
@@ -156,7 +174,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("bytes", f"fanout: length of a message's text, {MIN_TEXT_BYTES} to {MAX_TEXT_BYTES}"),
         ("window", "fanout: messages of each sender that not all members have yet"),
         ("messages", "fanout, mixed: how many are sent, by all senders together"),
-        ("rooms", "rooms: how many, over which the people are spread"),
+        ("rooms", "rooms, relays: how many, over which the people are spread"),
         ("rate", "rooms: messages each second in all of them together"),
         ("seconds", "rooms: how long they talk; storm: how long the audience does before"),
         (
@@ -175,7 +193,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("written", "writes: messages, as fast as can be and then at a rate"),
         ("write-rate", "writes: that rate, messages each second of all together"),
         ("file-bytes", "peers: size of the file"),
-        ("rounds", "peers, slow, writes, mixed, abuse: how often each is measured, in turns"),
+        ("rounds", "peers, slow, writes, mixed, relays, abuse: how often, in turns"),
         ("chat-messages", "peers: messages to a room, alone and beside a file"),
         ("room-messages", "tui: messages in the room that is opened"),
         ("openings", "tui: how often it is opened"),
@@ -185,6 +203,14 @@ def build_parser() -> argparse.ArgumentParser:
         ("pace", "endurance: things that people do each second"),
         ("growth-kib", "endurance: by how much memory may grow in the second half"),
         ("attack-ms", "abuse: milliseconds of each attack, and of the quiet after it"),
+        ("relays", "how many; also the same as the scenario relays"),
+        ("people", "relays: people in each chat"),
+        ("talk-rate", "relays: messages each second in all rooms of a chat"),
+        ("talk-ms", "relays: for how many milliseconds, each time"),
+        ("talk-messages", "relays: messages as fast as can be, each time"),
+        ("changes", "relays: changes of the state, JOIN, PART and NICK, each time"),
+        ("events", "relays: in the log when one more relay starts; a snapshot is after 20,000"),
+        ("lease", "relays: seconds of silence after which one is lost"),
         ("seed", "kills, endurance: of what is left to chance; 0 for another each time"),
     ):
         value = getattr(usual, name.replace("-", "_"))
@@ -248,6 +274,9 @@ def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan
         "idle": 0,
         "slow_messages": BURST,
         "sendq_bytes": MIN_SENDQ_BYTES,
+        "relays": 2,
+        "people": MEMBERS,
+        "lease": 3,
         "duration": 2,
         "seed": 0,
     }
@@ -274,6 +303,13 @@ def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan
         "duration": 604_800,
         "growth_kib": 1 << 20,
         "attack_ms": 60_000,
+        "relays": MOST_RELAYS,
+        "talk_rate": 100_000,
+        "talk_ms": 60_000,
+        "talk_messages": MAX_MESSAGES,
+        "changes": MAX_MESSAGES,
+        "events": 20_000,
+        "lease": 600,
         "seed": (1 << 32) - 1,
     }
     for name, value in asdict(sizes).items():
@@ -300,6 +336,15 @@ def make_plan(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Plan
     if args.tui and args.scenario not in ("all", "tui"):
         parser.error("--tui is a scenario of its own")
     scenario = "tui" if args.tui else args.scenario
+    if args.relays is not None:
+        if scenario not in ("all", "relays"):
+            parser.error("--relays is a scenario of its own")
+        scenario = "relays"
+    least_people = GROWTH_MEMBERS * sizes.relays * args.processes
+    if scenario == "relays" and sizes.people < least_people:
+        parser.error(
+            f"fewer --people than {least_people}: {GROWTH_MEMBERS} of each relay in each process"
+        )
     if scenario in ("all", "rooms") and sizes.connections[0] < 2 * sizes.rooms:
         parser.error("more --rooms than --connections for two people in each")
     target = None

@@ -20,6 +20,7 @@ from securechat import pki
 
 __all__ = [
     "SENDQ_BYTES",
+    "STOP_TIMEOUT_S",
     "cpu_s",
     "memory_bytes",
     "prepare_relay",
@@ -103,7 +104,8 @@ def prepare_relay(
 ) -> Path:
     """Make what a relay with its files in ``folder`` needs; return its configuration file.
 
-    :param settings: by section, instead of or beside those that all relays of this program have.
+    :param settings: by section, instead of or beside those that all relays of this program have;
+        ``None`` for one of these that there is not to be.
     """
     pki.provision(folder, pki.Request(), now=datetime.now(UTC).replace(microsecond=0))
     config = folder / "relay.toml"
@@ -127,13 +129,18 @@ def start_relay(config: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def wait_for_port(process: subprocess.Popen[bytes], config: Path, what: str = "") -> int:
+def wait_for_port(
+    process: subprocess.Popen[bytes],
+    config: Path,
+    what: str = "",
+    timeout_s: float = READY_TIMEOUT_S,
+) -> int:
     """Return the port on which a relay listens; ``LoadError`` if it ends, or is not there in time.
 
     :param what: for what, as the log says it; usually nothing, which is IRC.
     """
     pattern = re.compile(rb"listening on 127\.0\.0\.1:(\d+)%s\n" % re.escape(what).encode())
-    end = time.monotonic() + READY_TIMEOUT_S
+    end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         code = process.poll()
         found = pattern.search(_log(config).read_bytes())
@@ -143,7 +150,7 @@ def wait_for_port(process: subprocess.Popen[bytes], config: Path, what: str = ""
             return int(found[1])
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.02)
-    raise LoadError(f"the relay did not start to listen in {READY_TIMEOUT_S:.0f} s")
+    raise LoadError(f"the relay did not start to listen in {timeout_s:.0f} s")
 
 
 def cpu_s(pid: int) -> float:
@@ -204,7 +211,9 @@ def _config(
         lines.append(f"[{section}]")
         # What JSON and TOML write alike: strings, numbers, lists, true and false.
         lines += [
-            f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()
+            f"{key} = {json.dumps(value, ensure_ascii=False)}"
+            for key, value in values.items()
+            if value is not None
         ]
     return "\n".join(lines) + "\n"
 

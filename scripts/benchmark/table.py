@@ -44,6 +44,8 @@ def table(results: dict[str, Any]) -> Iterator[str]:
         yield from _peers(results["peers"])
     if "tui" in results:
         yield from _tui(results["tui"])
+    if "relays" in results:
+        yield from _relays(results["relays"])
     if "abuse" in results:
         yield from _abuse(results["abuse"])
     if "kills" in results:
@@ -222,6 +224,74 @@ def _tui(it: dict[str, Any]) -> Iterator[str]:
         f"processor time each, {unseen}", f"{it['client_cpu_us_per_message_unseen']:,.0f} µs"
     )
     yield _row("memory each", f"{it['client_bytes_per_message']:,} bytes")
+
+
+def _relays(it: dict[str, Any]) -> Iterator[str]:
+    if "skipped" in it:
+        yield f"\nrelays: skipped: {it['skipped']}"
+        return
+    yield (
+        f"\nrelays: chats of 1 to {it['relays']} relays, {it['people']:,} people in each, in "
+        f"{it['rooms']:,} rooms of {it['members']}; medians of {it['rounds']} rounds"
+    )
+    yield _row("processors in use in a pause", _costs(it["idle_processors"], "{:.3f}"))
+    for name, chat in it["chats"].items():
+        full, changes = chat["full"], chat["changes"]
+        share = f"{full['to_embedded']:.0%} of embedded"
+        yield _row(f"{name}: deliveries per second", f"{full['deliveries_per_s']:,.0f} ({share})")
+        for kind, per_s in (
+            ("quiet", it["quiet_messages_per_s"]),
+            ("paced", it["messages_per_s"]),
+            ("full", full["messages_per_s"]),
+        ):
+            name = f".. p50, p99, {kind}, {per_s:,.0f} messages/s"
+            yield _row(name, _within_and_across(chat[kind]))
+        for kind in ("paced", "full"):
+            costs = _costs(chat[kind]["cpu_us_per_message"], "{:,.0f} µs")
+            yield _row(f".. processor time of a message, {kind}", costs)
+            costs = _costs(chat[kind]["cpu_us_per_delivery"], "{:,.0f} µs")
+            yield _row(f".. of a delivery, {kind}", costs)
+        share = f"{changes['to_embedded']:.0%} of embedded"
+        yield _row(".. changes of the state per second", f"{changes['per_s']:,.0f} ({share})")
+        for kind, times in changes["latency"].items():
+            figures = f"{times['p50_ms']:.1f} ms, {times['p99_ms']:.1f} ms"
+            yield _row(f".. p50, p99 of {kind}", figures)
+        yield _row(".. relays' processor time of a change", f"{changes['relays_cpu_us']:,.0f} µs")
+    for grown in it["growth"]:
+        for where, name in (("local", "each on one relay"), ("spread", "on several")):
+            found = grown[where]
+            yield _row(f"{grown['rooms']:,} rooms, {name}: p50, p99", _within_and_across(found))
+            costs = _costs(found["cpu_us_per_message"], "{:,.0f} µs")
+            yield _row(".. processor time of a message", costs)
+    yield from _starts_and_loss(it["start"], it["loss"])
+
+
+def _starts_and_loss(start: dict[str, Any], loss: dict[str, Any]) -> Iterator[str]:
+    yield _row("a relay starts in, hardly any events", f"{start['empty_s']:.2f} s")
+    yield _row(f".. with {start['events']:,} events", f"{start['log_s']:.2f} s")
+    if "snapshot_s" in start:
+        yield _row(".. with more, from a snapshot", f"{start['snapshot_s']:.2f} s")
+    gone, back = loss["gone_s"], loss["elsewhere_s"]
+    yield _row(
+        f"killed, its {loss['people']:,} people are gone after",
+        f"{gone['first']:.2f} to {gone['last']:.2f} s, with a lease of {loss['lease_s']} s",
+    )
+    yield _row(
+        ".. and in a room on another relay after",
+        f"{back['median']:.2f} s, the last {back['last']:.2f} s",
+    )
+
+
+def _within_and_across(it: dict[str, Any]) -> str:
+    return "; ".join(
+        f"{name} {it[name]['p50_ms']:.2f} ms, {it[name]['p99_ms']:.2f} ms"
+        for name in ("within", "across")
+        if name in it
+    )
+
+
+def _costs(costs: dict[str, float], form: str) -> str:
+    return ", ".join(f"{who} {form.format(cost)}" for who, cost in costs.items())
 
 
 def _abuse(it: dict[str, Any]) -> Iterator[str]:

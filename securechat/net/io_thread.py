@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from securechat.errors import NetworkError
@@ -24,7 +24,7 @@ from securechat.net.timers import Clock, Timer, Timers
 from securechat.net.tls_pipe import TlsBuffers
 from securechat.net.traffic import Traffic
 
-__all__ = ["INBOX_ENTRIES", "IoThread"]
+__all__ = ["INBOX_ENTRIES", "IoThread", "waking_once"]
 
 _log = logging.getLogger(__name__)
 
@@ -71,8 +71,23 @@ _Multicast = tuple[_Groups, Sequence[bytes], Connection | None]
 """To each group a piece, but not to one connection."""
 
 
-_running = threading.local()
-"""``thread``: the ``IoThread`` that runs in this thread, if one does."""
+_posting = threading.local()
+"""``wakes``: the threads that this one is to wake later, if there is such a time."""
+
+
+@contextlib.contextmanager
+def waking_once() -> Iterator[None]:
+    """Wake the threads that are posted to inside once each, at the end.
+
+    For a thread that is none of them, and posts much at a time.
+    """
+    wakes = _posting.wakes = []
+    try:
+        yield
+    finally:
+        del _posting.wakes
+        for thread in wakes:
+            thread._wake()
 
 
 class IoThread:
@@ -152,6 +167,8 @@ class IoThread:
         """Wait for the end, after ``begin_stop``. Blocks; not for the thread itself."""
         if self._thread is not None:
             self._thread.join()
+        else:
+            self._close_all()
 
     # ---- safe from any thread ----
 
@@ -317,13 +334,13 @@ class IoThread:
             if wake:
                 self._woken = True
         if wake:
-            poster = getattr(_running, "thread", None)
-            if poster is None:
+            wakes: list[IoThread] | None = getattr(_posting, "wakes", None)
+            if wakes is None:
                 self._wake()
             else:
-                # Once for all that its turn posts. Woken by the first line of many, this thread
+                # Once for all that is posted together. Woken by the first line of many, this thread
                 # would flush every member for that line, and then again for the rest.
-                poster._to_wake.append(self)
+                wakes.append(self)
         return True
 
     def _wake(self) -> None:
@@ -332,7 +349,7 @@ class IoThread:
 
     def _run(self) -> None:
         self._ident = threading.get_ident()
-        _running.thread = self
+        _posting.wakes = self._to_wake
         try:
             while self._running or self._owned:
                 self._turn()

@@ -268,7 +268,7 @@ class Authenticator:
             found: Account | None
             key = self._fold(wanted or account)
             if account and key == self._fold(account):
-                found = accounts.get(key) or accounts.create(account, key, "", "", now)
+                found = accounts.get_or_create(account, key, "", "", now)
             else:
                 owner = AccountCertificates(connection).find(fingerprint)
                 found = accounts.get(owner) if owner is not None and key in ("", owner) else None

@@ -165,9 +165,13 @@ def _run(config: Config, load: Callable[[], Config]) -> int:
             on_reload=lambda taken: log_output.apply(taken.log),
         )
         log_output.apply(config.log, on_crash=relay.note_crash)  # who is mute is of no use either
-        _show_first_invite(relay)
-        _spare_collections()
-        relay.start()
+        try:
+            _show_first_invite(relay)
+            _spare_collections()
+            relay.start()
+        except BaseException:
+            relay.stop("The relay could not be started")  # or its threads would go on for ever
+            raise
         sd_notify.notify("READY=1")
         while asked.recv(1) == _RELOAD:
             relay.begin_reload()

@@ -65,10 +65,12 @@ class Context:
     """
 
     __slots__ = (
+        "_arrived",
         "_batch",
         "_first_ticket",
         "_lines",
         "_notes",
+        "_posted",
         "_refusals",
         "awaited",
         "elsewhere",
@@ -92,6 +94,8 @@ class Context:
         self.elsewhere: Elsewhere | None = None  # where the event of another relay has come from
         self.held = False
         self.awaited = 0  # events that it has proposed, and that have not come back
+        self._posted = 0  # how often answers were posted to the session's thread
+        self._arrived = 0  # how many of these have come; of that thread
         self.label = message.tags.get("label", "") if message.tags else ""
         self.ticket = 0
         """Of the last that must be stored before the answers are sent; 0 if nothing must."""
@@ -265,9 +269,25 @@ class Context:
         self.awaited -= 1
         waits = self.held or self.awaited > 0
         answers, notes = (self._take_piece(), []) if waits else self._take_rest()
+        self.session.event_is_back()
+        self._post(answers, notes)
+
+    def has_arrived(self) -> None:
+        """Take note that answers have come to the session's thread. On that."""
+        self._arrived += 1
+
+    def _post(self, answers: bytes, notes: Iterable[str]) -> None:
         session = self.session
-        session.event_is_back()
+        self._posted += 1
         session.connection.thread.post(lambda: session.events_are_back(answers, notes, self))
+
+    def _answer(self, answers: bytes) -> None:
+        """Send answers to the session, after those that are on their way to its thread."""
+        if self._arrived < self._posted:
+            self.session.expect_answers()
+            self._post(answers, ())
+        else:
+            self.session.answer(answers, self)
 
     # ---- for the dispatcher ----
 
@@ -281,7 +301,7 @@ class Context:
         for taken, _ in enumerate(steps, 1):
             if len(self._lines) >= PIECE_LINES or taken == PIECE_STEPS or clock() >= end:
                 self.hold()
-                self.session.answer(self._take_piece(), self)
+                self._answer(self._take_piece())
                 self.session.go_on_when_sent(self, lambda: self.work_through(steps))
                 return
 
@@ -293,7 +313,7 @@ class Context:
             return []
         answers, notes = self._take_rest()
         if answers:
-            self.session.answer(answers, self)
+            self._answer(answers)
         return notes
 
     @property

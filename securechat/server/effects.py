@@ -282,10 +282,14 @@ class BanRemoved(Effect):
 
 @value
 class AccountClosed(Effect):
-    """For nobody; ``forgotten``: nothing is kept of the account (folded) any more."""
+    """For who has logged in to the account (folded), but is not in the chat yet: they are put off.
+
+    ``forgotten``: nothing is kept of it any more.
+    """
 
     account: str
     forgotten: bool
+    reason: str
 
 
 @value

@@ -154,7 +154,7 @@ class Relay:
     def start(self) -> None:
         """Begin to accept connections. One of several relays first becomes one of them.
 
-        :raises NetworkError: it could not.
+        :raises SecureChatError: it could not; it must be stopped nevertheless.
         """
         for thread in self._threads:
             thread.start(self._threads)
@@ -174,7 +174,10 @@ class Relay:
             _log.info("listening on %s for WebSocket", format_address(*address))
 
     def stop(self, reason: str) -> None:
-        """Tell every client the reason, close all connections, the store, the threads. Blocks."""
+        """Tell every client the reason, close all connections, the store, the threads. Blocks.
+
+        Whether or not it was, or could be, started.
+        """
         self._exporter.stop()
         if self._control is not None:
             self._control.stop()

@@ -101,7 +101,9 @@ class Session:
         "_bucket",
         "_closed",
         "_detaching",
+        "_expected",
         "_going_on",
+        "_heard",
         "_input",
         "_input_bytes",
         "_leaving",
@@ -175,6 +177,8 @@ class Session:
         self.held = False
         self.awaited = 0  # events that its contexts wait for
         self._detaching: str | None = None  # why it has ended, until all of these are back
+        self._expected = 0  # how often answers were, or will be, posted to its thread
+        self._heard = 0  # how many of these have come
         now = services.clock()
         limits = services.config.limits
         self._lines = LineBuffer()
@@ -307,6 +311,12 @@ class Session:
             self._let_go(reason)
             self.connection.close()
 
+    def dismiss_soon(self, reason: str) -> None:
+        """Handle no further line, and ``dismiss``. Under the network lock; safe from any thread."""
+        self.held = True
+        self._leaving = reason, reason
+        self.connection.thread.post(lambda: self.dismiss(reason))
+
     def registered(self) -> None:
         """Take note that the registration is complete: from now on silence is answered by PING."""
         self.registration.complete = True
@@ -339,6 +349,14 @@ class Session:
     def await_event(self) -> None:
         """Handle no further line until an event has come back. Under the network lock."""
         self.awaited += 1
+        self.expect_answers()
+
+    def expect_answers(self) -> None:
+        """Handle no further line until answers have come by ``events_are_back``.
+
+        Under the network lock.
+        """
+        self._expected += 1
         self.held = True
 
     def event_is_back(self) -> None:
@@ -349,14 +367,16 @@ class Session:
             self._detach(Context(self._services, self, Message("QUIT")), reason)
 
     def events_are_back(self, answers: bytes, notes: Iterable[str], context: Context) -> None:
-        """Send what an event of ``context`` was answered; go on if no other is awaited."""
+        """Send what an event of ``context`` was answered; go on if nothing else is to come."""
+        self._heard += 1
+        context.has_arrived()
         for note in notes:
             _log.info("%s %s", self.label, note)
         if self._closed:
             return
         if answers:
             self.answer(answers, context)
-        if not context.held and not context.awaited:
+        if not context.held:
             self._let_go_on()
             self._handle_lines()
 
@@ -466,7 +486,7 @@ class Session:
             now = services.clock()
 
     def _let_go_on(self) -> None:
-        self.held = self.ended or self.awaited > 0
+        self.held = self.ended or self._heard < self._expected
 
     def _put_off(
         self, work: Callable[[], None], when: Callable[[Callable[[], None]], None]

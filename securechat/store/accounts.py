@@ -57,6 +57,20 @@ class Accounts:
             raise AccountExists(f"there is an account {name} already")
         return Account(name, password_hash, scram, created_at)
 
+    def get_or_create(
+        self, name: str, folded_name: str, password_hash: str, scram: str, created_at: float
+    ) -> Account:
+        """Return the account that there is, or add it: the same for several relays at once."""
+        found = self.get(folded_name)
+        if found is None:
+            try:
+                return self.create(name, folded_name, password_hash, scram, created_at)
+            except AccountExists:  # another relay was faster
+                found = self.get(folded_name)
+        if found is None:
+            raise StoreError(f"the account {name} is being deleted")
+        return found
+
     def get(self, folded_name: str) -> Account | None:
         """Return the account, or None if there is none of that name."""
         with store_errors(f"read the account {folded_name}"):

@@ -58,6 +58,15 @@ class History:
 
     # ---- writing ----
 
+    def take_turn(self, *, deleting: bool) -> None:
+        """Before all else that a transaction writes: wait for others, until it ends.
+
+        Those that delete whole conversations are alone; all others write at the same time. So no
+        two relays wait for each other, each for what the other has written already.
+        """
+        with store_errors("write the history"):
+            self._messages.take_turn(deleting=deleting)
+
     def add(self, entries: Iterable[Entry]) -> None:
         """Keep the entries. Of two with one msgid in a conversation, the first stays."""
         entries = list(entries)

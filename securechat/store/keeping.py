@@ -31,6 +31,11 @@ class Keeping:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    def forget(self) -> None:
+        """Have no keeper, and nothing written: the terms are those of a stream that is no more."""
+        with store_errors("forget the keeper of the state"):
+            self._connection.execute("DELETE FROM cluster_keeper WHERE id = ?", (_ROW,))
+
     def claim(self, term: int) -> int:
         """Become the keeper with this term, or still be; return up to which event it is written.
 

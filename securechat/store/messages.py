@@ -34,6 +34,9 @@ class Messages(Protocol):
     def by_msgid(self) -> str:
         """The table, by the one index that has all entries of a conversation."""
 
+    def take_turn(self, *, deleting: bool) -> None:
+        """Wait for those that write: see ``History.take_turn``."""
+
     def add(self, entries: Sequence[Entry]) -> None:
         """Insert the entries, at least one, and their conversations where there are none yet."""
 

@@ -22,6 +22,9 @@ from securechat.store.reading import Parts
 
 __all__ = ["PostgresMessages"]
 
+_LOCK: Final = 0x53486973
+"""The first number of the lock of those that write, "SHis"; the second is of the namespace."""
+
 _ROWS: Final = 1024
 """Entries in one statement: a round trip to the server costs as much as some tens of them."""
 
@@ -88,6 +91,13 @@ class PostgresMessages:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def take_turn(self, *, deleting: bool) -> None:
+        """Have a lock until the transaction ends: shared, or exclusive if it is ``deleting``."""
+        lock = "pg_advisory_xact_lock" if deleting else "pg_advisory_xact_lock_shared"
+        # The database may be that of other chats too: the tables are in a namespace of theirs.
+        namespace = "hashtext(coalesce(current_schema(), ''))"
+        self._connection.execute(f"SELECT {lock}(?, {namespace})::text", (_LOCK,))
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Insert the entries where they belong, or at the next free place after it."""

@@ -48,6 +48,9 @@ class SqliteMessages:
         self._connection = connection
         self._index = MessageIndex(connection)
 
+    def take_turn(self, *, deleting: bool) -> None:
+        """Do nothing: whoever writes here is alone."""
+
     def add(self, entries: Sequence[Entry]) -> None:
         """Insert the entries, at least one, behind those that are there of their time."""
         ids = self._new_ids([entry.at_ms for entry in entries])

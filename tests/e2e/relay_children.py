@@ -31,6 +31,7 @@ key = "{key}"
 [accounts]
 argon2_memory_kib = 8192
 argon2_iterations = 1
+failures_per_minute = 0
 [limits]
 commands_per_s = 0
 connections_per_address = 2000
@@ -56,6 +57,7 @@ class RelayChild:
     folder: Path
     process: subprocess.Popen[bytes] | None = None
     paused: bool = False
+    _seen: int = 0
 
     @property
     def config(self) -> Path:
@@ -80,10 +82,17 @@ class RelayChild:
     def wait(self) -> None:
         """Wait until it listens."""
         deadline = time.monotonic() + TIMEOUT_S
-        while b"listening on" not in self.log_file.read_bytes()[self._seen :]:
+        while not self.listens:
             self.check()
             assert time.monotonic() < deadline, f"{self.name} does not listen:\n{self.log}"
             time.sleep(ASK_AGAIN_S)
+
+    @property
+    def listens(self) -> bool:
+        """Whether it has started, and is not paused."""
+        if self.process is None or self.paused:
+            return False
+        return b"listening on" in self.log_file.read_bytes()[self._seen :]
 
     def check(self) -> None:
         """Fail if it has ended of itself."""
@@ -135,6 +144,15 @@ class RelayChild:
         )
         told: dict[str, Any] = json.loads(done.stdout)
         return told
+
+    @property
+    def complaints(self) -> str:
+        """What it has said of errors, of late."""
+        lines = self.log_file.read_text(errors="replace").splitlines()
+        found = [
+            line for line in lines if "ERROR" in line or "Error" in line or "Traceback" in line
+        ]
+        return "\n".join((f"{self.name}:", *found[-20:]))
 
     @property
     def log(self) -> str:

@@ -41,9 +41,13 @@ def test_nothing_breaks_at_the_scripts_which_get_deep(monkeypatch: pytest.Monkey
     seen: set[str] = set()
     propose = EventLog.propose
 
-    def note(self: EventLog, event: Any, context: Any, then: Any = None) -> None:
-        propose(self, event, context, then)
-        seen.add(type(event).__name__)
+    def note(self: EventLog, event: Any, context: Any, then: Any, refused: Any) -> None:
+        def taken() -> None:
+            seen.add(type(event).__name__)
+            if then is not None:
+                then()
+
+        propose(self, event, context, taken, refused)
 
     monkeypatch.setattr(EventLog, "propose", note)
     for data in read_corpus("relay"):

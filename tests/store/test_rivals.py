@@ -69,6 +69,14 @@ def test_an_account_that_is_undone_leaves_its_name_to_the_second(rivals, race):
     assert Accounts(rivals[1]).names() == [("alice", "ALICE")]
 
 
+def test_an_account_that_two_make_of_one_certificate_is_one(rivals, race):
+    def adopt(name: str) -> Work:
+        return lambda c: Accounts(c).get_or_create(name, "alice", "", "", 1.0).name
+
+    assert race(adopt("Alice"), adopt("ALICE")) == ("Alice", "Alice")
+    assert adopt("alice")(rivals[1]) == "Alice"
+
+
 @pytest.mark.parametrize(("uses", "found"), [(1, (1, None)), (2, (2, 1)), (3, (3, 2))])
 def test_each_use_of_an_invite_is_one_of_them(rivals, race, uses, found):
     invite(rivals[0], uses)

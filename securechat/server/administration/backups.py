@@ -25,10 +25,13 @@ from securechat.server.administration.backup_file import (
 from securechat.server.administration.desk import Desk
 from securechat.server.administration.output import say, warn
 from securechat.server.administration.remote import connect_to_relay
+from securechat.server.administration.store_copy import new_file
 from securechat.server.administration.tool import Arguments, Tool
 from securechat.server.config import Config
 from securechat.store.backup import check_copy, copy_database
+from securechat.store.copying import copy_all
 from securechat.store.database import database_locked, give_to_owner_of, store_errors
+from securechat.store.migrations import MIGRATIONS
 
 __all__ = ["TOOLS"]
 
@@ -59,11 +62,11 @@ def _prepare_backup(options: argparse.Namespace, config: Config) -> Arguments:
 
 
 def _backup(desk: Desk, arguments: Arguments) -> dict[str, Any]:
-    path = desk.config.store.path
+    store = desk.config.store
     if desk.output is None:
         raise ConfigError(["there is no file to write"])
-    if not path.exists():
-        raise StoreError("there is no database {path} yet", path=path)
+    if store.url is None and not store.path.exists():
+        raise StoreError("there is no database {path} yet", path=store.path)
     if desk.relay is not None:
         desk.relay.services.history.flush()
         desk.write(lambda connection: None)  # what came before is written now
@@ -76,11 +79,23 @@ def _backup(desk: Desk, arguments: Arguments) -> dict[str, Any]:
         files[CONFIGURATION] = Path(configuration)
     elif configuration:
         warnings.append(f"the configuration is not in it: the relay may not read {configuration}")
-    with _temporary_folder(path.parent, _BACKUP_PREFIX) as folder:
+    with _temporary_folder(store.path.parent, _BACKUP_PREFIX) as folder:
         copy = folder / DATABASE
-        schema = copy_database(path, copy)
+        schema = _copy_database(desk, copy)
         write_backup(desk.output, {DATABASE: copy, **files}, schema=schema, made=desk.now())
     return {"files": [DATABASE, *files], "warnings": warnings}
+
+
+def _copy_database(desk: Desk, copy: Path) -> int:
+    """Write the database as it is now into a new file; return the version of its schema.
+
+    In a backup it is a file in any case: it may be put back where there is no PostgreSQL.
+    """
+    if desk.config.store.url is None:
+        return copy_database(desk.config.store.path, copy)
+    with desk.reading() as source, new_file(copy) as target:
+        copy_all(source, target)
+    return len(MIGRATIONS)
 
 
 def _show_backup(result: Any, options: argparse.Namespace) -> int:
@@ -95,6 +110,7 @@ def _show_backup(result: Any, options: argparse.Namespace) -> int:
 def _temporary_folder(beside: Path, prefix: str) -> Iterator[Path]:
     """Give a folder of our own, which is gone afterwards, on the same file system."""
     with store_errors(f"write in {beside}"):
+        beside.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = tempfile.TemporaryDirectory(dir=beside, prefix=prefix)
     with made as name:
         yield Path(name)
@@ -116,6 +132,14 @@ def _prepare_restore(options: argparse.Namespace, config: Config) -> Arguments:
 
 def _restore(desk: Desk, arguments: Arguments) -> dict[str, Any]:
     config, file = desk.config, Path(arguments["file"])
+    if config.store.url is not None:
+        raise SecureChatError(
+            "a backup is not put into a PostgreSQL by this: take {name} out of it (tar -xzf {file} "
+            "{name}), and fill an empty database: securechat-server store copy --from "
+            "sqlite:{name} --to 'postgresql://…'",
+            name=DATABASE,
+            file=file,
+        )
     running = connect_to_relay(config)
     if running is not None:
         running.close()

@@ -7,6 +7,7 @@ who asks sees it. Nothing is changed.
 - ``certificate_checks``  certificate, keys, CA
 - ``system_checks``       addresses, limits, clock, what is installed
 - ``store_checks``        the database, its folder, the disk
+- ``service_checks``      PostgreSQL, NATS
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, Final
 from securechat.errors import ConfigError, SecureChatError
 from securechat.server.administration import (
     certificate_checks,
+    service_checks,
     setting_checks,
     store_checks,
     system_checks,
@@ -47,6 +49,9 @@ CHECKS: Final[Mapping[str, Check]] = {
     "extras": system_checks.check_extras,
     "database": store_checks.check_database,
     "content of the database": store_checks.check_content,
+    "PostgreSQL": service_checks.check_postgres,
+    "cluster": service_checks.check_cluster,
+    "NATS": service_checks.check_stream,
     "file system": store_checks.check_file_system,
     "rights": store_checks.check_rights,
     "disk": store_checks.check_disk,

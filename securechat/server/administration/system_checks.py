@@ -22,6 +22,7 @@ from securechat.server.administration.store_checks import newest_message_ms
 from securechat.server.config import Config
 from securechat.server.names import UNICODE_EXTRA, unicode_available
 from securechat.server.telemetry.exporter import METRICS_EXTRA
+from securechat.store.postgres_url import CLUSTER_EXTRA
 
 __all__ = [
     "available_kib",
@@ -170,7 +171,7 @@ def check_extras(desk: Desk) -> Iterator[Finding]:
     config, missing = desk.config, []
     if config.metrics.listen and find_spec("prometheus_client") is None:
         missing.append(problem("[metrics] listen needs what is not installed", METRICS_EXTRA))
-    if (config.cluster.nats or config.store.url is not None) and find_spec("nats") is None:
+    if config.cluster.nats and find_spec("nats") is None:
         missing.append(problem("[cluster] nats needs what is not installed", CLUSTER_EXTRA))
     if config.server.casemapping == "precis" and not unicode_available():
         missing.append(problem("[server] casemapping needs what is not installed", UNICODE_EXTRA))

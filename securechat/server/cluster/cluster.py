@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from securechat.errors import NetworkError, StoreBusy, StoreError
 from securechat.server.caretaker import Duty
 from securechat.server.cluster.keeping import StateStore
 from securechat.server.cluster.log import ClusterLog
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from securechat.server.services import Services
 
 __all__ = ["Cluster"]
+
+_log = logging.getLogger(__name__)
 
 
 class Cluster:
@@ -44,12 +48,14 @@ class Cluster:
     ) -> None:
         self._config = config
         self._store = store
-        self._stream = NatsStream(config, on_crash=on_crash)
+        self._on_crash = on_crash
+        self._stream = NatsStream(config, on_crash=self._crashed)
         self.state = StateStore(store)
         self.members = Membership(self._stream, self.state, config.lease_s)
         self._made = ""  # when the stream was
         self.event_log: ClusterLog
         self._snapshots: SnapshotMaker
+        self._services: Services | None = None  # once it joins the others
 
     def load(self, network: Network, begin: Callable[[], None], now_ms: int) -> int:
         """Put the newest snapshot into ``network``; return the last event in it. Blocks.
@@ -82,14 +88,22 @@ class Cluster:
         return self.event_log
 
     def join(self, services: Services) -> None:
-        """Be one of the relays from now on. Blocks. Raises ``NetworkError``."""
+        """Be one of the relays from now on. Blocks. Raises what ``ClusterLog.join`` does."""
+        self._services = services
         self.members.serve(services, self.event_log)
         self._snapshots = SnapshotMaker(
             services, self.event_log, self.state, self._stream, self._made
         )
+        if not self._stream.works:
+            raise NetworkError("the connection to NATS has ended before the relay could begin")
         members = self.members
         self.event_log.join(services, members.take_beat, members.look_after)
         announce_relays(services)
+
+    def _crashed(self, error: BaseException) -> None:
+        self._on_crash(error)
+        if self._services is not None:
+            self.event_log.fail(error)
 
     @property
     def snapshot(self) -> tuple[int, float]:
@@ -106,8 +120,22 @@ class Cluster:
         self._snapshots.look_after()
 
     def leave(self) -> None:
-        """Have the others know that it stops. Blocks, for some seconds at most."""
+        """Have the others know that it stops. Blocks, for some seconds at most.
+
+        If there are none, all of the state is in the database then. Does nothing if it has not
+        begun to join them.
+        """
+        if self._services is None:
+            return
+        was_there = self.event_log.standing.incarnation > 0
         self.event_log.leave()
+        with self._services.lock:
+            last = was_there and not self._services.network.relays
+            held = self.state.take_held() if last else ()
+        try:
+            self.state.finish(held)
+        except (StoreBusy, StoreError) as error:
+            _log.error("the last changes of the state were not written: %s", error)
 
     def close(self) -> None:
         """Disconnect. Blocks."""

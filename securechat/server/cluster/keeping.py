@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -54,7 +54,8 @@ class StateStore:
         self._term = 0  # of this relay as the keeper; 0 while it is not
         self._claimed = False
         self._held: deque[_Held] = deque(maxlen=HELD_WRITES)
-        self._claiming = False
+        self._claiming = self._in_vain = False
+        self._claimed_to = 0  # the last event of which the claim writes what is held
         self._lock = make_lock("state store", tier=1)  # guards what follows
         self._claim: Outcome[int] | None = None
         self._open: deque[int] = deque()  # numbers of events that are being written
@@ -81,7 +82,11 @@ class StateStore:
             self._held.append(_Held(self.sequence, work))
             done(Outcome())
             return
-        sequence = self.sequence
+        self._submit(self.sequence, work, done)
+
+    def _submit(
+        self, sequence: int, work: Callable[[Connection], T], done: Callable[[Outcome[T]], None]
+    ) -> None:
         with self._lock:
             self._open.append(sequence)
         write = partial(self._write, self._term, sequence, work)
@@ -141,12 +146,26 @@ class StateStore:
             self._claiming = False
             self._take_claim(outcome)
         if self._term and not self._claimed and not self._claiming:
-            self._claiming = True
+            self._claiming, self._claimed_to = True, self.sequence
             work = partial(_take_over, self._term, self.sequence, tuple(self._held))
             try:
                 self._store.submit(work, self._told)
             except StoreBusy:
                 self._claiming = False
+
+    def take_held(self) -> tuple[_Held, ...]:
+        """Hand over what is held, for ``finish``. Requires holding the network lock."""
+        held, self._held = tuple(self._held), deque(maxlen=HELD_WRITES)
+        return held
+
+    def finish(self, held: Sequence[_Held]) -> None:
+        """Write what was held, as the last of all relays, which has left them. Blocks.
+
+        There was no time to claim the database, perhaps; and no other relay will do it. Raises
+        ``StoreError`` if it cannot be written. Without the network lock.
+        """
+        if held:
+            self._store.call(partial(_take_over, self.sequence, self.sequence, held))
 
     def _told(self, outcome: Outcome[int]) -> None:
         with self._lock:
@@ -155,13 +174,19 @@ class StateStore:
     def _take_claim(self, outcome: Outcome[int]) -> None:
         """Be the keeper, or try again: nobody else writes meanwhile, and it is held here."""
         if outcome.error is not None:
-            _log.error("the state is not written for now: %s", outcome.error)
+            if not self._in_vain:  # said once, not every second while it lasts
+                _log.error("the state is not written for now: %s", outcome.error)
+            self._in_vain = True
         elif outcome.result() == self._term:
-            self._claimed = True
-            held, self._held = self._held, deque(maxlen=HELD_WRITES)
+            later = [each for each in self._held if each.sequence > self._claimed_to]
+            try:
+                if later:
+                    self._submit(later[0].sequence, partial(_write_all, later), _note_failure)
+            except StoreBusy:
+                return
+            self._claimed, self._in_vain = True, False
+            self._held.clear()
             _log.info("this relay writes the state from now on")
-            for each in held:  # what was written already is written again: it is the same
-                self.submit(each.work, _note_failure)
 
     # ---- on the store's thread ----
 
@@ -169,8 +194,8 @@ class StateStore:
         self, term: int, sequence: int, work: Callable[[Connection], T], connection: Connection
     ) -> T:
         with self._lock:
-            kept = sequence if self._failed is None else min(sequence, self._failed - 1)
-        Keeping(connection).advance(term, kept)
+            first = sequence if self._failed is None else min(sequence, self._failed)
+        Keeping(connection).advance(term, first - 1)  # there may be more to write of this event
         return work(connection)
 
     def _end(self, sequence: int, done: Callable[[Outcome[T]], None], outcome: Outcome[T]) -> None:
@@ -192,11 +217,14 @@ def _take_over(term: int, sequence: int, held: Iterable[_Held], connection: Conn
     """Claim the database, and write what the last keeper has not; return the term."""
     keeping = Keeping(connection)
     kept = keeping.claim(term)
-    for each in held:
-        if each.sequence > kept:
-            each.work(connection)
+    _write_all([each for each in held if each.sequence > kept], connection)
     keeping.advance(term, max(kept, sequence))
     return term
+
+
+def _write_all(held: Iterable[_Held], connection: Connection) -> None:
+    for each in held:
+        each.work(connection)
 
 
 def _note_failure(outcome: Outcome[Any]) -> None:

@@ -18,12 +18,12 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from securechat.errors import NetworkError, SecureChatError
 from securechat.irc.modes import lowest_rank
 from securechat.irc.names import is_channel
+from securechat.net.io_thread import waking_once
 from securechat.server.cluster.event_codec import (
     EVENTS_VERSION,
     EventFormatError,
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from securechat.server.config import ClusterConfig
     from securechat.server.services import Services
 
-__all__ = ["PROPOSALS", "ClusterLog", "RelayTwice", "Standing"]
+__all__ = ["PROPOSALS", "ClusterLog", "NotTakenIn", "RelayTwice", "Standing"]
 
 _log = logging.getLogger(__name__)
 
@@ -158,6 +158,8 @@ class ClusterLog(EventLog):
         self._complete = threading.Event()
         self._joined = threading.Event()
         self._stopping = False
+        self._begins_anew = False  # when it knows what has happened since it was lost
+        self._failure: BaseException | None = None  # because of which it never joins
         self._beginnings = 0  # how often it has joined the others
         self.tally = Tally()
         self._count_slots()
@@ -184,17 +186,30 @@ class ClusterLog(EventLog):
 
         :param on_beat, on_tick: see ``NatsStream.serve``.
         :raises NetworkError: it takes too long.
+        :raises SecureChatError: it cannot be; see ``fail``.
         """
         self._services = services
-        self._stream.serve(self._take_events, self._complete.set, self._take_link, on_beat, on_tick)
+        self._stream.serve(self._take_events, self._know_all, self._take_link, on_beat, on_tick)
         self._stream.follow(state_filter(self._config.stream), self._applied)
-        if not self._complete.wait(_JOIN_S):
-            raise NetworkError("NATS has not told in {s:.0f} s what has happened", s=_JOIN_S)
+        self._wait_for(self._complete, "NATS has not told in {s:.0f} s what has happened")
         with services.lock:
             self._start()
-        if not self._joined.wait(_JOIN_S):
-            raise NetworkError("the other relays have not taken this one in")
+        self._wait_for(self._joined, "the other relays have not taken this one in for {s:.0f} s")
         _log.info("relay %s is one of %d", self._config.relay, len(self._network.relays))
+
+    def fail(self, error: BaseException) -> None:
+        """Have ``join`` raise this at once: the stream's thread has ended by it. Safe from any."""
+        self._failure = error
+        self._complete.set()
+        self._joined.set()
+
+    def _wait_for(self, event: threading.Event, otherwise: str) -> None:
+        if not event.wait(_JOIN_S):
+            raise NetworkError(otherwise, s=_JOIN_S)
+        if isinstance(self._failure, SecureChatError):
+            raise self._failure
+        if self._failure is not None:
+            raise NetworkError("what NATS tells cannot be taken: {error!r}", error=self._failure)
 
     def leave(self) -> None:
         """Tell the others that this relay stops, and with it all its sessions. Blocks."""
@@ -205,7 +220,7 @@ class ClusterLog(EventLog):
                 stamp = self._services.stamp(0)
                 lost = RelayLost(stamp, self._config.relay, self._incarnation, "is stopping")
                 self._propose(lost, relay_context(self._services), gone.set, lambda refusal: None)
-        gone.wait(_FAREWELL_S if self._incarnation else 0)
+        gone.wait(_FAREWELL_S if self._incarnation and self._stream.works else 0)
         with self._services.lock:
             self._incarnation, self._cut_off = 0, "This relay is stopping"
 
@@ -290,7 +305,7 @@ class ClusterLog(EventLog):
     def _take_events(self, some: Sequence[Received]) -> None:
         arrived = [each for each in map(self._read, some) if each is not None]
         beginnings = self._beginnings
-        with self._services.lock:
+        with waking_once(), self._services.lock:
             for each in arrived:
                 self._take(each)
                 if self._beginnings != beginnings:
@@ -390,10 +405,14 @@ class ClusterLog(EventLog):
             context.event_is_back()
 
     def _refuse(self, proposal: _Proposal | None, refusal: Fail) -> None:
-        if proposal is not None:
+        if proposal is None:
+            return
+        try:
             proposal.refused(refusal)
-            if proposal.context.origin is not None:
-                proposal.context.event_is_back()
+        except Exception:  # noqa: BLE001 - a bug in an answer: all others go on
+            _log.exception("the refusal of %s failed", type(proposal.event).__name__)
+        if proposal.context.origin is not None:
+            proposal.context.event_is_back()
 
     def _repeat(self, proposal: _Proposal) -> None:
         event, context, then, refused, tries, _ = proposal
@@ -417,15 +436,26 @@ class ClusterLog(EventLog):
 
     def _not_started(self, refusal: Refusal | Fail) -> None:
         self._cut_off = str(refusal)
-        _log.error("the other relays do not take this one in: %s", refusal)
+
+    def _know_all(self) -> None:
+        """Take note that all was received that has happened; on the stream's thread."""
+        self._complete.set()
+        if self._begins_anew and not self._stopping:
+            self._begins_anew = False
+            with self._services.lock:
+                self._start()
 
     def _look_for_oneself(self, event: RelayStarted | RelayLost, *, own: bool) -> None:
         """See whether this relay is one of them. An earlier start of it may still be, for now."""
         found = self._network.relays.get(self._config.relay)
         if self._incarnation and (found is None or found.incarnation != self._incarnation):
             self._be_lost(event)
-        elif own and found is not None and isinstance(event, RelayStarted) and not self._stopping:
+        elif own and isinstance(event, RelayStarted) and not self._stopping:
+            if found is None:
+                raise NotTakenIn(self._cut_off)
             self._begin(found.incarnation, found.slot)
+        elif self._begins_anew and isinstance(event, RelayStarted) and event.name == self.name:
+            raise RelayTwice(self.name)  # in place of this one, which was asleep
 
     def _begin(self, incarnation: int, slot: int) -> None:
         """Be one of the relays from now on."""
@@ -450,11 +480,19 @@ class ClusterLog(EventLog):
             raise RelayTwice(self._config.relay)
         _log.error("the other relays have taken this one for lost: it joins them anew")
         self._dismiss_all()
-        self._start()
+        self._begins_anew = True
 
     def _dismiss_all(self) -> None:
         for session in self._services.registry.snapshot():
-            session.connection.thread.post(partial(session.dismiss, _CUT_OFF))
+            if not self._incarnation or relay_of(session.id) != self._incarnation:
+                session.dismiss_soon(_CUT_OFF)
+
+
+class NotTakenIn(SecureChatError):
+    """The rules of the chat do not let this relay be one of them."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("the other relays do not take this one in: {why}", why=why)
 
 
 class RelayTwice(SecureChatError):

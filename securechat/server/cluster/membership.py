@@ -93,6 +93,9 @@ class Membership:
         if neighbour is None:
             return
         with self._lock:
+            known = self._heard.get(neighbour.name)
+            if known is not None and 0 < neighbour.incarnation < known.incarnation:
+                return  # of a process that was asleep, and is replaced
             if len(self._heard) >= _NEIGHBOURS and neighbour.name not in self._heard:
                 oldest = min(self._heard.values(), key=lambda each: each.heard_s)
                 del self._heard[oldest.name]

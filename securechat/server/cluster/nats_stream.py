@@ -18,6 +18,7 @@ import json
 import logging
 import ssl
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +41,16 @@ except ImportError:
 else:
     _INSTALLED = True
 
-__all__ = ["EVENT_BYTES", "Link", "NatsStream", "Received", "StreamCut", "StreamInfo"]
+__all__ = [
+    "EVENT_BYTES",
+    "Inspection",
+    "Link",
+    "NatsStream",
+    "Received",
+    "StreamCut",
+    "StreamInfo",
+    "StreamSize",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +92,10 @@ _DUPLICATES_S: Final = 600.0
 EVENT_BYTES: Final = 131_072
 """Largest event: a message of many lines, with tags, is some 40 KiB as JSON."""
 
+_HEADER_BYTES: Final = 256
+"""What NATS counts besides: the id. What it does not take is not refused, but never comes back, and
+all after it would wait."""
+
 _INACTIVE_S: Final = 30.0
 """When a server forgets a consumer that nobody listens to, in seconds."""
 
@@ -103,12 +117,13 @@ class Received(NamedTuple):
 class StreamInfo(NamedTuple):
     """A stream: what no other has (when it was made), and the numbers of its first and last event.
 
-    Of an empty one ``first`` is ``last + 1``.
+    Of an empty one ``first`` is ``last + 1``. ``full`` is how much it holds of what it may, 0 to 1.
     """
 
     made: str
     first: int
     last: int
+    full: float
 
 
 class Link(NamedTuple):
@@ -116,6 +131,29 @@ class Link(NamedTuple):
 
     up: bool
     why: str
+
+
+class StreamSize(NamedTuple):
+    """How large a stream is, and on how many servers, of which ``lacking`` are not up to date."""
+
+    bytes: int
+    most_bytes: int
+    replicas: int
+    lacking: int
+
+
+class Inspection(NamedTuple):
+    """What NATS says of itself.
+
+    ``answer_s`` is how long it takes to answer, ``ahead_s`` by how much its clock is ahead of ours,
+    in seconds. Without JetStream, or without the stream, there is less.
+    """
+
+    version: str
+    answer_s: float
+    jetstream: bool
+    stream: StreamSize | None = None
+    ahead_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -132,6 +170,7 @@ class NatsStream:
 
     The constructor connects, and makes the stream if there is none; blocks.
 
+    :param make: without it no stream is made, and all that can be done is to ``inspect``.
     :param on_crash: called with what keeps the thread from going on.
     :raises ConfigError: nats-py is not installed, or a file of the configuration cannot be used.
     :raises NetworkError: no server answers, or none takes us.
@@ -142,15 +181,17 @@ class NatsStream:
         config: ClusterConfig,
         *,
         on_crash: Callable[[BaseException], None],
+        make: bool = True,
     ) -> None:
         if not _INSTALLED:
             raise ConfigError(['[cluster] nats: needs pip install "securechat[cluster]"'])
         self._config = config
         self._options = _connect_options(config)
         self._name = config.stream
+        self._make = make
         self._on_events: Callable[[Sequence[Received]], None]
         self._on_complete: Callable[[], None]
-        self._on_link: Callable[[Link], None]
+        self._on_link: Callable[[Link], None] = lambda link: None
         self._on_beat: Callable[[bytes], None] = lambda data: None
         self._on_tick: Callable[[], None] = lambda: None
         self._lock = make_lock("stream", tier=1)  # guards the next two
@@ -210,6 +251,11 @@ class NatsStream:
         found: StreamInfo = self._ask(self._info())
         return found
 
+    def inspect(self) -> Inspection:
+        """Return how servers and stream are. Blocks. Raises ``NetworkError``."""
+        found: Inspection = self._ask(self._inspect())
+        return found
+
     def follow(self, subject: str, after: int) -> None:
         """Receive the events whose subject ``subject`` covers, those after number ``after``.
 
@@ -250,6 +296,11 @@ class NatsStream:
         """Take the events before a number out of the stream. Blocks. Raises ``NetworkError``."""
         self._ask(self._purge(before))
 
+    @property
+    def works(self) -> bool:
+        """Whether its thread has not ended."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Publish what waits, disconnect, and end the thread. Blocks."""
         self._call(self._stop_soon)
@@ -271,6 +322,8 @@ class NatsStream:
             raise NetworkError("NATS: {error}", error=_words(error)) from error
 
     def _run(self) -> None:
+        # It complains of each connection of nats-py that ends, and of nothing else here.
+        logging.getLogger("asyncio").setLevel(logging.ERROR)
         try:
             self._loop.run_until_complete(self._work())
         finally:
@@ -279,7 +332,7 @@ class NatsStream:
     async def _work(self) -> None:
         try:
             await self._connect()
-        except (NatsError, OSError, TimeoutError) as error:
+        except (NatsError, NetworkError, OSError, TimeoutError) as error:
             servers = " ".join(self._config.nats)
             self._error = NetworkError(
                 "cannot use NATS at {servers}: {error}", servers=servers, error=_words(error)
@@ -316,8 +369,12 @@ class NatsStream:
             ),
             CONNECT_S,
         )
+        if self._client.max_payload < EVENT_BYTES + _HEADER_BYTES:
+            least = EVENT_BYTES + _HEADER_BYTES
+            raise NetworkError("its max_payload must be {least} bytes at least", least=least)
         self._stream = self._client.jetstream(timeout=_ASK_S)
-        await self._make_stream()
+        if self._make:
+            await self._make_stream()
         await self._client.subscribe(f"{self._name}-beat", cb=self._take_beat)
         self._heard = self._loop.time()
 
@@ -334,7 +391,7 @@ class NatsStream:
             retention=api.RetentionPolicy.LIMITS,
             discard=api.DiscardPolicy.NEW,  # what has no snapshot yet is never dropped
             max_bytes=self._config.stream_mib * 1024 * 1024,
-            max_msg_size=EVENT_BYTES,
+            max_msg_size=EVENT_BYTES + _HEADER_BYTES,
             num_replicas=replicas,
             duplicate_window=_DUPLICATES_S,
         )
@@ -355,6 +412,45 @@ class NatsStream:
     async def _info(self) -> StreamInfo:
         raw = await self._client.request(f"$JS.API.STREAM.INFO.{self._name}", b"", timeout=_ASK_S)
         return _stream_info(raw.data)
+
+    async def _inspect(self) -> Inspection:
+        there = self._client.connected_server_version
+        version = f"{there.major}.{there.minor}.{there.patch}"
+        began = self._loop.time()
+        await self._client.flush()
+        answer_s = self._loop.time() - began
+        try:
+            state = await self._stream.stream_info(self._name)
+        except NotFoundError:
+            return Inspection(version, answer_s, jetstream=True)
+        except (NatsError, TimeoutError) as error:
+            _log.debug("NATS: %s", _words(error))
+            return Inspection(version, answer_s, jetstream=False)
+        others = state.cluster.replicas or [] if state.cluster is not None else []
+        size = StreamSize(
+            state.state.bytes,
+            state.config.max_bytes or 0,
+            state.config.num_replicas or 1,
+            sum(1 for each in others if each.offline or not each.current),
+        )
+        return Inspection(version, answer_s, True, size, await self._ahead_s())
+
+    async def _ahead_s(self) -> float:
+        """Return by how much the clock of NATS is ahead: it says when a consumer was made."""
+        wanted = api.ConsumerConfig(
+            ack_policy=api.AckPolicy.EXPLICIT,
+            deliver_policy=api.DeliverPolicy.NEW,
+            inactive_threshold=_INACTIVE_S,
+            mem_storage=True,
+            num_replicas=1,
+        )
+        began_s = time.time()
+        made = await self._stream.add_consumer(self._name, wanted)
+        middle_s = (began_s + time.time()) / 2
+        await self._stream.delete_consumer(self._name, made.name)
+        if made.created is None:
+            return 0.0
+        return made.created.timestamp() - middle_s
 
     async def _purge(self, before: int) -> None:
         await self._stream.purge_stream(self._name, seq=before)
@@ -603,7 +699,9 @@ def _stream_info(answer: bytes) -> StreamInfo:
         raise NetworkError("NATS: {error}", error=error)
     state = read["state"]
     last = int(state["last_seq"])
-    return StreamInfo(str(read["created"]), int(state["first_seq"]) or 1, last)
+    most = int(read["config"]["max_bytes"])  # -1: no limit
+    full = int(state["bytes"]) / most if most > 0 else 0.0
+    return StreamInfo(str(read["created"]), int(state["first_seq"]) or 1, last, full)
 
 
 def _places(reply: str) -> tuple[int, int, int, int]:

@@ -371,7 +371,8 @@ def apply_login(context: Context, account: str) -> None:
 
 def _not_logged_in(context: Context, refusal: Refusal | Fail) -> None:
     """What has happened meanwhile forbids it: the session is whose it was before."""
-    context.session.account = context.user.account
+    user = context.services.network.sessions.get(context.session.id)  # None: ended meanwhile
+    context.session.account = user.account if user is not None else None
     context.refuse(refusal)
 
 

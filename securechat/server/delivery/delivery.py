@@ -88,7 +88,8 @@ class Delivery:
         if known is None:
             users = (member.user for member in channel.members.values())
             known = frozenset(relay_of(key) for user in users for key in user.sessions)
-            self._reach[channel] = known
+            if channel.members:  # else nobody will leave, by which it would be forgotten
+                self._reach[channel] = known
         return known
 
     def sessions(self, *users: User) -> list[Session]:

@@ -71,7 +71,14 @@ def _tell(delivery: Delivery, users: Iterable[User], text: str, context: Context
 
 
 def _account_closed(delivery: Delivery, effect: effects.AccountClosed, context: Context) -> None:
-    """Who notices is told by the effects that come with it."""
+    """Put off who would come as whoever has the account by then; others are users, and effects."""
+    services, network = context.services, context.services.network
+    for session in services.registry.snapshot():
+        own = session.account
+        if own is None or session.registration.complete:
+            continue
+        if network.fold(own) == effect.account:
+            session.close_soon(effect.reason, logged="Account closed")
 
 
 def _relay_gone(delivery: Delivery, effect: effects.RelayGone, context: Context) -> None:

@@ -273,6 +273,7 @@ def _entry(
         detail,
         text,
         _tags(author, tags) if tags or author.bot or author.operator else "",
+        stamp.place,
     )
 
 

@@ -115,18 +115,20 @@ class HistoryKeeper:
                 continue
             if context.elsewhere is not None:
                 self.spare.add(*context.elsewhere, items)
-                continue
-            if isinstance(items[-1], Redaction | RoomForgotten):
+                # Each relay forgets a room, after what it has still to write of it.
+                items = [item for item in items if isinstance(item, RoomForgotten)]
+                if not items:
+                    continue
+            if any(isinstance(item, Redaction | RoomForgotten) for item in items):
                 items = [*self.spare.take_all(), *items]  # or it would be written after that
-            if len(self._items) >= self._limit:
+            answered = type(effect) in MESSAGE_EFFECTS and context.origin is not None
+            # What comes back from a stream was let in before, and cannot be refused any more.
+            let_in = answered and self._patient
+            if len(self._items) >= self._limit and not let_in:
                 with self._lock:
                     self._dropped += len(items)
                 continue
-            waits = (
-                type(effect) in MESSAGE_EFFECTS
-                and context.origin is not None
-                and context.acknowledges
-            )
+            waits = answered and context.acknowledges
             with self._lock:
                 first = self._count + 1
                 self._items += items
@@ -249,6 +251,7 @@ class HistoryKeeper:
     def _write(self, connection: Connection) -> None:
         self._group = self._group or self._take_group()  # again if it was undone
         history = History(connection)
+        history.take_turn(deleting=any(isinstance(i, RoomForgotten) for i in self._group.items))
         entries: list[Entry] = []
         for item in self._group.items:
             if isinstance(item, RoomForgotten):

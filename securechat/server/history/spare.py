@@ -1,8 +1,8 @@
 """What other relays are writing into the history, in case that one of them does not come to it.
 
 Each relay writes what its own sessions say and do. Until it says that it has (by its beat), those
-who have received the same hold it as well; if it is lost, they write it. So does one that is about to read,
-or to delete, what may not be written yet. The history takes nothing twice.
+who have received the same hold it as well; if it is lost, they write it. So does one that is about
+to read, or to delete, what may not be written yet. The history takes nothing twice.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def close_account(network: Network, event: events.CloseAccount) -> list[Effect]:
     """Put off the users of an account, and keep it closed; forget it if it is deleted."""
     account, stamp = network.fold(event.account), event.stamp
     network.closed_accounts.add(account)
-    found: list[Effect] = [effects.AccountClosed(stamp, account, event.forget)]
+    found: list[Effect] = [effects.AccountClosed(stamp, account, event.forget, event.reason)]
     for user in [each for each in network.users.values() if network.account_key(each) == account]:
         devices = tuple(user.sessions)
         found += put_off(network, stamp, user, devices, event.reason, _CAUSE, may_stay=False)

@@ -181,6 +181,17 @@ def test_a_socket_that_a_killed_relay_has_left_is_replaced(relay: RunningRelay) 
 
 
 @posix_only
+def test_the_socket_of_a_relay_that_runs_is_not_taken(relay: RunningRelay) -> None:
+    """Relays with databases on a server may be given one folder."""
+    path = control_path(relay.config)
+    with pytest.raises(NetworkError, match=f"another relay listens on {path}"):
+        ControlSocket(relay.relay, path, [])
+    connection = connect_to_relay(relay.config)
+    assert connection is not None
+    connection.close()
+
+
+@posix_only
 def test_what_is_no_socket_is_not_replaced(relay: RunningRelay, tmp_path: Path) -> None:
     path = tmp_path / "precious.sock"
     path.write_text("mine")

@@ -123,16 +123,29 @@ def test_there_is_no_database_yet(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert list(tmp_path.iterdir()) == [], "and none is made"
 
 
-def test_the_database_is_a_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    url = parse_postgres_url("postgresql://relay:secret@localhost/chat")
+def test_the_database_is_a_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], postgres_url: str
+) -> None:
+    url = parse_postgres_url(postgres_url)
     config = Config(store=StoreConfig(path=tmp_path / "relay.db", url=url))
-    shown = {"path": "postgresql://relay@localhost/chat"}
+    shown = {"path": str(url), "accounts": 0, "messages": 0}
     assert told(config, capsys, status.NOT_RUNNING)["database"] == shown
     assert run(config, "status") == status.NOT_RUNNING
     assert capsys.readouterr().out.splitlines() == [
         "relay     none runs",
-        "database  postgresql://relay@localhost/chat",
+        f"database  {url}",
+        "          0 accounts, 0 messages",
     ]
+
+
+def test_a_server_that_does_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = parse_postgres_url("postgresql://relay:secret@127.0.0.1:1/chat")
+    config = Config(store=StoreConfig(path=tmp_path / "relay.db", url=url))
+    found = told(config, capsys, status.NOT_RUNNING)
+    assert found["database"] == {"path": "postgresql://relay@127.0.0.1:1/chat"}
+    (problem,) = found["problems"]
+    assert problem.startswith("cannot read the database postgresql://relay@127.0.0.1:1/chat: ")
+    assert "secret" not in problem
 
 
 @posix_only

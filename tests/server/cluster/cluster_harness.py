@@ -32,7 +32,7 @@ class Relays:
     ) -> None:
         self.certificates = certificates
         self._nats = nats
-        self._postgres_url = postgres_url
+        self.postgres_url = postgres_url
         self._folder = folder
         self.clocks: dict[str, Any] = {}
         """What relays that are started go by, if not by the real time."""
@@ -61,7 +61,7 @@ class Relays:
             made,
             store=StoreConfig(
                 path=self._folder / f"{name}.db",  # beside it is the control socket
-                url=parse_postgres_url(self._postgres_url),
+                url=parse_postgres_url(self.postgres_url),
             ),
             cluster=ClusterConfig(**settings | (cluster or {})),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import os
 import ssl
 from collections import deque
 from pathlib import Path
@@ -19,25 +20,28 @@ from tests.server.relay_harness import Certificates, Client, Closed, RunningRela
 
 NAMES = ("a", "b")
 
-ALONE = {
-    "capability-negotiation", "connection-password", "extended-isupport", "network-icon", "sts",
-    "utf8-only", "webirc", "sasl-3.1", "sasl-3.2", "server-time", "standard-replies",
-}  # fmt: skip
-"""Those in which nobody hears of another: nothing of them crosses relays."""
-
-RELAYS = ("*", "securechat/RELAYS=*", "are supported by this server")
+USUAL = """
+always-on chathistory chghost devices extended-monitor invite-notify labeled-response
+message-redaction modern-channels modern-operators monitor read-marker rooms-of-accounts
+"""
+"""Those of most that crosses relays. SECURECHAT_CONVERSATIONS=all is for the others as well."""
 
 OTHERWISE = {
     "metadata",  # what was published before the registration is told when it is in order
+    "modern-modes",  # what is refused at once is told before what has to be put in order
     "modern-queries",  # WHOIS does not tell of TLS on another relay
     "peer",  # a token says where the tunnel is; it has tests of its own
-    "modern-modes",  # what is refused at once is told before what has to be put in order
 }
+"""Those that go otherwise where there are several relays."""
 
 OF_ONE_RELAY = "> A device may end another."
 """With what a script ends that cannot be of several."""
 
-SCRIPTS = {path.stem: path for path in scripts() if path.stem not in ALONE | OTHERWISE}
+RELAYS = ("*", "securechat/RELAYS=*", "are supported by this server")
+"""The parameters of what is told whenever relays come or go."""
+
+ALL = {path.stem: path for path in scripts() if path.stem not in OTHERWISE}
+CHOSEN = sorted(ALL) if os.environ.get("SECURECHAT_CONVERSATIONS") == "all" else USUAL.split()
 
 
 class Patient(Client):
@@ -123,10 +127,10 @@ class SpreadConversation(Conversation):
         self._start_relay()
 
 
-@pytest.mark.parametrize("name", sorted(SCRIPTS))
+@pytest.mark.parametrize("name", CHOSEN)
 def test_conversation(
     name: str, relays: Relays, relay_certificates: Certificates, tmp_path: Path
 ) -> None:
-    script, _, _ = SCRIPTS[name].read_text("utf-8").partition(OF_ONE_RELAY)
+    script, _, _ = ALL[name].read_text("utf-8").partition(OF_ONE_RELAY)
     SpreadConversation(script, relays, relay_certificates, tmp_path).play()
     relays.settle()

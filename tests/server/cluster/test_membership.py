@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from securechat.server.cluster import membership
 from securechat.server.cluster.log import RelayTwice
-from tests.server.cluster.cluster_harness import Relays, log_of, state_of
-from tests.server.relay_harness import PASSWORD, FakeClock
+from tests.server.cluster.cluster_harness import Relays, log_of
+from tests.server.relay_harness import FakeClock
 from tests.server.waiting import until
 
 LEASE_S = 3

@@ -1,0 +1,165 @@
+"""NATS or PostgreSQL is away, and comes back: nothing is lost, nothing is there twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from securechat.server.cluster import nats_stream
+from tests.server.cluster.cluster_harness import Relays, cluster_of, log_of
+from tests.server.relay_harness import Client, RunningRelay
+from tests.server.waiting import until
+from tests.services.nats import NatsCluster
+from tests.services.postgres import PostgresServer
+
+CAPS = "echo-message", "labeled-response", "batch", "message-tags", "standard-replies"
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second of silence is one of many for these relays."""
+    monkeypatch.setattr(nats_stream, "_CUT_OFF_S", 1.0)
+    monkeypatch.setattr(nats_stream, "_AGAIN_S", 0.5)
+    monkeypatch.setattr(nats_stream, "_SILENCE_S", 1.5)
+
+
+def cut_off(*relays: RunningRelay) -> Callable[[], bool]:
+    return lambda: all(log_of(relay).standing.cut_off for relay in relays)
+
+
+def together(*relays: RunningRelay) -> Callable[[], bool]:
+    return lambda: not any(log_of(relay).standing.cut_off for relay in relays)
+
+
+def hear(client: Client, text: str) -> None:
+    """Read until a line with this text has come, unless it has come before."""
+    while not any(text in line.decode() for line in client.lines):
+        client.read()
+
+
+def kept(server: PostgresServer, url: str) -> Counter[str]:
+    """Return how often each text is in the history."""
+    with server.connect(url.rpartition("search_path%3D")[2]) as connection:
+        rows = connection.execute("SELECT text FROM messages WHERE kind = 'PRIVMSG'").fetchall()
+    return Counter(text for (text,) in rows)
+
+
+def meet(relays: Relays, *caps: str) -> tuple[RunningRelay, RunningRelay, Client, Client]:
+    """Start two relays, with alice on one, bob on the other, both in #room."""
+    a, b = relays.start("a"), relays.start("b")
+    alice, bob = a.join("alice", *caps), b.join("bob", *caps)
+    alice.ask("JOIN #room")
+    bob.ask("JOIN #room")
+    relays.catch_up()
+    alice.sync()
+    return a, b, alice, bob
+
+
+@pytest.mark.parametrize("how", ["kill", "pause"])
+def test_nats_goes_and_comes_back(
+    relays: Relays, nats: NatsCluster, postgres: PostgresServer, postgres_url: str, how: str
+) -> None:
+    a, b, alice, bob = meet(relays, *CAPS)
+    carol = b.join("carol")
+    carol.ask("JOIN #room")
+    relays.catch_up()
+    getattr(nats, how)(0)
+    alice.send("@label=flying PRIVMSG #room :in flight")  # before anybody knows
+    until(cut_off(a, b), "nobody notices")
+    notice = alice.expect("NOTICE")
+    assert "This relay is cut off from the others" in notice.params[1]
+    refused = bob.collect("@label=no PRIVMSG #room :refused", "PRIVMSG #room :refused too")
+    refused = [each for each in refused if each.command == "FAIL"]
+    assert [each.params[:2] for each in refused] == [("*", "RELAY_ISOLATED")] * 2
+    assert refused[0].tags["label"] == "no"
+    assert bob.ask("PING still") == [":b.test PONG b.test still"]
+    carol.vanish()
+    (nats.start if how == "kill" else nats.resume)(0)
+    until(together(a, b), "they do not come together again")
+    echo = alice.expect("PRIVMSG")
+    assert (echo.tags["label"], echo.params[1]) == ("flying", "in flight")
+    assert bob.expect("PRIVMSG").params[1] == "in flight"
+    quit_ = alice.expect("QUIT")
+    assert quit_.nick == "carol"
+    hear(alice, "NOTICE * :This relay is one with the others again")
+    alice.send("@label=after PRIVMSG #room :after")
+    assert alice.expect("PRIVMSG").tags["label"] == "after"
+    assert bob.expect("PRIVMSG").params[1] == "after"
+    relays.settle()
+    assert [each.command for each in bob.sync()] in ([], ["NOTICE"])
+    assert kept(postgres, postgres_url) == {"in flight": 1, "after": 1}
+
+
+def test_a_relay_that_has_slept_for_longer_than_its_lease_joins_anew(relays: Relays) -> None:
+    a, b, alice, bob = meet(relays)
+    former = log_of(b).standing.incarnation
+    services = b.relay.services
+    with services.lock:  # so does the thread that would say how it does
+        assert alice.expect("QUIT").params == ("b: is lost",)
+        alice.ask("PRIVMSG #room :nobody hears")
+    assert bob.read_to_end()[-1] == (
+        "ERROR :Closing link: This relay was cut off from the others for too long; connect again"
+    )
+    until(lambda: log_of(b).standing.incarnation > former, "b does not join anew")
+    assert log_of(a).standing.incarnation == 1, "nobody else is lost"
+    bob = b.join("bob")
+    bob.ask("JOIN #room")
+    alice.send("PRIVMSG #room :again")
+    assert bob.expect("PRIVMSG").params[1] == "again"
+    relays.settle()
+
+
+def test_while_nats_sleeps_nobody_is_taken_for_lost(relays: Relays, nats: NatsCluster) -> None:
+    a, b, alice, bob = meet(relays)
+    members = cluster_of(a).members
+    nats.pause(0)
+    clock = a.relay.services.clock
+    slept = clock()
+    until(lambda: members._looked - slept > relays.config("a").cluster.lease_s + 1, "a sleeps too")
+    nats.resume(0)
+    until(together(a, b), "they do not come together again")
+    alice.send("PRIVMSG bob :still there?")
+    assert bob.expect("PRIVMSG").params[1] == "still there?"
+    relays.settle()
+    assert {log_of(a).standing.incarnation, log_of(b).standing.incarnation} == {1, 2}
+
+
+def test_people_talk_while_postgresql_is_away(
+    relays: Relays, postgres: PostgresServer, postgres_url: str
+) -> None:
+    _, _, alice, bob = meet(relays, *CAPS)
+    alice.send("@label=before PRIVMSG #room :before")
+    assert alice.expect("PRIVMSG").tags["label"] == "before"
+    bob.expect("PRIVMSG")
+    postgres.stop()
+    alice.send("@label=x PRIVMSG #room :meanwhile")
+    assert bob.expect("PRIVMSG").params[1] == "meanwhile"
+    bob.send("PRIVMSG #room :indeed")
+    assert alice.expect("PRIVMSG").params[1] == "indeed", "what is acknowledged is kept"
+    postgres.start()
+    assert alice.expect("PRIVMSG").tags["label"] == "x"
+    assert bob.expect("PRIVMSG").params[1] == "indeed"
+    assert kept(postgres, postgres_url) == {"before": 1, "meanwhile": 1, "indeed": 1}
+    relays.settle()
+
+
+def test_the_keeper_changes_while_postgresql_is_away(
+    relays: Relays, postgres: PostgresServer, postgres_url: str
+) -> None:
+    a, b = relays.start("a"), relays.start("b")
+    until(lambda: cluster_of(a).state.is_keeper, "a does not become the keeper")
+    owner = b.account("owner")
+    owner.ask("JOIN #room", "TOPIC #room :old")
+    relays.catch_up()
+    postgres.stop()
+    owner.ask("TOPIC #room :new", "METADATA * SET url :https://example.org")
+    relays.kill("a")
+    postgres.start()
+    until(lambda: cluster_of(b).state.is_keeper, "b does not become the keeper")
+    with postgres.connect(postgres_url.rpartition("search_path%3D")[2]) as connection:
+        until(
+            lambda: connection.execute("SELECT topic FROM rooms").fetchall() == [("new",)],
+            "what was changed meanwhile is not written",
+        )
