@@ -121,6 +121,27 @@ def test_two_write_for_a_while(connection, other, in_background):
         ]
 
 
+@pytest.mark.parametrize("deleting", [(False, True), (True, False), (True, True)])
+def test_who_deletes_is_alone(connection, other, in_background, deleting):
+    """Else one could wait for a conversation that the other has, who waits for one of its own."""
+    connection.execute("BEGIN")
+    History(connection).take_turn(deleting=deleting[0])
+    other.execute("BEGIN")
+    wait = in_background(lambda: History(other).take_turn(deleting=deleting[1]))
+    wait_until_blocked(connection)
+    connection.execute("COMMIT")
+    wait()
+    other.execute("COMMIT")
+
+
+def test_all_others_write_at_once(connection, other):
+    for each in (connection, other):
+        each.execute("BEGIN")
+        History(each).take_turn(deleting=False)
+    for each in (connection, other):
+        each.execute("COMMIT")
+
+
 def test_two_begin_the_same_conversations(connection, other, in_background):
     connection.execute("BEGIN")
     History(connection).add(entry("m1", 1, conversation=room) for room in ROOMS)
