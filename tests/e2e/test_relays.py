@@ -122,9 +122,11 @@ def test_nothing_is_lost_or_twice_whatever_happens_to_machines(
         ports = [relay.port for relay in relays]
         make_rooms(ca, relays[0])
         crowd = Crowd(str(ca), ports, PEOPLE, OWNERS, SEED, PACE)
+        crowd.quiet = True
         crowd.start()
         try:
             wait_for(lambda: crowd.here == PEOPLE, crowd.absent)
+            crowd.quiet = False
             chaos = Chaos(relays, nats_cluster, SEED)
             began = time.monotonic()
             while (now := time.monotonic() - began) < CHAOS_S:

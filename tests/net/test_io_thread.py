@@ -18,6 +18,7 @@ from securechat.net.io_thread import (
     INBOX_ENTRIES,
     LATER_S,
     IoThread,
+    waking_once,
 )
 from securechat.net.tls_pipe import TlsPipe
 from tests.net.conftest import Connect, StartIo
@@ -109,6 +110,27 @@ class TestPost:
         settle(io)
         assert done == ["before", "after"]
         assert caplog.messages == ["posted work failed"]
+
+    def test_what_another_thread_posts_together_wakes_once_at_the_end(
+        self, io: IoThread, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settle(io)
+        woken: list[IoThread] = []
+        wake = IoThread._wake
+
+        def note(self: IoThread) -> None:
+            woken.append(self)
+            wake(self)
+
+        monkeypatch.setattr(IoThread, "_wake", note)
+        done: list[int] = []
+        with waking_once():
+            io.post(lambda: done.append(1))
+            io.post(lambda: done.append(2))
+            assert woken == []
+        assert set(woken) == {io}
+        settle(io)
+        assert done == [1, 2]
 
 
 class TestLater:

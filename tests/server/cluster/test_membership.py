@@ -22,8 +22,10 @@ def test_those_who_were_on_a_relay_that_stops_quit(relays: Relays) -> None:
     alice.send("JOIN #room")
     alice.sync()
     bob.ask("JOIN #room")
-    relays.running.pop("b").relay.stop("Maintenance")
+    b.relay.stop("Maintenance")
     assert "ERROR :Closing link: Maintenance" in bob.read_to_end()
+    b._stopped = True
+    relays.stop("b")
     quit_ = alice.expect("QUIT")
     assert (quit_.nick, quit_.params) == ("bob", ("b: is stopping",))
     assert set(a.relay.services.network.relays) == {"a"}
@@ -60,7 +62,7 @@ def test_who_is_always_on_stays(relays: Relays, time_of_relays: FakeClock) -> No
     relays.kill("b")
     relays.pass_time(time_of_relays, LEASE_S + 1)
     until(lambda: names(relays) == [{"a"}], "b is not given up")
-    assert "353 alice = #room :@alice bob" in alice.ask("NAMES #room")
+    assert ":a.test 353 alice = #room :@alice bob" in alice.ask("NAMES #room")
     again = a.login("bob", "sasl")
     assert again.nick == "bob"
     assert any("JOIN #room" in line.decode() for line in again.lines)

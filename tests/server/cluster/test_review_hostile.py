@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from securechat.irc.sasl import plain_response
 from securechat.server.cluster import nats_stream
 from securechat.server.cluster.event_codec import EVENTS_VERSION, encode
 from securechat.server.context import relay_context
-from securechat.server.events import RelayLost
+from securechat.server.events import Detach, RelayLost
 from tests.server.cluster.cluster_harness import Relays, cluster_of, log_of
+from tests.server.relay_harness import PASSWORD
 from tests.server.waiting import until
 
 
@@ -27,7 +31,9 @@ def test_the_largest_event_is_taken(relays: Relays) -> None:
     assert done == [1]
 
 
-def test_who_is_killed_while_logging_in_ends_no_relay(relays: Relays) -> None:
+def test_who_is_killed_while_logging_in_ends_no_relay(
+    relays: Relays, caplog: pytest.LogCaptureFixture
+) -> None:
     a = relays.start("a")
     alice = a.account("alice")
     alice.quit()
@@ -39,15 +45,10 @@ def test_who_is_killed_while_logging_in_ends_no_relay(relays: Relays) -> None:
     cluster_of(a)._stream.publish = lambda *each: held.append(each)  # type: ignore[method-assign]
     guest.send("AUTHENTICATE PLAIN")
     guest.expect("AUTHENTICATE")
-    from securechat.irc.sasl import plain_response
-    from tests.server.relay_harness import PASSWORD
-
     guest.answer(plain_response("alice", PASSWORD))
     until(lambda: held, "nothing is proposed")
     cluster_of(a)._stream.publish = publish  # type: ignore[method-assign]
     services = a.relay.services
-    from securechat.server.events import Detach
-
     with services.lock:
         event_log.propose(
             Detach(services.stamp(session.id), "gone"),
@@ -59,6 +60,7 @@ def test_who_is_killed_while_logging_in_ends_no_relay(relays: Relays) -> None:
         publish(*each)
     relays.settle()
     assert a.relay.crash is None
+    assert "failed" not in caplog.text
 
 
 def test_a_stream_that_is_full_is_emptied(relays: Relays) -> None:
