@@ -170,6 +170,7 @@ def run(context: Context, work: Callable[[], None]) -> None:
 def _handle(services: Services, context: Context, message: Message) -> None:
     session = context.session
     if session.ended:  # by another's command, while this line waited for the lock
+        context.label = ""  # or it would be acknowledged
         return
     entry = services.commands.get(message.command)
     if session.must_wait(overtakes=entry is not None and entry.overtakes):

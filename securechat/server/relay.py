@@ -184,7 +184,7 @@ class Relay:
         self._caretaker.stop()
         self._stop_listening()
         if self._cluster is not None:
-            self._cluster.leave()
+            self._cluster.leave(reason)
         for session in self.services.registry.snapshot():
             session.connection.thread.post(partial(session.dismiss, reason))
         self.services.tunnels.stop()

@@ -340,6 +340,8 @@ class Session:
         def go_on() -> None:
             if anyway or not self.ended:  # another's command may have ended it
                 work()
+            else:
+                context.label = ""  # or it would be acknowledged
 
         context.held = False
         self._let_go_on()

@@ -15,7 +15,7 @@ from securechat.irc.message import Message
 from securechat.server import commands as command_modules
 from securechat.server.commands import COMMANDS
 from securechat.server.context import Context
-from securechat.server.dispatch import Command, build_table, command
+from securechat.server.dispatch import Command, build_table, command, dispatch
 from securechat.server.events import GrantOperator, SetAway, Stamp
 from tests.server.relay_harness import RunningRelay
 
@@ -303,3 +303,15 @@ def test_odd_lines(relay: RunningRelay, line: bytes, answers: list[str]) -> None
     client = relay.join("alice")
     client.send_bytes(line + b"\r\n")
     assert client.seen() == answers
+
+
+def test_a_line_that_comes_too_late_is_not_acknowledged(relay: RunningRelay) -> None:
+    alice = relay.join("alice", "labeled-response", "batch", "echo-message")
+    session = relay.session("alice")
+
+    def end_before_the_line() -> None:
+        session.close_soon("Enough")
+        dispatch(relay.relay.services, session, b"@label=x PRIVMSG alice :late")
+
+    relay.run_on(session, end_before_the_line)
+    assert alice.read_to_end() == ["ERROR :Closing link: Enough"]

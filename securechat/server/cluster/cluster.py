@@ -119,8 +119,8 @@ class Cluster:
     def _look_at_snapshots(self) -> None:
         self._snapshots.look_after()
 
-    def leave(self) -> None:
-        """Have the others know that it stops. Blocks, for some seconds at most.
+    def leave(self, reason: str) -> None:
+        """Have the others know that it stops, and its people why. Blocks, for some seconds at most.
 
         If there are none, all of the state is in the database then. Does nothing if it has not
         begun to join them.
@@ -128,7 +128,7 @@ class Cluster:
         if self._services is None:
             return
         was_there = self.event_log.standing.incarnation > 0
-        self.event_log.leave()
+        self.event_log.leave(reason)
         with self._services.lock:
             last = was_there and not self._services.network.relays
             held = self.state.take_held() if last else ()

@@ -158,6 +158,7 @@ class ClusterLog(EventLog):
         self._complete = threading.Event()
         self._joined = threading.Event()
         self._stopping = False
+        self._farewell = ""  # what people are told as it stops
         self._begins_anew = False  # when it knows what has happened since it was lost
         self._failure: BaseException | None = None  # because of which it never joins
         self._beginnings = 0  # how often it has joined the others
@@ -211,11 +212,14 @@ class ClusterLog(EventLog):
         if self._failure is not None:
             raise NetworkError("what NATS tells cannot be taken: {error!r}", error=self._failure)
 
-    def leave(self) -> None:
-        """Tell the others that this relay stops, and with it all its sessions. Blocks."""
+    def leave(self, reason: str) -> None:
+        """Tell the others that this relay stops, and with it all its sessions. Blocks.
+
+        These are told the ``reason``, if they are here still when the others know.
+        """
         gone = threading.Event()
         with self._services.lock:
-            self._stopping = True
+            self._stopping, self._farewell = True, reason
             if self._incarnation:
                 stamp = self._services.stamp(0)
                 lost = RelayLost(stamp, self._config.relay, self._incarnation, "is stopping")
@@ -462,7 +466,7 @@ class ClusterLog(EventLog):
         self._incarnation, self._cut_off = incarnation, ""
         services = self._services
         services.registry.begin_at(incarnation << SESSION_BITS)
-        self._dismiss_all()  # if any: of an earlier incarnation
+        self._dismiss_all(_CUT_OFF)  # if any: of an earlier incarnation
         self._beginnings += 1
         self._stream.follow(talk_filter(self._config.stream, slot), self._applied)
         self._joined.set()
@@ -475,17 +479,18 @@ class ClusterLog(EventLog):
         for proposal in pending.values():
             self._refuse(proposal, Fail("*", "RELAY_ISOLATED", text=_CUT_OFF))
         if self._stopping:
+            self._dismiss_all(self._farewell)
             return
         if isinstance(event, RelayStarted):
             raise RelayTwice(self._config.relay)
         _log.error("the other relays have taken this one for lost: it joins them anew")
-        self._dismiss_all()
+        self._dismiss_all(_CUT_OFF)
         self._begins_anew = True
 
-    def _dismiss_all(self) -> None:
+    def _dismiss_all(self, reason: str) -> None:
         for session in self._services.registry.snapshot():
             if not self._incarnation or relay_of(session.id) != self._incarnation:
-                session.dismiss_soon(_CUT_OFF)
+                session.dismiss_soon(reason)
 
 
 class NotTakenIn(SecureChatError):

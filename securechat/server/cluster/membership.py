@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from securechat import __version__
 from securechat.net.locks import make_lock
 from securechat.server.caretaker import CaretakerBusy
-from securechat.server.cluster.keeping import StateStore
+from securechat.server.cluster.keeping import HELD_WRITES, StateStore
 from securechat.server.cluster.log import ClusterLog
 from securechat.server.cluster.nats_stream import NatsStream
 from securechat.server.context import Context, relay_context
@@ -23,6 +23,7 @@ from securechat.server.effects import Effect, RelayCame, RelayGone, Reloaded
 from securechat.server.events import RelayLost
 from securechat.server.refusals import Fail, Refusal
 from securechat.server.reload import announce_relays
+from securechat.server.state import Relay
 from securechat.server.store_thread import Outcome
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Membership:
         self._given_up: dict[int, float] = {}  # incarnation → when it was proposed to be lost
         self._mark = 0, 0  # a ticket of the history, and the event that was the last then
         self._history = 0  # the event up to which the history of this relay is written
+        self._full = False  # what is held of others is as much as may be
         self._news: list[tuple[int, str]] = []  # levels and lines for the log; network lock
 
     def serve(self, services: Services, event_log: ClusterLog) -> None:
@@ -165,6 +167,7 @@ class Membership:
         self._look_at_history(standing.applied)
         with services.lock:
             self._state.look_after()
+            full = self._state.held >= HELD_WRITES or services.history.spare.full
             for neighbour in self.neighbours:
                 services.history.spare.written(neighbour.incarnation, neighbour.history)
             self._forget_written_state()
@@ -173,22 +176,29 @@ class Membership:
             news, self._news = self._news, []
         for level, text in news:
             _log.log(level, "%s", text)
+        if full and not self._full:
+            _log.warning("others write too slowly: were they lost now, some of it would be too")
+        self._full = full
         if news:
             announce_relays(services)
         self._stream.beat(_write(own))
+        if not standing.cut_off:
+            others = [each for each in relays if each.incarnation != standing.incarnation]
+            self._find_lost(others, now)
+
+    # ---- inside ----
+
+    def _find_lost(self, relays: Sequence[Relay], now: float) -> None:
+        """Give up those of the other relays that have been silent for too long."""
         heard, known = self._heard_at(), self._known
         self._known = {each.incarnation: known.get(each.incarnation, now) for each in relays}
         for relay in relays:
-            if standing.cut_off or relay.incarnation == standing.incarnation:
-                continue
             since = heard.get(relay.incarnation, self._known[relay.incarnation])
             silent_s = now - max(since, self._watching_since)
             proposed = self._given_up.get(relay.incarnation)
             if silent_s > self._lease_s and (proposed is None or now - proposed > self._lease_s):
                 self._given_up[relay.incarnation] = now
                 self._give_up(relay.name, relay.incarnation, silent_s)
-
-    # ---- inside ----
 
     def _heard_at(self) -> dict[int, float]:
         """Return when each relay (incarnation) was heard last, in seconds."""

@@ -48,5 +48,10 @@ class Spare:
         held, self._held = self._held, {}
         return [item for _, item in sorted(itertools.chain(*held.values()), key=itemgetter(0))]
 
+    @property
+    def full(self) -> bool:
+        """Whether the oldest of a relay goes as the next one comes."""
+        return any(len(held) == SPARE_ITEMS for held in self._held.values())
+
     def __len__(self) -> int:
         return sum(map(len, self._held.values()))
