@@ -398,16 +398,21 @@ class NatsStream:
         deadline = self._loop.time() + CONNECT_S
         while True:
             try:
-                await self._stream.stream_info(self._name)
-            except NotFoundError:
-                with contextlib.suppress(BadRequestError):  # another relay was faster
-                    await self._stream.add_stream(wanted)
+                await self._find_or_make_stream(wanted)
             except (NatsError, TimeoutError):  # no leader yet
                 if self._loop.time() > deadline:
                     raise
                 await asyncio.sleep(_TICK_S)
             else:
                 return
+
+    async def _find_or_make_stream(self, wanted: api.StreamConfig) -> None:
+        try:
+            await self._stream.stream_info(self._name)
+        except NotFoundError:
+            with contextlib.suppress(BadRequestError):  # another relay was faster
+                await self._stream.add_stream(wanted)
+            await self._stream.stream_info(self._name)
 
     async def _info(self) -> StreamInfo:
         raw = await self._client.request(f"$JS.API.STREAM.INFO.{self._name}", b"", timeout=_ASK_S)
