@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from securechat.errors import ConfigError, LocalProtocolError, SecureChatError
-from securechat.server.account_changes import announce_account, await_writes, close_account
+from securechat.server.account_changes import announce_account, close_account
 from securechat.server.administration.account_records import (
     account_summaries,
     export_account,
@@ -180,7 +180,8 @@ def _delete(desk: Desk, arguments: Arguments) -> dict[str, Any]:
     _close(desk, name, "it is being deleted", _DELETED)
     if desk.relay is not None:
         desk.relay.services.history.flush()  # what it said last goes with the rest
-        await_writes(desk.relay.services)
+        if desk.relay.services.cluster is not None:
+            desk.relay.services.cluster.members.await_writes()
     while desk.write(lambda c: disown(c, name, _SLICE)) == _SLICE:
         pass
     rooms = desk.write(lambda c: forget_account(c, key))

@@ -11,7 +11,7 @@ from typing import Final
 
 from securechat.server.administration.desk import Desk
 from securechat.server.administration.findings import Finding, ok, problem, warning
-from securechat.server.cluster.nats_stream import Inspection, NatsStream, StreamSize
+from securechat.server.cluster.nats_values import Inspection, StreamSize
 from securechat.server.config import ClusterConfig
 from securechat.server.databases import postgres_url
 from securechat.store.database import store_errors
@@ -75,6 +75,9 @@ def check_stream(desk: Desk) -> Iterator[Finding]:
     if not config.nats:
         yield ok("not used: this relay is the only one")
         return
+    # Only here: what is imported with it is an extra, and an event loop.
+    from securechat.server.cluster.nats_stream import NatsStream
+
     stream = NatsStream(config, on_crash=lambda error: None, make=False)
     try:
         found = stream.inspect()

@@ -8,10 +8,12 @@ share. The chat itself does not know: ``log`` is an ``EventLog`` whose events co
 - ``log``          what is proposed goes into the stream; what comes from it is applied
 - ``subjects``     which relays need an event, in its subject
 - ``event_codec``  events as plain values, which are sent from relay to relay
-- ``nats_stream``  the stream itself: the one module that knows NATS, and its thread
+- ``nats_stream``  the stream itself: the one module that uses nats-py, and its thread;
+                   ``nats_values`` what NATS is told and says
 - ``membership``   who is there, how the others do, who is lost
 - ``keeping``      which relay writes the state into the database
 - ``snapshots``    the state at some event, where a relay starts
+- ``tally``        what is counted of all this
 
 What is held:
 

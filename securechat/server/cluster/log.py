@@ -32,7 +32,8 @@ from securechat.server.cluster.event_codec import (
     encode,
 )
 from securechat.server.cluster.keeping import StateStore
-from securechat.server.cluster.nats_stream import EVENT_BYTES, Link, NatsStream, Received
+from securechat.server.cluster.nats_stream import NatsStream
+from securechat.server.cluster.nats_values import EVENT_BYTES, Link, Received
 from securechat.server.cluster.subjects import (
     slots_in,
     state_filter,

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from securechat import __version__
+from securechat.errors import StoreError
 from securechat.net.locks import make_lock
 from securechat.server.caretaker import CaretakerBusy
 from securechat.server.cluster.keeping import HELD_WRITES, StateStore
@@ -39,6 +41,12 @@ BEAT_S: Final = 1.0
 _ASLEEP_S: Final = 2.0
 """After how many seconds without a look at the others this relay was asleep itself, or its machine:
 what they have said meanwhile, it has still to hear. Or NATS was, if not even its own beats come."""
+
+_PATIENCE_S: Final = 15.0
+"""How long other relays may take to write what they have: they tell every second how far they are,
+and a store that is in trouble for longer is not waited for."""
+
+_LOOK_EVERY_S: Final = 0.05
 
 _NEIGHBOURS: Final = 64
 """Relays whose beats are remembered: those that there may be, and a few that were."""
@@ -185,6 +193,37 @@ class Membership:
         if not standing.cut_off:
             others = [each for each in relays if each.incarnation != standing.incarnation]
             self._find_lost(others, now)
+
+    # ---- for tools; without a lock ----
+
+    def await_writes(self) -> None:
+        """Wait until all relays have written what has happened up to now. Blocks, for some seconds.
+
+        What one of them wrote later, of an account that is being deleted, nobody would delete any
+        more. So it is also waited until none holds it for another: see ``Spare``.
+
+        :raises StoreError: one of them does not come to it.
+        """
+        event = self._event_log.standing.applied
+        self._await_beats(lambda beat: beat.history >= event and beat.state >= event)
+        # Who has spoken after a beat more has heard that the others have written it, and let go.
+        heard_s = self._services.clock() + BEAT_S
+        self._await_beats(lambda beat: beat.heard_s > heard_s)
+
+    def _await_beats(self, enough: Callable[[Neighbour], bool]) -> None:
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            done = {each.incarnation for each in self.neighbours if enough(each)}
+            with self._services.lock:
+                relays = list(self._services.network.relays.values())
+            late = [each.name for each in relays if each.incarnation not in done]
+            if not late:
+                return
+            if time.monotonic() > deadline:
+                raise StoreError(
+                    "relay {relay} has not written yet what it has: try again later", relay=late[0]
+                )
+            time.sleep(_LOOK_EVERY_S)
 
     # ---- inside ----
 

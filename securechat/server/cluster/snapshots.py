@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from securechat.errors import SecureChatError, StoreError
 from securechat.server.cluster.keeping import StateStore
 from securechat.server.cluster.log import ClusterLog
-from securechat.server.cluster.nats_stream import NatsStream, StreamInfo
+from securechat.server.cluster.nats_stream import NatsStream
+from securechat.server.cluster.nats_values import StreamInfo
 from securechat.server.network import Network
 from securechat.server.snapshot import (
     SNAPSHOT_VERSION,

@@ -141,7 +141,9 @@ def _not_admitted(context: Context, refusal: Refusal | Fail) -> None:
         # The nick is kept: a login may follow. Told before 433, at which clients move on.
         if session.caps & caps.STANDARD_REPLIES:
             context.send("FAIL", "NICK", "NICKNAME_RESERVED", registration.nick, refusal.text)
-    elif isinstance(refusal, Refusal) and refusal.numeric == numerics.ERR_YOUREBANNEDCREEP:
+    elif isinstance(refusal, Fail):  # cut off from the others: another relay may not be
+        session.close_soon(refusal.params[-1])
+    elif refusal.numeric == numerics.ERR_YOUREBANNEDCREEP:
         session.close_soon(refusal.text)
     else:
         registration.nick = ""

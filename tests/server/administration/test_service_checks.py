@@ -11,7 +11,9 @@ import pytest
 from securechat.errors import NetworkError, StoreError
 from securechat.server.administration import service_checks, store_checks, system_checks
 from securechat.server.administration.desk import Desk
-from securechat.server.cluster.nats_stream import Inspection, NatsStream, StreamSize
+from securechat.server.cluster import nats_stream
+from securechat.server.cluster.nats_stream import NatsStream
+from securechat.server.cluster.nats_values import Inspection, StreamSize
 from securechat.server.config import ClusterConfig, Config
 from securechat.store.postgres_migrations import MIGRATIONS
 from securechat.store.postgres_url import parse_postgres_url
@@ -171,7 +173,7 @@ def test_what_is_wrong_with_nats(
 
         def stop(self) -> None: ...
 
-    monkeypatch.setattr(service_checks, "NatsStream", Told)
+    monkeypatch.setattr(nats_stream, "NatsStream", Told)
     config = change(config, cluster={"nats": ("tls://a",)})
     (line,) = [
         line for line in found(service_checks.check_stream, config) if not line.startswith("ok ")

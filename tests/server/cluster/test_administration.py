@@ -12,8 +12,6 @@ import pytest
 
 from securechat.errors import StoreError
 from securechat.invite_link import parse_invite_link
-from securechat.server import account_changes
-from securechat.server.account_changes import await_writes
 from securechat.server.administration.desk import desk_at
 from securechat.server.administration.invites import first_invite
 from securechat.server.cluster import membership
@@ -96,8 +94,7 @@ def test_a_suspended_account_is_put_off_everywhere(relays: Relays, at: At) -> No
 def test_a_deleted_account_leaves_nothing(
     relays: Relays, at: At, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (membership, account_changes):
-        monkeypatch.setattr(module, "BEAT_S", 0.1)
+    monkeypatch.setattr(membership, "BEAT_S", 0.1)
     a, b = relays.start("a"), relays.start("b")
     ann = b.account("ann", "draft/metadata-2", "draft/read-marker")
     bob = a.account("bob")
@@ -134,11 +131,11 @@ def test_a_relay_that_does_not_come_to_write(
 ) -> None:
     a = relays.start("a")
     relays.start("b")
-    monkeypatch.setattr(account_changes, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(membership, "_PATIENCE_S", 0.0)
     members = cluster_of(a).members
     monkeypatch.setattr(type(members), "neighbours", ())
     with pytest.raises(StoreError, match="relay a has not written yet what it has"):
-        await_writes(a.relay.services)
+        cluster_of(a).members.await_writes()
 
 
 # ---- invites ----

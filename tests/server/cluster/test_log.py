@@ -13,7 +13,8 @@ import pytest
 
 from securechat.server.cluster import snapshots
 from securechat.server.cluster.event_codec import EVENTS_VERSION, UnknownVersion
-from securechat.server.cluster.nats_stream import NatsStream, StreamCut
+from securechat.server.cluster.nats_stream import NatsStream
+from securechat.server.cluster.nats_values import StreamCut
 from securechat.server.cluster.subjects import state_subject
 from tests.server.cluster.cluster_harness import Relays, cluster_of, log_of
 from tests.server.relay_harness import RunningRelay, short

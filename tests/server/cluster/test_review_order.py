@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from securechat.server.cluster.log import ClusterLog
-from securechat.server.cluster.nats_stream import Received
+from securechat.server.cluster.nats_values import Received
 from tests.server.cluster.cluster_harness import Relays
 from tests.server.waiting import TIMEOUT_S
 

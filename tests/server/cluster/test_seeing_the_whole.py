@@ -14,7 +14,7 @@ from securechat.irc.isupport import Isupport
 from securechat.irc.message import Message
 from securechat.server.administration import status
 from securechat.server.administration.console import run_tool
-from securechat.server.cluster.nats_stream import Link
+from securechat.server.cluster.nats_values import Link
 from securechat.server.telemetry.cluster_figures import ClusterFigures, cluster_figures
 from tests.server.administration.command_line import parse
 from tests.server.cluster.cluster_harness import Relays, log_of
