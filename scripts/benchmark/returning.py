@@ -96,9 +96,9 @@ class Returning(Crowd):
     # ---- inside ----
 
     def _make(self) -> Client:
-        sock = socket.socket(self._target.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        sock = socket.socket(self.target.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client = Client(sock, self._context, self._target.hostname, f"{self._prefix}{self._next}")
+        client = Client(sock, self._context, self.target.hostname, f"{self._prefix}{self._next}")
         self._next += 1
         return client
 
@@ -107,7 +107,7 @@ class Returning(Crowd):
         self._connecting.add(client)
         self.epoll.register(client.socket.fileno(), select.EPOLLOUT)
         with contextlib.suppress(BlockingIOError):
-            client.socket.connect(self._target.address)
+            client.socket.connect(self.target.address)
 
     def _advance(self, client: Client, events: int) -> None:
         if client in self._connecting:

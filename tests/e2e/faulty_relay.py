@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from securechat.irc.message import Message
 from securechat.net.listener import Listener
-from securechat.server import cli, store_thread
+from securechat.server import cli
 from securechat.server.administration.control import ControlSocket
 from securechat.server.caretaker import Caretaker
 from securechat.server.commands import COMMANDS
@@ -23,7 +23,7 @@ from securechat.server.context import Context
 from securechat.server.log_output import LogOutput
 from securechat.server.relay import Relay
 from securechat.server.store_thread import StoreThread
-from securechat.store import database
+from securechat.store import database, sqlite_database
 
 
 class Fault(BaseException):
@@ -75,7 +75,7 @@ FAULTS: Final[Mapping[str, Callable[[Context], None]]] = {
 
 def be_impatient() -> None:
     """Wait for the locks of other programs for a tenth of the time."""
-    for module in (store_thread, database):
+    for module in (sqlite_database, database):
         vars(module)["BUSY_TIMEOUT_MS"] //= 10
 
 

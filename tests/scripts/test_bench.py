@@ -175,6 +175,7 @@ def test_several_senders_and_processes() -> None:
     assert fanout["deliveries"] == 11 * 100
 
 
+@pytest.mark.starts_first
 def test_several_relays_are_one_chat(script: ModuleType) -> None:
     results = measured("relays", "--rounds", "1")
     relays = results["relays"]

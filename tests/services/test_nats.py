@@ -138,23 +138,6 @@ def test_what_was_acknowledged_is_there_after_a_kill(nats: NatsCluster) -> None:
 
 
 @pytest.mark.starts_first
-def test_a_stream_survives_the_kill_of_its_leader(nats_cluster: NatsCluster) -> None:
-    async def scenario() -> None:
-        async with connected(nats_cluster) as connection:
-            stream = await add_stream(connection, replicas=3)
-            await publish(stream, range(20))
-            killed, *_ = await nodes_of(stream, nats_cluster)
-            nats_cluster.kill(killed)
-            await publish(stream, range(10, 40))
-            nats_cluster.start(killed)
-            (other,) = set((await nodes_of(stream, nats_cluster))[1:]) - {killed}
-            nats_cluster.kill(other)  # now there is no majority without what has caught up
-            await publish(stream, range(30, 50))
-            assert await contents(stream) == list(range(50))
-
-    asyncio.run(scenario())
-
-
 def test_a_paused_node_catches_up(nats_cluster: NatsCluster) -> None:
     async def scenario() -> None:
         async with connected(nats_cluster) as connection:

@@ -21,8 +21,7 @@ from tests.server.relay_harness import Certificates, Client, Closed, RunningRela
 NAMES = ("a", "b")
 
 USUAL = """
-always-on chathistory chghost devices extended-monitor invite-notify labeled-response
-message-redaction modern-channels modern-operators monitor read-marker rooms-of-accounts
+always-on chathistory labeled-response message-redaction modern-channels monitor
 """
 """Those of most that crosses relays. SECURECHAT_CONVERSATIONS=all is for the others as well."""
 
