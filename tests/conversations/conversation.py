@@ -110,6 +110,7 @@ class Conversation:
                 self._open(who)
             case "joins":
                 self._clients[who].collect(f"JOIN {rest}")
+                self._let_all_hear()
                 for client in self._clients.values():
                     client.sync()
             case "connects" | "registers" | "logs":
@@ -120,6 +121,9 @@ class Conversation:
                 self._clients.pop(who).vanish()
             case _:
                 self._clients.pop(who).read_to_end()
+
+    def _let_all_hear(self) -> None:
+        """Wait until whoever is to hear of what was done has been told."""
 
     # ---- what comes ----
 

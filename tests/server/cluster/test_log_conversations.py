@@ -87,8 +87,11 @@ class SpreadConversation(Conversation):
         if isinstance(client, Patient) and rest.startswith("-> "):
             client.listen(f"listen-{next(self._tokens)}")
         if self._relays.running and not line.startswith((">", "#")):
-            self._relays.catch_up()
+            self._let_all_hear()
             self._relays.write_history()
+
+    def _let_all_hear(self) -> None:
+        self._relays.catch_up()
 
     def _open(self, who: str) -> Client:
         relay = self._relays.running[next(self._turn)]
