@@ -20,7 +20,9 @@ check_lock_order(True)
 # The tests themselves live to the end: looking through all of them for garbage is not cheap.
 gc.set_threshold(20_000, 20, 20)
 
-settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.register_profile(
+    "repeatable", max_examples=50, derandomize=True, deadline=None, database=None
+)
 settings.register_profile("explore", max_examples=2_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 

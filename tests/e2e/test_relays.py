@@ -25,7 +25,7 @@ from tests.server.relay_harness import PASSWORD, Client
 from tests.services.nats import NatsCluster
 from tests.services.postgres import PostgresServer
 
-CHAOS_S = float(os.environ.get("SECURECHAT_CHAOS_S", "6"))
+CHAOS_S = float(os.environ.get("SECURECHAT_CHAOS_S", "4"))
 SEED = int(os.environ.get("SECURECHAT_CHAOS_SEED", "8")) or random.SystemRandom().randrange(1 << 30)
 PEOPLE = int(os.environ.get("SECURECHAT_CHAOS_PEOPLE", "200"))
 OWNERS = [f"owner{n}" for n in range(len(ROOMS))]

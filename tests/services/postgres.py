@@ -49,6 +49,9 @@ max_connections = 60
 shared_buffers = 32MB
 wal_level = minimal
 max_wal_senders = 0
+# It is killed here, but never is the power cut.
+fsync = off
+full_page_writes = off
 log_lock_waits = on
 """
 
