@@ -30,6 +30,7 @@ each effect once for each capability set and posts it to the I/O threads.
 - ``help_topics``     what HELP says beside the commands
 - ``events``, ``effects``, ``state``, ``network``   the chat as a deterministic state machine
 - ``snapshot``        all of its state as plain values; ``plain`` what form values have there
+- ``cluster/``        what makes several relays one chat; nothing of it is loaded for a single one
 - ``rules/``          what each event does to it, one module for each group
 - ``delivery/``       effects to bytes, one module for each group
 - ``history/``        what is kept of it, and given back
