@@ -17,8 +17,8 @@ from collections.abc import Sequence
 
 import _venv
 
-WORKERS = min(4, (os.cpu_count() or 1) + 2)
-"""Two more than there are processors: much of a test is waiting, for processes to start, say. More
+WORKERS = min(4, (os.cpu_count() or 1) + 1)
+"""One more than there are processors: much of a test is waiting, for processes to start, say. More
 than four would wait for each other's."""
 
 STEPS = {

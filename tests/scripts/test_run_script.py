@@ -370,7 +370,7 @@ class TestTest:
             "-m ruff check",
             "-m ruff format --check",
             "-m mypy --strict securechat",
-            f"-m pytest -n {min(4, (os.cpu_count() or 1) + 2)} --dist worksteal",
+            f"-m pytest -n {min(4, (os.cpu_count() or 1) + 1)} --dist worksteal",
         ]
         lines = done.stdout.splitlines()
         assert lines[lines.index("== results") :] == [

@@ -144,6 +144,7 @@ class NatsStream:
         self._stream: JetStreamContext
         self._subject = ""  # what is followed; empty: nothing yet
         self._next = 0
+        self._passed = 0  # the last event that the consumer has looked at, for this relay or not
         self._generation = 0
         self._subscription: Any = None
         self._consumer = ""
@@ -492,7 +493,7 @@ class NatsStream:
         if generation != self._generation:
             return
         self._consumer = made.name
-        if state.first > max(start, 1) or state.last < start - 1:
+        if state.first > max(start, self._passed + 1) or state.last < start - 1:
             raise StreamCut(
                 "the stream {name} has the events {first} to {last}, and {next} is the next one "
                 "here: if the relay was away for long, start it again",
@@ -539,8 +540,8 @@ class NatsStream:
         if int(last) != self._delivered:
             self._begin_following()
             return
-        # What is not for this relay lies behind it too, and may be taken out of the stream.
-        self._next = max(self._next, int(headers.get("Nats-Last-Stream", 0)) + 1)
+        # Up to there nothing more is for this relay, and may be taken out of the stream.
+        self._passed = max(self._passed, int(headers.get("Nats-Last-Stream", 0)))
         if not self._complete:
             self._be_complete()
 
@@ -559,6 +560,7 @@ class NatsStream:
                     return
             if self._complete:
                 self._on_complete()
+                self._look()  # what waits for that need not wait longer
         except Exception as error:  # noqa: BLE001 - it ends the thread, where it can be seen
             self._failure = error
 

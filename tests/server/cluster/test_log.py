@@ -86,7 +86,8 @@ def test_what_a_further_relay_has_come_to_need_arrives_everywhere_once(
         ("y", "later"),
     ]
     relays.settle()
-    assert [alice.seen(), bob.seen(), carol.seen()] == [[], [], []]
+    for client in (alice, bob, carol):
+        assert [line for line in client.seen() if "RELAYS=" not in line] == []
     assert log_of(a).tally.repeated == 1
 
 
@@ -205,7 +206,7 @@ def test_what_is_not_for_a_relay_may_be_taken_out_of_the_stream(
         alice.ask(f"PRIVMSG alice :{n}")
     last = cluster_of(a)._stream.info().last
     assert log_of(b).standing.applied < last
-    until(lambda: stream._next == last + 1, "b does not hear that nothing is for it")
+    until(lambda: stream._passed == last, "b does not hear that nothing is for it")
     cluster_of(a)._stream.purge(last)
     generation = stream._generation
     stream._call(stream._begin_following)
