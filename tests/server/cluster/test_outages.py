@@ -34,12 +34,6 @@ def together(*relays: RunningRelay) -> Callable[[], bool]:
     return lambda: not any(log_of(relay).standing.cut_off for relay in relays)
 
 
-def hear(client: Client, text: str) -> None:
-    """Read until a line with this text has come, unless it has come before."""
-    while not any(text in line.decode() for line in client.lines):
-        client.read()
-
-
 def kept(server: PostgresServer, url: str) -> Counter[str]:
     """Return how often each text is in the history."""
     with server.connect(url.rpartition("search_path%3D")[2]) as connection:
