@@ -5,13 +5,22 @@ from __future__ import annotations
 import select
 import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from benchmark.crowd import TIME_DIGITS, Client, Crowd
 
-__all__ = ["FULL_TEXT_BYTES", "Heard", "Saying", "percentile_ms", "say", "stamped", "take"]
+__all__ = [
+    "FULL_TEXT_BYTES",
+    "Heard",
+    "Saying",
+    "percentile_ms",
+    "say",
+    "sayings",
+    "stamped",
+    "take",
+]
 
 FULL_TEXT_BYTES: Final = 400
 """Of a text that leaves room for all else in a line of 512 bytes."""
@@ -24,6 +33,26 @@ class Saying:
     due_ns: int
     speaker: Client
     lines: bytes
+
+
+def sayings(
+    began_ns: int,
+    messages: int,
+    per_s: int,
+    rooms: int,
+    members: Mapping[int, Sequence[Client]],
+    line: Callable[[int, Client, int], bytes],
+) -> Iterator[Saying]:
+    """Yield, of so many messages to all rooms in turn, those to rooms with ``members`` here.
+
+    The first is due at ``began_ns``; ``line`` makes one of its room, speaker and time.
+    """
+    for number in range(messages):
+        turn, room = divmod(number, rooms)
+        if here := members.get(room):
+            due_ns = began_ns + number * 1_000_000_000 // per_s
+            speaker = here[turn % len(here)]
+            yield Saying(due_ns, speaker, line(room, speaker, due_ns))
 
 
 @dataclass(slots=True)

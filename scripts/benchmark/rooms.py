@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -12,7 +11,7 @@ from typing import Any, Final
 from benchmark.children import Children
 from benchmark.crew import share
 from benchmark.crowd import Client, Crowd, Target
-from benchmark.pace import Heard, Saying, percentile_ms, say, stamped
+from benchmark.pace import Heard, percentile_ms, say, sayings, stamped
 from benchmark.relay import cpu_s
 
 __all__ = ["Layout", "measure_rooms"]
@@ -134,19 +133,14 @@ class _Rooms:
     def talk(self, began_ns: int, messages: int, per_s: int) -> Heard:
         """Say what of so many messages in all rooms is said in these, the first at ``began_ns``."""
         deliveries = self._layout.deliveries(self._part, messages)
-        return say(self._crowd, self._sayings(began_ns, messages, per_s), deliveries)
+        said = sayings(began_ns, messages, per_s, self._layout.rooms, self._rooms, self._line)
+        return say(self._crowd, said, deliveries)
 
     def close(self) -> None:
         self._crowd.close()
 
-    def _sayings(self, began_ns: int, messages: int, per_s: int) -> Iterator[Saying]:
-        for number in range(messages):
-            turn, room = divmod(number, self._layout.rooms)
-            members = self._rooms.get(room)
-            if members is not None:
-                due_ns = began_ns + number * 1_000_000_000 // per_s
-                speaker = members[turn % len(members)]
-                yield Saying(due_ns, speaker, stamped(self._channel(room), due_ns))
+    def _line(self, room: int, speaker: Client, due_ns: int) -> bytes:
+        return stamped(self._channel(room), due_ns)
 
     def _channel(self, number: int) -> str:
         return f"#{self._prefix}-{number}"

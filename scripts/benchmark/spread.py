@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from benchmark.crew import share
 from benchmark.crowd import TIME_DIGITS, Client, Crowd, LoadError, Target
-from benchmark.pace import Saying, say, take
+from benchmark.pace import say, sayings, take
 
 __all__ = ["CHANGES", "Loss", "Places", "Spoken", "Spread"]
 
@@ -211,7 +211,8 @@ class Spread:
         crowd = self._crowd
         crowd.strange.clear()
         deliveries = self._places.deliveries(self._part, self._parts, messages)
-        heard = say(crowd, self._sayings(began_ns, messages, per_s), deliveries)
+        said = sayings(began_ns, messages, per_s, self._places.rooms, self._members, self._line)
+        heard = say(crowd, said, deliveries)
         return self._spoken(heard.ended_ns, heard.latencies_ns, heard.late_ns)
 
     def exchange(self, messages: int) -> Spoken:
@@ -300,15 +301,6 @@ class Spread:
             left[room] -= count
             speaker = self._members[room][0]
             self._crowd.send(speaker, count * self._line(room, speaker, time.monotonic_ns()))
-
-    def _sayings(self, began_ns: int, messages: int, per_s: int) -> Iterator[Saying]:
-        for number in range(messages):
-            turn, room = divmod(number, self._places.rooms)
-            members = self._members.get(room)
-            if members is not None:
-                due_ns = began_ns + number * 1_000_000_000 // per_s
-                speaker = members[turn % len(members)]
-                yield Saying(due_ns, speaker, self._line(room, speaker, due_ns))
 
     def _line(self, room: int, speaker: Client, due_ns: int) -> bytes:
         relay = self._crowd.homes[speaker]

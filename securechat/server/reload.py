@@ -113,7 +113,7 @@ def take_config(services: Services, config: Config, *, lead: bool = True) -> Non
     services.tunnels.configure(config.peers)
     news = _news(old_tokens, tokens)
     for session in services.registry.snapshot():
-        session.connection.thread.post(partial(_tell, services, session, before, news))
+        session.connection.thread.post(partial(_tell, services, session, news, before))
 
 
 def announce_relays(services: Services) -> None:
@@ -127,7 +127,7 @@ def announce_relays(services: Services) -> None:
     news = _news(before, tokens)
     if news:
         for session in services.registry.snapshot():
-            session.connection.thread.post(partial(_tell_news, services, session, news))
+            session.connection.thread.post(partial(_tell, services, session, news))
 
 
 def _tokens(services: Services) -> tuple[str, ...]:
@@ -148,25 +148,17 @@ def _news(before: Sequence[str], after: Sequence[str]) -> list[str]:
     return [token for token in after if token not in before] + gone
 
 
-def _tell(services: Services, session: Session, before: Config, news: Sequence[str]) -> None:
-    """Tell a client, on its thread, what is offered otherwise than before."""
+def _tell(
+    services: Services, session: Session, news: Sequence[str], before: Config | None = None
+) -> None:
+    """Tell a client, on its thread, what is new in 005, and offered otherwise than ``before``."""
 
     def tell() -> None:
         if session.registration.complete and not session.ended:
-            announce_changes(context, before)
+            if before is not None:
+                announce_changes(context, before)
             if news:
                 send_isupport(context, news)
 
     context = Context(services, session, Message("CAP"))
-    run(context, tell)
-
-
-def _tell_news(services: Services, session: Session, news: Sequence[str]) -> None:
-    """Tell a client, on its thread, what is new in 005."""
-
-    def tell() -> None:
-        if session.registration.complete and not session.ended:
-            send_isupport(context, news)
-
-    context = Context(services, session, Message("ISUPPORT"))
     run(context, tell)

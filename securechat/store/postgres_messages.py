@@ -18,6 +18,7 @@ from typing import Any, Final
 from securechat.store.connection import Connection
 from securechat.store.entries import COUNT_BITS, SPOKEN_KINDS, Entry, Position, Readable
 from securechat.store.postgres_search import account_lexeme, message_vector, search
+from securechat.store.postgres_use import NAMESPACE
 from securechat.store.reading import Parts
 
 __all__ = ["PostgresMessages"]
@@ -95,9 +96,7 @@ class PostgresMessages:
     def take_turn(self, *, deleting: bool) -> None:
         """Have a lock until the transaction ends: shared, or exclusive if it is ``deleting``."""
         lock = "pg_advisory_xact_lock" if deleting else "pg_advisory_xact_lock_shared"
-        # The database may be that of other chats too: the tables are in a namespace of theirs.
-        namespace = "hashtext(coalesce(current_schema(), ''))"
-        self._connection.execute(f"SELECT {lock}(?, {namespace})::text", (_LOCK,))
+        self._connection.execute(f"SELECT {lock}(?, {NAMESPACE})::text", (_LOCK,))
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Insert the entries where they belong, or at the next free place after it."""

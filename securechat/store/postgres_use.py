@@ -16,12 +16,14 @@ from typing import Final
 from securechat.errors import StoreError
 from securechat.store.connection import Connection
 
-__all__ = ["is_shared", "leave", "use", "use_alone"]
+__all__ = ["NAMESPACE", "is_shared", "leave", "use", "use_alone"]
 
 _CLASS: Final = 0x53437573
 """The first number of the lock, "SCus"; the second is of the namespace."""
 
-_NAMESPACE: Final = "hashtext(coalesce(current_schema(), ''))"
+NAMESPACE: Final = "hashtext(coalesce(current_schema(), ''))"
+"""The second number of a lock, in SQL: the database may be that of other chats too, each with its
+tables in a namespace of its own."""
 
 _NOTICE_SILENCE: Final = (
     "SELECT set_config('tcp_keepalives_idle', '10', false),"
@@ -32,7 +34,7 @@ _NOTICE_SILENCE: Final = (
 _OTHERS: Final = (
     "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    f" AND classid::bigint = ? AND objid::bigint = {_NAMESPACE}::bigint & 4294967295"
+    f" AND classid::bigint = ? AND objid::bigint = {NAMESPACE}::bigint & 4294967295"
     " AND pid <> pg_backend_pid() LIMIT 1"
 )
 
@@ -70,6 +72,6 @@ def leave(connection: Connection) -> None:
 
 
 def _lock(connection: Connection, function: str) -> bool:
-    sql = f"SELECT {function}(?::integer, {_NAMESPACE})"
+    sql = f"SELECT {function}(?::integer, {NAMESPACE})"
     (locked,) = connection.execute(sql, (_CLASS,)).fetchone()
     return bool(locked)

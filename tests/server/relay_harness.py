@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import os
 import secrets
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -374,6 +375,16 @@ class RunningRelay:
         self._stopped = True
         self.relay.stop(reason)
         assert self.relay.crash is None, repr(self.relay.crash)
+
+
+@contextlib.contextmanager
+def running(config: Config, certificates: Certificates) -> Iterator[RunningRelay]:
+    """Give a relay that is stopped at the end."""
+    relay = RunningRelay(config, certificates)
+    try:
+        yield relay
+    finally:
+        relay.stop()
 
 
 def make_config(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from securechat.errors import StoreError
 from securechat.server.config import Config, StoreConfig
 from securechat.store.postgres_url import parse_postgres_url
-from tests.server.relay_harness import Certificates, RunningRelay, commands, make_config
+from tests.server.relay_harness import Certificates, RunningRelay, commands, make_config, running
 from tests.services.postgres import PostgresServer
 
 CAPS = ("draft/chathistory", "draft/metadata-2", "message-tags", "batch")
@@ -23,15 +22,6 @@ def config(relay_certificates: Certificates, tmp_path: Path, postgres_url: str) 
     made = make_config(relay_certificates, tmp_path / "files" / "relay.db")
     url = parse_postgres_url(postgres_url)
     return dataclasses.replace(made, store=StoreConfig(made.store.path, url))
-
-
-@contextlib.contextmanager
-def running(config: Config, certificates: Certificates) -> Iterator[RunningRelay]:
-    relay = RunningRelay(config, certificates)
-    try:
-        yield relay
-    finally:
-        relay.stop()
 
 
 def test_what_was_kept_is_there_after_a_restart(

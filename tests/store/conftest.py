@@ -32,6 +32,16 @@ def connection(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Conne
 
 
 @pytest.fixture
+def other(postgres_url: str) -> Iterator[Connection]:
+    """One more connection to the PostgreSQL of the test: that of another relay."""
+    from securechat.store.postgres import connect
+    from securechat.store.postgres_url import parse_postgres_url
+
+    with closing(connect(parse_postgres_url(postgres_url))) as connection:
+        yield connection
+
+
+@pytest.fixture
 def in_background() -> Callable[[Callable[[], T]], Callable[[], T]]:
     """Begins work in a thread; returns what waits for its value."""
     return run_in_background

@@ -17,12 +17,6 @@ def connection(postgres_url):
         yield connection
 
 
-@pytest.fixture
-def other(postgres_url):
-    with closing(connect(parse_postgres_url(postgres_url))) as connection:
-        yield connection
-
-
 def test_the_first_keeper_finds_nothing_written(connection):
     keeping = Keeping(connection)
     assert keeping.claim(7) == 0

@@ -25,13 +25,6 @@ def connection(postgres_url: str) -> Iterator[Connection]:
         yield connection
 
 
-@pytest.fixture
-def other(postgres_url: str) -> Iterator[Connection]:
-    """Of another relay."""
-    with closing(connect(parse_postgres_url(postgres_url))) as connection:
-        yield connection
-
-
 def entry(msgid: str, place: int, at_ms: int = 5, **changes: object) -> Entry:
     said = Entry(ROOM, msgid, at_ms, "PRIVMSG", "a!a@h", "a", "A", "", "hello", "", place)
     return said._replace(**changes)  # type: ignore[arg-type]

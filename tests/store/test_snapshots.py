@@ -21,12 +21,6 @@ def connection(postgres_url):
 
 
 @pytest.fixture
-def other(postgres_url):
-    with closing(connect(parse_postgres_url(postgres_url))) as connection:
-        yield connection
-
-
-@pytest.fixture
 def snapshots(connection) -> Snapshots:
     return Snapshots(connection)
 

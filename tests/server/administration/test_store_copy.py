@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import stat
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +19,7 @@ from securechat.store.database import open_database, read_only
 from securechat.store.postgres import connect
 from securechat.store.postgres_url import parse_postgres_url
 from tests.server.administration.administrator import Administrator
-from tests.server.relay_harness import Certificates, RunningRelay
+from tests.server.relay_harness import Certificates, RunningRelay, running
 from tests.services.postgres import PostgresServer
 from tests.store.rich_database import fill
 
@@ -173,15 +171,6 @@ def test_all_or_nothing(
 def on_server(stopped: Config, postgres_url: str) -> Config:
     """The configuration of a relay with a PostgreSQL, which does not run."""
     return replace(stopped, store=StoreConfig(stopped.store.path, parse_postgres_url(postgres_url)))
-
-
-@contextlib.contextmanager
-def running(config: Config, certificates: Certificates) -> Iterator[RunningRelay]:
-    relay = RunningRelay(config, certificates)
-    try:
-        yield relay
-    finally:
-        relay.stop()
 
 
 def test_no_relay_may_use_the_one_or_the_other(
