@@ -91,17 +91,23 @@ def test_each_process_says_and_hears_what_is_of_its_rooms(rooms: ModuleType, tar
     assert [len(part.latencies_ns) for part in heard] == [2 * 2 + 1, 2 * 2, 2]
 
 
-def test_members_take_turns_at_times_that_are_evenly_spaced(rooms: ModuleType, target: Any) -> None:
-    layout = rooms.Layout(4, 2, 1)
-    with closing(rooms._Rooms(target, "load", layout, 0, deadline())) as load:
-        load.gather()
-        sayings = list(load._sayings(1_000, 6, 500))
-    assert [saying.due_ns for saying in sayings] == [1_000 + n * 2_000_000 for n in range(6)]
-    said_by = [saying.speaker.nick for saying in sayings]
-    assert said_by == ["load0", "load2", "load1", "load3", "load0", "load2"]
-
-
 # ---- the pace ----
+
+
+def test_members_take_turns_at_times_that_are_evenly_spaced(pace: ModuleType) -> None:
+    def line(room: int, speaker: str, due_ns: int) -> bytes:
+        return f"{speaker} in {room}".encode()
+
+    members = {0: ["anna", "bert"], 2: ["carl"]}  # room 1 is of another process
+    said = list(pace.sayings(1_000, 7, 500, 3, members, line))
+    assert [saying.lines for saying in said] == [
+        b"anna in 0",
+        b"carl in 2",
+        b"bert in 0",
+        b"carl in 2",
+        b"anna in 0",
+    ]
+    assert [saying.due_ns for saying in said] == [1_000 + n * 2_000_000 for n in (0, 2, 3, 5, 6)]
 
 
 @pytest.mark.parametrize("text_bytes", [16, 17, 400])

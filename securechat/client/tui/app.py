@@ -197,7 +197,7 @@ class ChatApp(App[int]):
     def on_wake(self, message: Wake) -> None:
         """A network has news."""
         network = message.network
-        if network not in self.networks:
+        if network not in self.networks or not self.is_running:  # the screen may be half gone
             return
         self.chat_screen.follow()  # whoever has scrolled up meanwhile has not read what comes
         attended = self.chat_screen.attended()

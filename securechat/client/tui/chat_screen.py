@@ -173,7 +173,7 @@ class ChatScreen(Screen[None]):
         """Draw the panes again now."""
         self._panes = None
         network, buffer = self.network, self.shown
-        if network is None or buffer is None or not self.is_running:
+        if network is None or buffer is None or not self.app.is_running:
             return
         self.query_one(BufferPane).show(views.buffer_rows(self._desk.networks, buffer))
         network.chat.conversations.refresh_members(buffer)
@@ -199,6 +199,8 @@ class ChatScreen(Screen[None]):
 
     def tick(self) -> None:
         """Look at what passes by itself."""
+        if not self.app.is_running:  # parts of the screen may be gone
+            return
         self._typing.tick()
         network, buffer = self.network, self.attended()
         if network is not None and buffer is not None and buffer.kind != "server":

@@ -179,8 +179,6 @@ async def at_screen(
             screen = Screen(app, pilot)
             await screen.begun()
             yield screen
-            if app.is_running:  # news on their way would come to a screen that is half gone
-                await pilot.pause()
     finally:
         for client in clients:
             client.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from textual.widgets import Button
 
 from securechat.client.settings.opening import Opening
 from securechat.client.settings.profile_file import ProfileFile
-from securechat.client.tui.network import EVENTS_PER_TURN
+from securechat.client.tui.network import EVENTS_PER_TURN, Wake
 from securechat.client.tui.questions import TextQuestion
 from tests.client.invites import link_to
 from tests.client.tui.screens import Screen, account, at_screen, profile, run
@@ -422,6 +423,25 @@ def test_a_password_for_a_lost_connection_is_said_to_nobody(
             await ann.see_no("The question is void")
             assert ann.texts() == []
             assert ann.app.chat_screen.composer.get_text() == ""
+
+    run(scene())
+
+
+def test_news_that_come_while_one_leaves_are_shown_nowhere(
+    relay: RunningRelay, tmp_path: Path
+) -> None:
+    relay.account("ann")
+
+    async def come(ann: Screen) -> None:
+        while True:
+            ann.app.post_message(Wake(ann.network))
+            await asyncio.sleep(0)
+
+    async def scene() -> None:
+        async with at_screen(tmp_path, account(relay, "ann", "#den")) as ann:
+            await ann.until(lambda: bool(ann.network.chat.conversations.rooms()))
+            news = asyncio.create_task(come(ann))
+        news.cancel()
 
     run(scene())
 
