@@ -13,10 +13,8 @@ that of pytest). Standard library only, Python 3.11 or later.
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO
 
 import _venv
 
@@ -31,7 +29,7 @@ STEPS = {
     "pytest": ["pytest", "-n", str(WORKERS), "--dist", "worksteal"],
 }
 BESIDE = "mypy"
-"""The step that runs beside the others, on one processor; what it prints comes after theirs."""
+"""The step that runs beside the others, on one processor; what it prints comes in one piece."""
 
 UNWANTED = frozenset({"FORCE_COLOR", "PYTHONDONTWRITEBYTECODE"})
 """What makes logs hard to read; and what has each of the many processes compile all of it again."""
@@ -43,40 +41,38 @@ def plain_environment() -> dict[str, str]:
     return {**environment, "NO_COLOR": "1"}
 
 
-def run_step(
-    venv: _venv.Venv,
-    module: Sequence[str],
-    *,
-    stdin: int | None = None,
-    stdout: IO[str] | None = None,
-) -> int:
+def run_step(venv: _venv.Venv, module: Sequence[str], *, stdin: int | None = None) -> int:
     command = [str(venv.python), "-m", *module]
-    errors = None if stdout is None else subprocess.STDOUT
+    done = subprocess.run(command, cwd=venv.root, env=plain_environment(), stdin=stdin, check=False)
+    return done.returncode
+
+
+def run_beside(venv: _venv.Venv) -> int:
+    command = [str(venv.python), "-m", *STEPS[BESIDE]]
     done = subprocess.run(
         command,
         cwd=venv.root,
         env=plain_environment(),
-        stdin=stdin,
-        stdout=stdout,
-        stderr=errors,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
+    print(f"\n== {BESIDE}\n{done.stdout}", end="", flush=True)
     return done.returncode
 
 
 def run_all(venv: _venv.Venv) -> int:
     results: dict[str, int] = dict.fromkeys(STEPS, 0)
-    with tempfile.TemporaryFile("w+") as output, ThreadPoolExecutor(1) as executor:
-        beside = executor.submit(
-            run_step, venv, STEPS[BESIDE], stdin=subprocess.DEVNULL, stdout=output
-        )
-        for name, module in STEPS.items():
+    with ThreadPoolExecutor(1) as executor:
+        beside = executor.submit(run_beside, venv)
+        for name in STEPS:
             if name != BESIDE:
                 print(f"== {name}", flush=True)
-                results[name] = run_step(venv, module, stdin=subprocess.DEVNULL)
+                results[name] = run_step(venv, STEPS[name], stdin=subprocess.DEVNULL)
         results[BESIDE] = beside.result()
-        output.seek(0)
-        print(f"== {BESIDE}\n{output.read()}", end="")
     print("== results")
     for name, code in results.items():
         print(f"{name}: {'ok' if code == 0 else f'FAILED (exit code {code})'}")

@@ -37,6 +37,7 @@ __all__ = [
     "ChannelModesChanged",
     "ChannelRenamed",
     "DeviceAnnounced",
+    "DeviceEnded",
     "DeviceRetracted",
     "DirectMessage",
     "Effect",
@@ -260,6 +261,14 @@ class PutOff(Effect):
     devices: tuple[SessionId, ...]
     text: str
     cause: str
+
+
+@value
+class DeviceEnded(Effect):
+    """For a device of ``account``, which has put it off the network. It is closed."""
+
+    account: str
+    device: SessionId
 
 
 @value

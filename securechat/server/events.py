@@ -31,6 +31,7 @@ __all__ = [
     "CreateAccount",
     "Detach",
     "DropRoom",
+    "EndDevice",
     "Event",
     "Expire",
     "GrantOperator",
@@ -115,6 +116,10 @@ class Attach(Event):
     account: str | None = None
     away: str = ""
     """As in ``SetAway``, if the client has said so before."""
+    secure: bool = True
+    """Whether TLS goes all the way to the client."""
+    fingerprint: str = ""
+    """SHA-256 of the client's certificate in lower-case hex, if it has shown one."""
 
 
 @value
@@ -122,6 +127,13 @@ class Detach(Event):
     """A session has ended. The user goes with the last one."""
 
     reason: str
+
+
+@value
+class EndDevice(Event):
+    """A user puts a device of their account off the network: on any relay, under any nick."""
+
+    device: SessionId
 
 
 @value

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from securechat.server import effects
 from securechat.server.ban_words import until
 from securechat.server.effects import Effect
+from securechat.server.state import session_label
 
 __all__ = ["describe"]
 
@@ -26,6 +27,8 @@ def describe(found: Iterable[Effect]) -> Iterator[str]:
                 yield f"kill {user.nick} by {author.source.partition('!')[0]}"
             case effects.PutOff(user=user, devices=devices, cause=cause):
                 yield f"put off {user.nick}: {cause}, {len(devices)} devices"
+            case effects.DeviceEnded(account=account, device=device):
+                yield f"account {account} has ended #{session_label(device)}"
             case effects.BanAdded(ban=ban, count=count):
                 yield f"{ban.kind}-line {ban.mask} by {ban.by} {until(ban)}: {count} devices there"
             case effects.BanRemoved(ban=ban, by=by):

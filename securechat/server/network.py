@@ -23,8 +23,8 @@ from securechat.server.state import (
     AlwaysOn,
     AnnouncedDevice,
     Channel,
+    Device,
     Pair,
-    Place,
     Relay,
     User,
     UserId,
@@ -59,7 +59,7 @@ class Network:
         self.users: dict[UserId, User] = {}
         self.nicks: dict[str, User] = {}  # by folded nick
         self.sessions: dict[SessionId, User] = {}
-        self.places: dict[SessionId, Place] = {}
+        self.devices: dict[SessionId, Device] = {}
         self.channels: dict[str, Channel] = {}  # by folded name
         self.accounts: dict[str, str] = {}  # folded name → name
         self.closed_accounts: set[str] = set()

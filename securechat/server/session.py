@@ -22,7 +22,7 @@ from securechat.server.context import Context, end_line
 from securechat.server.dispatch import dispatch, run
 from securechat.server.events import Detach
 from securechat.server.registration import Registration, SaslExchange
-from securechat.server.state import SESSION_BITS
+from securechat.server.state import session_label
 from securechat.server.telemetry.counters import Mishap
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ forty lines can ask for megabytes, and what is not sent must count before more i
 UNSTORED_ANSWERS: Final = 512
 """Answers of one session that may wait for the store, after which its input waits too: half a
 megabyte at the worst, and thousands of messages a second on the slowest disk."""
+
+STORE_PATIENCE_S: Final = 5.0
+"""How long anything but an acknowledgement waits for acknowledgements, in seconds. A store that is
+away must keep nobody from the rest of the chat, nor let a client that hears no PONG take the relay
+for dead."""
 
 
 class _Answer(NamedTuple):
@@ -91,7 +96,8 @@ class Session:
     *Acknowledgements* of messages wait for the store (see ``history``), and the session goes on
     with its next messages meanwhile: their answers queue behind. Any other command waits until all
     are out. Its answers tell of the state as it is then, and what others do next must not
-    overtake them.
+    overtake them. After ``STORE_PATIENCE_S`` the acknowledgements are *late*: until they are out,
+    all the rest is done and answered without them.
     """
 
     __slots__ = (
@@ -106,9 +112,11 @@ class Session:
         "_heard",
         "_input",
         "_input_bytes",
+        "_late",
         "_leaving",
         "_lines",
         "_lost",
+        "_patience",
         "_pinged",
         "_seat",
         "_seen",
@@ -137,7 +145,6 @@ class Session:
         "secure",
         "served",
         "server_name",
-        "since_ms",
         "tls",
     )
 
@@ -158,7 +165,6 @@ class Session:
         self.served = certificate
         self.host = cloak(services.cloak_secret, seat.address)
         self.id = services.registry.new_id()
-        self.since_ms = services.now_ms()
         self._syncs: TokenBucket | None = None  # of METADATA
         self._signals: TokenBucket | None = None  # of PEER
         self.registration = Registration()
@@ -196,6 +202,8 @@ class Session:
         self._throttle: Timer | None = None
         self._batches = 0
         self._unstored: list[_Answer] = []
+        self._late = False  # nothing else waits for these any more
+        self._patience: Timer | None = None  # until that
         self._stored = 0  # the last ticket that it has been told of
         self._lost = (1, 0)  # the tickets that it was last told are lost
         self._after_stored: tuple[Context, Callable[[], None]] | None = None
@@ -280,8 +288,7 @@ class Session:
     @property
     def label(self) -> str:
         """What the log calls the session: by its relay too, where there are several."""
-        relay, number = divmod(self.id, 1 << SESSION_BITS)
-        return f"#{relay}.{number}" if relay else f"#{number}"
+        return f"#{session_label(self.id)}"
 
     def close(self, reason: str, logged: str = "") -> None:
         """Tell the client why, and end the session. Not under the network lock.
@@ -399,9 +406,12 @@ class Session:
         """
         self._answered_bytes += len(data)
         self.connection.thread.traffic.answers += data.count(b"\n")
-        if context.ticket > self._stored or self._unstored:
+        own = context.ticket > self._stored
+        if own or (self._unstored and not self._late):
             ticket = max(context.ticket, self._unstored[-1].ticket if self._unstored else 0)
             self._unstored.append(_Answer(ticket, data, context))
+            if not own:
+                self._be_patient()
         elif context.waits_for(*self._lost):
             with self._services.lock:
                 data = context.not_stored()
@@ -409,18 +419,25 @@ class Session:
         else:
             self.connection.send(data)
 
+    @property
+    def unstored_full(self) -> bool:
+        """Whether so many acknowledgements wait for the store that there may be no more."""
+        return len(self._unstored) >= UNSTORED_ANSWERS
+
     def must_wait(self, *, overtakes: bool) -> bool:
         """Whether a command must wait for acknowledgements of earlier ones.
 
         :param overtakes: it may come before these, up to ``UNSTORED_ANSWERS`` of them.
         """
-        waiting = len(self._unstored)
-        return waiting >= UNSTORED_ANSWERS if overtakes else waiting > 0
+        if self._late:
+            return False
+        return self.unstored_full if overtakes else bool(self._unstored)
 
     def go_on_when_stored(self, context: Context, work: Callable[[], None]) -> None:
-        """Hold the command until all acknowledgements are out, then do ``work``."""
+        """Hold the command until all acknowledgements are out, or late; then do ``work``."""
         context.hold()
         self._after_stored = context, work
+        self._be_patient()
 
     def stored(self, first: int, last: int, *, kept: bool) -> None:
         """Take note: what has these tickets is stored, or was lost. Send what waited for it."""
@@ -439,7 +456,32 @@ class Session:
         if done:
             self.connection.send(b"".join(answer.data for answer in waiting[:done]))
             del waiting[:done]
-        if self._after_stored is not None and not waiting:
+        if not waiting:
+            self._late = False
+            if self._patience is not None:
+                self._patience.cancel()
+                self._patience = None
+            self._go_on_after_stored()
+
+    def _be_patient(self) -> None:
+        if self._patience is None:
+            self._patience = self.connection.thread.call_later(STORE_PATIENCE_S, self._be_late)
+
+    def _be_late(self) -> None:
+        """Send what only waits its turn behind acknowledgements, and go on without them."""
+        self._patience, self._late = None, True
+        waiting, self._unstored = self._unstored, []
+        others: list[_Answer] = []
+        for answer in waiting:
+            if answer.context.ticket > self._stored:
+                self._unstored.append(answer)
+            else:
+                others.append(answer)
+        self.connection.send(b"".join(answer.data for answer in others))
+        self._go_on_after_stored()
+
+    def _go_on_after_stored(self) -> None:
+        if self._after_stored is not None:
             (context, work), self._after_stored = self._after_stored, None
             self.resume(context, work, anyway=False)
 
@@ -556,7 +598,8 @@ class Session:
 
     def _let_go(self, reason: str) -> None:
         self._closed = True
-        for timer in (self._timer, self._throttle, self.batch.timer if self.batch else None):
+        batch_timer = self.batch.timer if self.batch else None
+        for timer in (self._timer, self._throttle, self._patience, batch_timer):
             if timer is not None:
                 timer.cancel()
         self._unstored.clear()

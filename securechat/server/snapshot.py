@@ -26,9 +26,9 @@ from securechat.server.plain import Form, NotPlain, fields_of, form_of, list_in,
 from securechat.server.state import (
     AnnouncedDevice,
     Channel,
+    Device,
     Membership,
     Pair,
-    Place,
     Relay,
     User,
     UserId,
@@ -117,7 +117,7 @@ def _values_of(made: type, /, but: Collection[str] = (), **others: Form) -> Form
 _AS_READ: Final[Mapping[str, Form]] = {
     name: form_of(hint)
     for name, hint in {
-        "places": dict[SessionId, Place],
+        "devices": dict[SessionId, Device],
         "closed_accounts": set[str],
         "monitors": dict[SessionId, dict[str, str]],
         "watchers": dict[str, dict[SessionId, None]],
@@ -356,7 +356,7 @@ def _check(network: Network) -> None:
     """Check that what is told twice, for the order on either side, is told alike."""
     attached = {user.id for user in network.sessions.values()}
     agreed = {
-        "places": list(network.places) == list(network.sessions),
+        "devices": list(network.devices) == list(network.sessions),
         "gone": network.gone.keys() == network.users.keys() - attached,
         "members": _links(network.users, lambda user: user.channels)
         == _links(network.channels, lambda channel: channel.members, turned=True),

@@ -20,15 +20,16 @@ __all__ = [
     "AnnouncedDevice",
     "Author",
     "Channel",
+    "Device",
     "ListEntry",
     "Membership",
     "Pair",
-    "Place",
     "Relay",
     "User",
     "UserId",
     "WhowasEntry",
     "relay_of",
+    "session_label",
 ]
 
 AlwaysOn = Literal["off", "opt-in", "opt-out"]
@@ -127,11 +128,21 @@ class User:
         )
 
 
-class Place(NamedTuple):
-    """Where a session has come from: what bans are compared with."""
+class Device(NamedTuple):
+    """What every relay knows of a session."""
 
     address: str
     cloak: str
+    since_ms: int
+    secure: bool
+    """Whether TLS goes all the way to the client."""
+    fingerprint: str
+    """SHA-256 of the client's certificate in lower-case hex; empty without one."""
+
+    @property
+    def hosts(self) -> tuple[str, str]:
+        """What bans are compared with."""
+        return self.address, self.cloak
 
 
 RELAY_SLOTS: Final = 32
@@ -144,6 +155,12 @@ SESSION_BITS: Final = 40
 def relay_of(session: SessionId) -> int:
     """Return the incarnation of the relay that a session is connected to; 0 of the only one."""
     return session >> SESSION_BITS
+
+
+def session_label(session: SessionId) -> str:
+    """Return what people call a session: its number, after that of its relay where it has one."""
+    relay, number = divmod(session, 1 << SESSION_BITS)
+    return f"{relay}.{number}" if relay else str(number)
 
 
 class Relay(NamedTuple):

@@ -233,7 +233,7 @@ def shown(outcome: list[Effect] | Refusal | Fail) -> list[str]:
 
 def check_bans(network: Network, now_ms: int) -> None:
     """Nobody is there from a banned network, and it is found which networks those are."""
-    assert network.places.keys() == network.sessions.keys()
+    assert network.devices.keys() == network.sessions.keys()
     bans = list(network.bans)
     assert len({(ban.kind, fold(ban.mask)) for ban in bans}) == len(bans)
     for ban in bans:
@@ -242,7 +242,8 @@ def check_bans(network: Network, now_ms: int) -> None:
     for address in ADDRESSES:
         banned = any(ip_address(address) in network for network in networks)
         assert banned == (network.bans.of_address(address, now_ms) is not None)
-        assert not (banned and any(place.address == address for place in network.places.values()))
+        here = {device.address for device in network.devices.values()}
+        assert not (banned and address in here)
 
 
 def check_accounts(network: Network, fitted: Event) -> None:

@@ -366,11 +366,12 @@ class TestTest:
     def test_all_steps_in_order_and_reported(self, checkout: Path) -> None:
         done = run_script(checkout, "test.py", CI="true")
         assert done.returncode == 0
-        assert (checkout / "steps").read_text().splitlines() == [
+        steps = (checkout / "steps").read_text().splitlines()
+        steps.remove("-m mypy --strict securechat")  # beside the others
+        assert steps == [
             "-m ruff check",
             "-m ruff format --check",
-            "-m mypy --strict securechat",
-            f"-m pytest -n {min(4, (os.cpu_count() or 1) + 1)} --dist worksteal",
+            "-m pytest -n 4 --dist worksteal",
         ]
         lines = done.stdout.splitlines()
         assert lines[lines.index("== results") :] == [

@@ -102,6 +102,7 @@ def _offer(stamp: Stamp, words: list[str]) -> Event:
 
 _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "attach": _attach,
+    "end": lambda s, w: events.EndDevice(s, int(w[0])),
     "detach": lambda s, w: events.Detach(s, " ".join(w)),
     "nick": lambda s, w: events.ChangeNick(s, w[0]),
     "host": lambda s, w: events.ChangeHost(s, w[0], w[1] if w[1:] else ""),
@@ -206,6 +207,8 @@ def show_effect(effect: Effect) -> str:
             return f"killed {user.nick} by {_nick(author)}: {reason}"
         case effects.PutOff(user=user, devices=devices, text=text, cause=cause):
             return f"put off {user.nick} {_ids(devices)}: {text} ({cause})"
+        case effects.DeviceEnded(account=account, device=device):
+            return f"ended {device} of {account}"
         case effects.BanAdded(ban=ban, count=count, operators=operators):
             return f"{ban.kind}-line {ban.mask}: {count} | to {_nicks(operators)}"
         case effects.BanRemoved(ban=ban, by=by, operators=operators):

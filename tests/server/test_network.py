@@ -308,6 +308,35 @@ TRANSCRIPTS = {
         >> 4 mode #den +m
         << mode #den by alice: +m
     """,
+    "a device is ended": """
+        >> 1 attach alice as alice
+        >> 2 attach alice as alice
+        << sessions alice: 1 2
+        >> 3 attach wanderer as alice
+        >> 4 attach bob as bob
+        >> 4 join #den
+        << joined #den bob
+        >> 1 join #den
+        << joined #den alice
+        >> 3 join #den
+        << joined #den wanderer
+        >> 2 end 1
+        << ended 1 of alice
+        << sessions alice: 2
+        >> 2 end 1
+        !! FAIL NO_SUCH_DEVICE 1
+        >> 2 end 4
+        !! FAIL NO_SUCH_DEVICE 4
+        >> 2 end 3
+        << ended 3 of alice
+        << quit wanderer: Disconnected by another device | to bob alice | from #den
+        >> 5 attach guest
+        >> 5 end 5
+        !! FAIL NO_SUCH_DEVICE 5
+        >> 2 end 2
+        << ended 2 of alice
+        << quit alice: Disconnected by another device | to bob | from #den
+    """,
     "an account is forgotten": """
         >> 0 account alice
         >> 1 attach alice as alice
@@ -2005,6 +2034,7 @@ def test_two_networks_fed_alike_are_equal(name: str) -> None:
 
 CHANGES = [
     "1 detach bye",
+    "5 end 5",
     "1 nick alison",
     "1 realname A",
     "1 host bob other.host",

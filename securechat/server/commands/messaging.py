@@ -119,7 +119,7 @@ def _send(
     tags: Mapping[str, str],
     refused: Callable[[Refusal | Fail], None] | None,
 ) -> None:
-    if context.services.history.full:
+    if context.services.history.full or context.session.unstored_full:
         text = "Messages cannot be kept in the history at the moment; try again"
         raise Fail(kind, "TEMPORARILY_UNAVAILABLE", as_middle(target), text=text)
     personal = kind == "PRIVMSG" and not is_channel(target)

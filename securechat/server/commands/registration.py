@@ -129,6 +129,8 @@ def complete_registration(context: Context) -> None:
         session.address,
         session.account,
         registration.away,
+        session.secure,
+        session.fingerprint,
     )
     holder = services.network.find_user(registration.nick)
     gone_ms = holder.gone_ms if holder is not None else 0  # since when no device was there

@@ -120,9 +120,9 @@ def _tell_person(context: Context, user: User) -> None:
     if context.session.caps & caps.METADATA:
         for key, value in metadata_of(services.network, user).items():
             context.reply(numerics.RPL_WHOISKEYVALUE, nick, key, "*", value)
-    sessions = services.registry.find(user.sessions)
+    devices = [services.network.devices[session] for session in user.sessions]
     # Not of a web gateway's client that has no TLS, nor of one who is always on and not here.
-    if sessions and all(session.secure for session in sessions):
+    if devices and all(device.secure for device in devices):
         context.reply(numerics.RPL_WHOISSECURE, nick, "is using a secure connection")
     idle_s = max(0, services.now_ms() - user.active_ms) // 1000
     context.reply(
@@ -143,9 +143,10 @@ def _tell_details(context: Context, user: User) -> None:
     modes = "".join(sorted(user.modes))
     if modes:
         context.reply(numerics.RPL_WHOISMODES, nick, f"is using modes +{modes}")
-    for session in context.services.registry.find(user.sessions):
-        if session.fingerprint:
-            text = f"has client certificate fingerprint {session.fingerprint}"
+    for session in user.sessions:
+        fingerprint = context.services.network.devices[session].fingerprint
+        if fingerprint:
+            text = f"has client certificate fingerprint {fingerprint}"
             context.reply(numerics.RPL_WHOISCERTFP, nick, text)
 
 

@@ -37,6 +37,11 @@ def _quit(delivery: Delivery, effect: effects.Quit, context: Context) -> None:
     )
 
 
+def _device_ended(delivery: Delivery, effect: effects.DeviceEnded, context: Context) -> None:
+    for session in delivery.attached((effect.device,)):
+        session.close_soon("Disconnected by another device", logged="Ended by its account")
+
+
 def _nick_changed(delivery: Delivery, effect: effects.NickChanged, context: Context) -> None:
     body = f":{effect.author.source} NICK {effect.nick}"
     sessions = delivery.sessions(effect.user, *effect.audience)
@@ -142,5 +147,6 @@ DELIVERERS: Final[Deliverers] = {
     effects.SettingChanged: _setting_changed,
     effects.UserModesChanged: _user_modes_changed,
     effects.SessionsChanged: _sessions_changed,
+    effects.DeviceEnded: _device_ended,
 }
 """What delivers each effect."""

@@ -88,7 +88,7 @@ def _is_exempt(kind: BanKind, user: User) -> bool:
 def _covered(network: Network, ban: Ban, user: User) -> _Hit:
     if ban.kind == "D":
         banned = parse_ip_range(ban.mask)
-        places = ((key, parse_ip(network.places[key].address)) for key in user.sessions)
+        places = ((key, parse_ip(network.devices[key].address)) for key in user.sessions)
         from_there = [key for key, place in places if place in banned and not place.is_loopback]
         return _Hit(user, tuple(from_there), False)
     if covers_any(ban.mask, user.nick, user.username, (user.host, user.cloak)):
@@ -96,7 +96,7 @@ def _covered(network: Network, ban: Ban, user: User) -> _Hit:
     devices = [
         key
         for key in user.sessions
-        if covers_any(ban.mask, user.nick, user.username, network.places[key])
+        if covers_any(ban.mask, user.nick, user.username, network.devices[key].hosts)
     ]
     return _Hit(user, tuple(devices), False)
 

@@ -11,7 +11,7 @@ from securechat.server import effects, events
 from securechat.server.addresses import parse_ip
 from securechat.server.effects import Effect
 from securechat.server.events import Event, SessionId, Stamp
-from securechat.server.refusals import Banned, NickReserved, Refusal
+from securechat.server.refusals import Banned, Fail, NickReserved, Refusal
 from securechat.server.rules.belonging import logged_in
 from securechat.server.rules.metadata import adopt_metadata, unsubscribe_all
 from securechat.server.rules.monitors import came_online, stop_watching, went_offline
@@ -26,7 +26,7 @@ from securechat.server.rules.presence import (
 from securechat.server.rules.rule import Rule
 from securechat.server.rules.settings import HOST, show_host
 from securechat.server.rules.user_modes import set_user_mode
-from securechat.server.state import Place, User
+from securechat.server.state import Device, User, session_label
 
 if TYPE_CHECKING:
     from securechat.server.network import Network
@@ -38,6 +38,7 @@ __all__ = [
     "enter_network",
     "forget_session",
     "leave_network",
+    "no_such_device",
     "put_off",
 ]
 
@@ -45,6 +46,7 @@ _OTHER_DEVICES: Final = "Other devices of yours have the account that you have; 
 _LEFT: Final = "left the relay"
 _OTHER_ACCOUNT: Final = "is logged in to another account now"
 _CLOSED: Final = "This account may not be used"
+_ENDED: Final = "Disconnected by another device"
 _BANNED_NICK: Final = "A ban covers this nickname"
 _STAYS: Final = "Your account is always on: connect anew, or first SET always-on off"
 
@@ -75,7 +77,9 @@ def attach(network: Network, event: events.Attach) -> list[Effect]:
         seen = [effects.SessionsChanged(stamp, user)]
     user.sessions.append(stamp.session)
     network.sessions[stamp.session] = user
-    network.places[stamp.session] = Place(str(parse_ip(event.address)), event.host)
+    network.devices[stamp.session] = Device(
+        str(parse_ip(event.address)), event.host, stamp.at_ms, event.secure, event.fingerprint
+    )
     seen += say_away(network, stamp, user, event.away)
     if len(user.sessions) > 1:
         return seen
@@ -105,6 +109,25 @@ def detach(network: Network, event: events.Detach) -> list[Effect]:
     if user is None:
         return []
     return end_sessions(network, stamp, user, (stamp.session,), event.reason)
+
+
+def end_device(network: Network, event: events.EndDevice) -> list[Effect]:
+    """Put a device off the network, of the account of who wants it."""
+    stamp, device = event.stamp, event.device
+    account = network.sessions[stamp.session].account
+    user = network.sessions.get(device)
+    if user is None or account is None or user.account != account:
+        raise no_such_device(session_label(device))
+    return [
+        effects.DeviceEnded(stamp, account, device),
+        *end_sessions(network, stamp, user, (device,), _ENDED),
+    ]
+
+
+def no_such_device(number: str) -> Fail:
+    """Return why the device that people call ``number`` cannot be ended."""
+    text = "No device of yours has that number"
+    return Fail("DEVICES", "NO_SUCH_DEVICE", number, text=text)
 
 
 def end_sessions(
@@ -160,7 +183,7 @@ def put_off(
 def forget_session(network: Network, stamp: Stamp, user: User, session: SessionId) -> list[Effect]:
     """Forget a session that is on the network; its ``user`` keeps it in their list."""
     ended = end_announcement(network, stamp, user, session, _LEFT)
-    del network.sessions[session], network.places[session]
+    del network.sessions[session], network.devices[session]
     stop_watching(network, session)
     unsubscribe_all(network, session)
     return ended
@@ -203,7 +226,7 @@ def change_nick(network: Network, event: events.ChangeNick) -> list[Effect]:
     if event.nick == user.nick:
         return []
     at_ms = event.stamp.at_ms
-    hosts = {user.host, *(host for key in user.sessions for host in network.places[key])}
+    hosts = {user.host, *(host for key in user.sessions for host in network.devices[key].hosts)}
     if "o" not in user.modes and network.bans.covering(event.nick, user.username, hosts, at_ms):
         raise Refusal(numerics.ERR_ERRONEUSNICKNAME, event.nick, text=_BANNED_NICK)
     for channel in user.channels.values():
@@ -323,6 +346,7 @@ def _check_free(network: Network, nick: str, user: User | None, account: str | N
 
 RULES: Final[Mapping[type[Event], Rule]] = {
     events.Attach: attach,
+    events.EndDevice: end_device,
     events.Detach: detach,
     events.ChangeNick: change_nick,
     events.SetRealname: set_realname,

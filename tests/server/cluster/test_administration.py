@@ -196,8 +196,8 @@ def test_a_ban_of_one_relay_is_kept_by_all(relays: Relays, at: At) -> None:
     at(b)("bans", "lift", "192.0.2.7")
     at(b)("bans", "lift", "spam*")
     relays.catch_up()
-    for relay in (a, b):
-        relay.join("spam1", address="192.0.2.7").quit()
+    for relay, nick in ((a, "spam1"), (b, "spam2")):
+        relay.join(nick, address="192.0.2.7")
     told = [message.params[1] for message in root.sync() if "ended by" in str(message)]
     assert told == [
         "D-line ended by the administrator: 192.0.2.7",

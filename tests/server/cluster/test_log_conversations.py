@@ -21,20 +21,17 @@ from tests.server.relay_harness import Certificates, Client, Closed, RunningRela
 NAMES = ("a", "b")
 
 USUAL = """
-always-on chathistory labeled-response message-redaction modern-channels monitor
+always-on chathistory devices labeled-response message-redaction modern-channels monitor
 """
 """Those of most that crosses relays. SECURECHAT_CONVERSATIONS=all is for the others as well."""
 
 OTHERWISE = {
     "metadata",  # what was published before the registration is told when it is in order
     "modern-modes",  # what is refused at once is told before what has to be put in order
-    "modern-queries",  # WHOIS does not tell of TLS on another relay
+    "modern-queries",  # WHOIS tells what the other relay says of itself
     "peer",  # a token says where the tunnel is; it has tests of its own
 }
 """Those that go otherwise where there are several relays."""
-
-OF_ONE_RELAY = "> A device may end another."
-"""With what a script ends that cannot be of several."""
 
 RELAYS = ("*", "securechat/RELAYS=*", "are supported by this server")
 """The parameters of what is told whenever relays come or go."""
@@ -133,6 +130,5 @@ class SpreadConversation(Conversation):
 def test_conversation(
     name: str, relays: Relays, relay_certificates: Certificates, tmp_path: Path
 ) -> None:
-    script, _, _ = ALL[name].read_text("utf-8").partition(OF_ONE_RELAY)
-    SpreadConversation(script, relays, relay_certificates, tmp_path).play()
+    SpreadConversation(ALL[name].read_text("utf-8"), relays, relay_certificates, tmp_path).play()
     relays.settle()

@@ -95,6 +95,7 @@ def test_where_somebody_is(relays: Relays) -> None:
     bob.ask("SET always-on on")
     relays.settle()
     assert f"312 ann bob b {B}" in ask(ann, "WHOIS bob")
+    assert "671 ann bob :is using a secure connection" in ask(ann, "WHOIS bob")
     assert "312 ann ann a.test :A private chat" in ask(ann, "WHOIS ann")
     assert ask(ann, "WHO bob")[0].split()[5] == "b"
     assert ask(ann, "WHO ann")[0].split()[5] == "a.test"

@@ -173,6 +173,58 @@ def test_the_input_waits_when_too_much_waits(
     assert ann.seen() == [f":ann PRIVMSG #a {n}" for n in range(9)]
 
 
+def have_waited(relay: RunningRelay, clock: FakeClock, nick: str) -> None:
+    clock.now += session.STORE_PATIENCE_S
+    for _ in range(2):  # the timer runs at the end of a turn
+        relay.run_on(relay.session(nick), lambda: None)
+
+
+def test_after_a_while_only_acknowledgements_wait(
+    start_relay: StartRelay, clock: FakeClock
+) -> None:
+    relay = start_relay(clock=clock)
+    ann, bob = together(relay, ("ann", *ECHO), ("bob",))
+    with stuck_store(relay) as store:
+        ann.send("PRIVMSG #a :1", "PING x", "TOPIC #a :new", "PING y")
+        assert short(bob.read()) == ":ann PRIVMSG #a 1"
+        assert nothing_comes(relay, ann, "ann")
+        have_waited(relay, clock, "ann")
+        assert [short(ann.read()) for _ in range(3)] == [
+            "PONG relay.test x",
+            ":ann TOPIC #a new",
+            "PONG relay.test y",
+        ]
+        ann.send("PRIVMSG #a :2")
+        assert ann.ask("TOPIC #a :newer") == [":ann TOPIC #a newer"]  # from now on at once
+        store.go_on()
+    assert [short(ann.read()) for _ in range(2)] == [f":ann PRIVMSG #a {n}" for n in (1, 2)]
+    with stuck_store(relay) as store:
+        ann.send("PRIVMSG #a :3", "PING z")
+        heard = [short(bob.read()) for _ in range(4)]  # a topic, 2, a topic, and this
+        assert heard[-1] == ":ann PRIVMSG #a 3"
+        assert nothing_comes(relay, ann, "ann")
+        store.go_on()
+    assert ann.seen() == [":ann PRIVMSG #a 3", "PONG relay.test z"]
+
+
+def test_when_acknowledgements_are_late_and_too_many_nothing_more_is_said(
+    start_relay: StartRelay, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "UNSTORED_ANSWERS", 3)
+    relay = start_relay(clock=clock)
+    ann, bob = together(relay, ("ann", *ECHO), ("bob",))
+    with stuck_store(relay) as store:
+        ann.send(*(f"PRIVMSG #a :{n}" for n in range(4)))
+        assert [short(bob.read()) for _ in range(3)] == [f":ann PRIVMSG #a {n}" for n in range(3)]
+        have_waited(relay, clock, "ann")
+        (refusal,) = ann.ask()
+        assert refusal.startswith("FAIL PRIVMSG TEMPORARILY_UNAVAILABLE #a ")
+        assert bob.seen() == []
+        store.go_on()
+    assert [short(ann.read()) for _ in range(3)] == [f":ann PRIVMSG #a {n}" for n in range(3)]
+    assert ann.ask("PRIVMSG #a :again") == [":ann PRIVMSG #a again"]
+
+
 def test_who_waits_may_leave(relay: RunningRelay) -> None:
     ann, bob = together(relay, ("ann", *ECHO), ("bob",))
     with stuck_store(relay):
