@@ -222,7 +222,9 @@ def test_a_certificate_that_is_being_replaced_is_taken_when_it_is_whole(
     relay.relay.may_log_errors = True
     watch = relay.relay.relay._upkeep.watch_certificate
     whole = relay.certificates.server_file.read_bytes()
-    relay.certificates.server_file.write_bytes(b"half of it")
+    half = relay.certificates.server_file.with_name("half.pem")
+    half.write_bytes(b"half of it")
+    half.replace(relay.certificates.server_file)  # at once: the relay looks by itself as well
     for _ in range(2):
         relay.relay.relay._caretaker.call(watch)
     complaints = [text for text in caplog.messages if "cannot be used" in text]
