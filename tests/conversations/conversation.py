@@ -1,4 +1,6 @@
-r"""Scripted conversations with a relay that runs as a child process, over verified TLS.
+r"""Scripted conversations with a relay, over verified TLS.
+
+The relay runs in this process; in one of its own where the script has it killed.
 
 One text file for each specification; its lines are, in order::
 
@@ -39,6 +41,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from securechat.irc.message import Message
+from securechat.server.config_file import load_config
+from securechat.server.relay import Relay
 from tests.e2e.children import RelayProcess, run_relay
 from tests.server.relay_harness import LONG_TIMEOUT_S, PASSWORD, Client, Closed, commands
 
@@ -53,6 +57,8 @@ argon2_iterations = 1
 [limits]
 commands_per_s = 0
 """
+
+_RESTART = "the relay restarts"
 
 _STATEMENT = re.compile(
     r"(\w+) (->|<-|is|joins|connects|registers|logs|opens|leaves|vanishes)(?: (.*))?"
@@ -75,7 +81,8 @@ class Conversation:
         self._skipping: set[str] = set()
         self._quotation = ""
         self._stack = contextlib.ExitStack()
-        self._relay: RelayProcess | None = None
+        self._process: RelayProcess | None = None
+        self._port = 0
 
     def play(self) -> None:
         """Play the whole script."""
@@ -95,7 +102,7 @@ class Conversation:
         if line.startswith(">"):
             self._quotation = line
             return
-        if line == "the relay restarts":
+        if line == _RESTART:
             self._restart()
             return
         found = _STATEMENT.fullmatch(line)
@@ -175,10 +182,9 @@ class Conversation:
     # ---- coming and going ----
 
     def _open(self, who: str) -> Client:
-        assert self._relay is not None
         context = ssl.create_default_context(cafile=str(self._ca))
         context.set_alpn_protocols(["irc"])
-        raw = socket.create_connection(("127.0.0.1", self._relay.port), timeout=LONG_TIMEOUT_S)
+        raw = socket.create_connection(("127.0.0.1", self._port), timeout=LONG_TIMEOUT_S)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client = Client(context.wrap_socket(raw, server_hostname="localhost"))
         self._stack.callback(client.sock.close)
@@ -206,18 +212,38 @@ class Conversation:
     def _start_relay(self) -> None:
         config = self._folder / "relay.toml"
         changes = [line.removeprefix("config:") for line in self._lines if line[:7] == "config:"]
-        config.write_text(_merged(_CONFIG.splitlines(), changes), encoding="utf-8")
-        running = run_relay(self._ca, self._folder / "data", "--config", str(config))
-        self._relay = self._stack.enter_context(running)
+        data = self._folder / "data"
+        places = [
+            *("[server]", 'listen = ["127.0.0.1:0"]'),
+            *("[store]", f'path = "{data / "securechat.db"}"'),
+            *("[tls]", f'certificate = "{self._ca.with_name("server.pem")}"'),
+            f'key = "{self._ca.with_name("server-key.pem")}"',
+        ]
+        base = [*_CONFIG.splitlines(), *places]
+        config.write_text(_merged(base, changes), encoding="utf-8")
+        if _RESTART in self._lines:
+            running = run_relay(self._ca, data, "--config", str(config))
+            self._process = self._stack.enter_context(running)
+            self._port = self._process.port
+        else:
+            relay = Relay(load_config(config), on_crash=lambda: None)
+            relay.start()
+            self._stack.callback(_stop, relay)
+            self._port = relay.addresses[0][1]
 
     def _restart(self) -> None:
-        assert self._relay is not None
+        assert self._process is not None
         for client in self._clients.values():
             client.sock.close()
         self._clients.clear()
-        self._relay.process.kill()
-        self._relay.process.wait()
+        self._process.process.kill()
+        self._process.process.wait()
         self._start_relay()
+
+
+def _stop(relay: Relay) -> None:
+    relay.stop("The test is over")
+    assert relay.crash is None, repr(relay.crash)
 
 
 def _merged(base: list[str], changes: list[str]) -> str:

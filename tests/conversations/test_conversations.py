@@ -1,5 +1,4 @@
-"""Every specification that the relay follows, and what else it promises, spoken with a relay in a
-process of its own."""
+"""Every specification that the relay follows, and what else it promises, spoken with a relay."""
 
 from __future__ import annotations
 
