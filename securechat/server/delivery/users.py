@@ -37,11 +37,6 @@ def _quit(delivery: Delivery, effect: effects.Quit, context: Context) -> None:
     )
 
 
-def _device_ended(delivery: Delivery, effect: effects.DeviceEnded, context: Context) -> None:
-    for session in delivery.attached((effect.device,)):
-        session.close_soon("Disconnected by another device", logged="Ended by its account")
-
-
 def _nick_changed(delivery: Delivery, effect: effects.NickChanged, context: Context) -> None:
     body = f":{effect.author.source} NICK {effect.nick}"
     sessions = delivery.sessions(effect.user, *effect.audience)
@@ -135,6 +130,11 @@ def _sessions_changed(
     delivery: Delivery, effect: effects.SessionsChanged, context: Context
 ) -> None:
     delivery.forget(effect.user)
+
+
+def _device_ended(delivery: Delivery, effect: effects.DeviceEnded, context: Context) -> None:
+    for session in delivery.attached((effect.device,)):
+        session.close_soon("Disconnected by another device", logged="Ended by its account")
 
 
 DELIVERERS: Final[Deliverers] = {

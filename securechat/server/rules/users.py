@@ -346,8 +346,8 @@ def _check_free(network: Network, nick: str, user: User | None, account: str | N
 
 RULES: Final[Mapping[type[Event], Rule]] = {
     events.Attach: attach,
-    events.EndDevice: end_device,
     events.Detach: detach,
+    events.EndDevice: end_device,
     events.ChangeNick: change_nick,
     events.SetRealname: set_realname,
     events.CreateAccount: create_account,
