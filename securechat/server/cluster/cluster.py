@@ -62,7 +62,7 @@ class Cluster:
 
         As ``load_state``; raises ``NetworkError`` besides.
         """
-        info = self._stream.info()
+        info = self._stream.info(insist=True)
         self._made = info.made
         return load_state(network, self._store, info, begin, now_ms)
 

@@ -20,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from securechat.errors import ConfigError, NetworkError
 from securechat.net.locks import make_lock
@@ -54,8 +54,16 @@ __all__ = ["NatsStream"]
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 CONNECT_S: Final = 10.0
 """How long the first connection may take, in seconds: then it is no use to begin."""
+
+_LEADER_S: Final = 30.0
+"""How long servers may take to choose a leader before one begins, in seconds: up to 9 were seen."""
+
+_TRY_S: Final = 2.0
+"""After how long they are asked again meanwhile: what was asked when there was none is lost."""
 
 _ASK_S: Final = 5.0
 """How long a server may take to answer a question about the stream, in seconds."""
@@ -188,15 +196,18 @@ class NatsStream:
 
     # ---- safe from any thread ----
 
-    def info(self) -> StreamInfo:
-        """Return what the stream is. Blocks. Raises ``NetworkError``."""
-        found: StreamInfo = self._ask(self._info())
-        return found
+    def info(self, *, insist: bool = False) -> StreamInfo:
+        """Return what the stream is. Blocks. Raises ``NetworkError``.
+
+        :param insist: whether to wait for the servers to choose a leader, if they must.
+        """
+        if insist:
+            return self._ask(self._insist(self._info), _LEADER_S + _ASK_S)
+        return self._ask(self._info())
 
     def inspect(self) -> Inspection:
         """Return how servers and stream are. Blocks. Raises ``NetworkError``."""
-        found: Inspection = self._ask(self._inspect())
-        return found
+        return self._ask(self._inspect())
 
     def follow(self, subject: str, after: int) -> None:
         """Receive the events whose subject ``subject`` covers, those after number ``after``.
@@ -254,12 +265,13 @@ class NatsStream:
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(work)
 
-    def _ask(self, question: Awaitable[Any]) -> Any:
-        async def answer() -> Any:
-            return await asyncio.wait_for(question, _ASK_S)
+    def _ask(self, question: Awaitable[T], timeout_s: float = _ASK_S) -> T:
+        async def answer() -> T:
+            return await asyncio.wait_for(question, timeout_s)
 
         try:
-            return asyncio.run_coroutine_threadsafe(answer(), self._loop).result(2 * _ASK_S)
+            asked = asyncio.run_coroutine_threadsafe(answer(), self._loop)
+            return asked.result(timeout_s + _ASK_S)
         except (NatsError, OSError, TimeoutError) as error:
             raise NetworkError("NATS: {error}", error=_words(error)) from error
 
@@ -337,16 +349,18 @@ class NatsStream:
             num_replicas=replicas,
             duplicate_window=_DUPLICATES_S,
         )
-        deadline = self._loop.time() + CONNECT_S
+        await self._insist(lambda: self._find_or_make_stream(wanted))
+
+    async def _insist(self, question: Callable[[], Awaitable[T]]) -> T:
+        """Ask until there is an answer: for ``_LEADER_S``."""
+        deadline = self._loop.time() + _LEADER_S
         while True:
             try:
-                await self._find_or_make_stream(wanted)
-            except (NatsError, TimeoutError):  # no leader yet
+                return await asyncio.wait_for(question(), _TRY_S)
+            except (NatsError, TimeoutError):
                 if self._loop.time() > deadline:
                     raise
                 await asyncio.sleep(_TICK_S)
-            else:
-                return
 
     async def _find_or_make_stream(self, wanted: api.StreamConfig) -> None:
         try:
