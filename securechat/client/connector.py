@@ -37,7 +37,7 @@ from securechat.client.events import (
 from securechat.client.link import Link, LinkOwner, Timing
 from securechat.client.peer_side import PeerSide
 from securechat.client.protocol import ClientProtocol
-from securechat.client.relays import Itinerary, RelayAddress, is_leaving
+from securechat.client.relays import Itinerary, RelayAddress, is_leaving, is_sent_away
 from securechat.client.session import Credentials, Identity
 from securechat.client.srv import look_up
 from securechat.errors import (
@@ -456,6 +456,7 @@ class Connector:
         wait_s = 0.0
         if ends_round or was_online:
             comes_back = policy.reconnect and (self.welcomed or policy.patient)
+            comes_back = comes_back and not (was_online and is_sent_away(reason))
             if not comes_back or itinerary.hopeless:
                 self._give_up(self._rejection or error, reason)
                 return

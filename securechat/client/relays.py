@@ -30,6 +30,7 @@ __all__ = [
     "announced_relays",
     "check_host",
     "is_leaving",
+    "is_sent_away",
     "parse_relay",
 ]
 
@@ -51,6 +52,9 @@ _LEAVING: Final = re.compile(
 )
 """What is in the last words of a server that is no good at the moment, to anybody. After other last
 words (a ban, a flood) it would be the same elsewhere, and nobody should hurry."""
+
+_SENT_AWAY: Final = re.compile(r"\bDisconnected by another device$")
+"""What is in the last words of a relay where the user has ended this device (``DEVICES END``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,11 @@ def announced_relays(value: str) -> tuple[RelayAddress, ...]:
 def is_leaving(words: str) -> bool:
     """Whether these last words of a server say that another relay is the better one now."""
     return _LEAVING.search(words) is not None
+
+
+def is_sent_away(words: str) -> bool:
+    """Whether these last words of a server say that the user does not want us to come back."""
+    return _SENT_AWAY.search(words) is not None
 
 
 def _parse_port(port: str) -> int:

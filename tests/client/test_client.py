@@ -626,6 +626,21 @@ def test_the_old_connection_still_holds_the_nick(pki: Pki) -> None:
         wait_for(client, Welcome)
 
 
+def test_who_was_ended_by_another_device_stays_away(pki: Pki) -> None:
+    def script(peer: Peer) -> None:
+        peer.register()
+        peer.say("ERROR :Closing link: Disconnected by another device")
+
+    with serving(pki, script) as server, make(server, pki) as client:
+        client.connect(TIMEOUT_S)
+        last = list(client)[-1]
+    assert isinstance(last, Disconnected)
+    assert (last.reason, last.will_retry) == (
+        "Closing link: Disconnected by another device",
+        False,
+    )
+
+
 def test_without_reconnect_the_events_end(pki: Pki) -> None:
     def script(peer: Peer) -> None:
         peer.register()

@@ -10,6 +10,7 @@ from securechat.client.relays import (
     RelayAddress,
     announced_relays,
     is_leaving,
+    is_sent_away,
     parse_relay,
 )
 from securechat.errors import ConfigError
@@ -82,6 +83,16 @@ def test_who_sends_us_to_another_relay(words: str) -> None:
 )
 def test_who_would_say_the_same_elsewhere(words: str) -> None:
     assert not is_leaving(words)
+
+
+def test_whom_nobody_wants_back() -> None:
+    assert is_sent_away("Closing link: Disconnected by another device")
+    for words in (
+        "Closing link: The relay is shutting down",
+        "Killed (root (by another device))",
+        "",
+    ):
+        assert not is_sent_away(words)
 
 
 # ---- the order ----
