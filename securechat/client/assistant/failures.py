@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from securechat.client.relays import is_sent_away
 from securechat.client.words.refusals import reason
 from securechat.client.words.translation import _, explain, gettext_noop
 from securechat.errors import (
@@ -270,6 +271,18 @@ _CLOSED: Final[_Texts] = (
     ),
     gettext_noop("Try again in a minute; if it stays so, ask the person who runs the server."),
 )
+_SENT_AWAY: Final[_Texts] = (
+    "address",
+    gettext_noop("Another device of yours has ended this connection"),
+    gettext_noop(
+        "Somebody who is logged in to your account has disconnected this device. That is most "
+        "often you."
+    ),
+    gettext_noop(
+        "To be here again, connect anew. If it was not you, ask the person who runs the server to "
+        "change your password."
+    ),
+)
 _LOGIN: Final[_Texts] = (
     "address",
     gettext_noop("The server does not let you in"),
@@ -350,4 +363,6 @@ def _texts_of(error: SecureChatError, *, own_ca: bool, invited: bool) -> _Texts:
         return _NOT_IRC
     if isinstance(error, LoginFailed):
         return _LOGIN
-    return _CLOSED if isinstance(error, ConnectionLost) else _OTHER
+    if isinstance(error, ConnectionLost):
+        return _SENT_AWAY if is_sent_away(error.message) else _CLOSED
+    return _OTHER

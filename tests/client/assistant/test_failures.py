@@ -190,6 +190,10 @@ def test_a_ca_that_cannot_be_used(content: bytes | None, tmp_path: Path) -> None
         (TlsError("TLS failed: {reason}", reason="unsupported protocol"), "too old"),
         (RemoteProtocolError("{what} is wrong", what="it"), "This is not a chat server"),
         (ConnectionLost("connection closed"), "The server has ended the connection"),
+        (
+            ConnectionLost("Closing link: Disconnected by another device"),
+            "Another device of yours has ended this connection",
+        ),
         (LoginFailed("SASL authentication failed"), "The server does not let you in"),
     ],
 )
