@@ -414,7 +414,7 @@ def make_config(
             | (tls or {})
         ),
         accounts=AccountsConfig(
-            **{"argon2_memory_kib": 8_192, "argon2_iterations": 1} | (accounts or {})
+            **{"argon2_memory_kib": 64, "argon2_iterations": 1} | (accounts or {})
         ),
         store=StoreConfig(path=database),
         history=HistoryConfig(**(history or {})),
