@@ -135,6 +135,7 @@ KINDS: tuple[Callable[[int, int, int], Event], ...] = (
     ),
     lambda s, b, c: events.ChangeNick(Stamp(s, 0, ""), pick(NICKS, b)),
     lambda s, b, c: events.Detach(Stamp(s, 0, ""), pick(WORDS, c)),
+    lambda s, b, c: events.EndDevice(Stamp(s, 0, ""), pick(SESSIONS, b) if c % 8 == 0 else 0),
     lambda s, b, c: events.SetAway(Stamp(s, 0, ""), pick((*WORDS, "*"), c)),
     lambda s, b, c: events.SetRealname(Stamp(s, 0, ""), pick(WORDS, c)),
     lambda s, b, c: events.Watch(Stamp(s, 0, ""), (pick(NICKS, b), pick(NICKS, c))),
@@ -204,6 +205,8 @@ class World:
         stamp = Stamp(self.count, self.count, f"id{self.count}")
         if isinstance(wanted, events.AddBan) and wanted.expires_ms is not None:
             wanted = replace(wanted, expires_ms=self.count + wanted.expires_ms)
+        if isinstance(wanted, events.EndDevice):
+            wanted = replace(wanted, device=self.sessions.get(wanted.device, 0))
         if isinstance(wanted, _OF_THE_RELAY) and self.count % 4:  # there are few operators
             return replace(wanted, stamp=stamp._replace(session=0))
         attached = self.sessions.get(session) in self.network.sessions
@@ -324,6 +327,8 @@ def test_effects_tell_those_who_share_a_channel_and_name_what_exists(storm: list
         user = network.sessions.get(fitted.stamp.session)
         if isinstance(fitted, events.Kill):  # it is the other who leaves
             user = network.find_user(fitted.nick)
+        elif isinstance(fitted, events.EndDevice):
+            user = network.sessions.get(fitted.device)
         sharing = _sharing(user, network) if user is not None else set()
         many = network.users if isinstance(fitted, _OF_THE_RELAY) else network.gone
         shared = {key: _sharing(user, network) for key, user in many.items()}
@@ -370,7 +375,7 @@ def _sharing(user: User, network: Network) -> set[int]:
 def test_storms_reach_every_rule() -> None:
     """Else the properties above would say less than they seem to."""
     seen: Counter[str] = Counter()
-    for seed in range(60):
+    for seed in range(200):
         world = World()
         for wanted in _storm(Random(seed).randbytes(4 * 250)):
             outcome = world.apply(world.fit(wanted))
@@ -391,6 +396,7 @@ def test_storms_reach_every_rule() -> None:
         *("ERR_MONLISTFULL", "CameOnline", "WentOffline"),
         *("DeviceAnnounced", "DeviceRetracted", "ReachabilityChanged", "ACCOUNT_REQUIRED"),
         *("BanAdded", "BanRemoved", "PutOff", "AccountClosed", "MemberForgotten"),
+        *("DeviceEnded", "NO_SUCH_DEVICE"),
         *("BANS_YOU", "NO_SUCH_BAN", "ERR_YOUREBANNEDCREEP:", "ERR_NOPRIVILEGES"),
         *("NOT_ANNOUNCED", "NO_SUCH_PEER", "NO_SUCH_OFFER"),
     }
