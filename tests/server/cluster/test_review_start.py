@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 
 import pytest
+from nats.js.api import StreamConfig
 
 from securechat.errors import SecureChatError
+from securechat.net.threads import start_thread
 from securechat.server.cluster.event_codec import EVENTS_VERSION, UnknownVersion
+from securechat.server.cluster.nats_stream import NatsStream
 from securechat.server.cluster.subjects import state_subject
 from securechat.server.relay import Relay
-from tests.server.cluster.cluster_harness import Relays, cluster_of, log_of
+from tests.server.cluster.cluster_harness import Relays, cluster_of, log_of, several
+from tests.server.relay_harness import LONG_TIMEOUT_S, Certificates
+from tests.services.nats import NatsCluster
 
 
 def threads() -> set[str]:
@@ -54,3 +60,33 @@ def test_one_relay_too_many_says_so_at_once_and_is_gone(
     b.stop("It could not be started")
     assert threads() == before
     assert log_of(a).standing.incarnation == 1
+
+
+def test_a_relay_waits_until_nats_has_chosen_a_leader(
+    relay_certificates: Certificates,
+    postgres_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries = threading.Semaphore(0)
+    find = NatsStream._find_or_make_stream
+
+    async def try_to_find(stream: NatsStream, wanted: StreamConfig) -> None:
+        tries.release()
+        await find(stream, wanted)
+
+    monkeypatch.setattr(NatsStream, "_find_or_make_stream", try_to_find)
+    (tmp_path / "nats").mkdir()
+    with (
+        NatsCluster(tmp_path / "nats", nodes=3) as nats,
+        several(relay_certificates, nats, postgres_url, tmp_path) as relays,
+    ):
+        for node in (1, 2):
+            nats.kill(node)
+        starting = start_thread("starts a relay", lambda: relays.start("a"))
+        for _ in range(2):
+            assert tries.acquire(timeout=LONG_TIMEOUT_S)  # the second, as the first was in vain
+        for node in (1, 2):
+            nats.start(node)
+        starting.join()
+        assert relays.running["a"].join("ann").ask("JOIN #room")
