@@ -519,5 +519,6 @@ def test_invented_people_do_not_fill_the_memory(
     assert [one.state for one in alice.peers.list()] == ["asked"] * 3
     # Who is declined makes room for others.
     alice.peers.decline("nobody0")
-    tell(alice, offers[4])
+    # Under another number: that the relay knows none of the former may be told any time.
+    tell(alice, peering.Offer("nobody4", "nobody4", certificate, f"{9:032x}"))
     assert alice.peers.list()[-1].account == "nobody4"
