@@ -69,8 +69,11 @@ def test_nats_goes_and_comes_back(
     carol = b.join("carol")
     carol.ask("JOIN #room")
     relays.catch_up()
-    getattr(nats, how)(0)
+    nats.pause(0)
     alice.send("@label=flying PRIVMSG #room :in flight")  # before anybody knows
+    until(lambda: log_of(a).standing.on_their_way > 0, "it is not on its way")
+    if how == "kill":
+        nats.kill(0)
     until(cut_off(a, b), "nobody notices")
     heard: list[Message] = []  # NATS may have taken it yet, or takes it first of all, or last
     hear_of(alice, heard, "NOTICE", "This relay is cut off from the others")
