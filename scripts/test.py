@@ -41,25 +41,24 @@ def plain_environment() -> dict[str, str]:
     return {**environment, "NO_COLOR": "1"}
 
 
-def run_step(venv: _venv.Venv, module: Sequence[str], *, stdin: int | None = None) -> int:
-    command = [str(venv.python), "-m", *module]
-    done = subprocess.run(command, cwd=venv.root, env=plain_environment(), stdin=stdin, check=False)
-    return done.returncode
-
-
-def run_beside(venv: _venv.Venv) -> int:
-    command = [str(venv.python), "-m", *STEPS[BESIDE]]
-    done = subprocess.run(
-        command,
+def run_step(
+    venv: _venv.Venv, module: Sequence[str], *, stdin: int | None = None, stdout: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(venv.python), "-m", *module],
         cwd=venv.root,
         env=plain_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=None if stdout is None else subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
         check=False,
     )
+
+
+def run_beside(venv: _venv.Venv) -> int:
+    done = run_step(venv, STEPS[BESIDE], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     print(f"\n== {BESIDE}\n{done.stdout}", end="", flush=True)
     return done.returncode
 
@@ -71,7 +70,7 @@ def run_all(venv: _venv.Venv) -> int:
         for name in STEPS:
             if name != BESIDE:
                 print(f"== {name}", flush=True)
-                results[name] = run_step(venv, STEPS[name], stdin=subprocess.DEVNULL)
+                results[name] = run_step(venv, STEPS[name], stdin=subprocess.DEVNULL).returncode
         results[BESIDE] = beside.result()
     print("== results")
     for name, code in results.items():
@@ -88,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         venv.ensure("test")
         if pytest_arguments:
-            return run_step(venv, ["pytest", *pytest_arguments])
+            return run_step(venv, ["pytest", *pytest_arguments]).returncode
         return run_all(venv)
     except _venv.SetupFailed as error:
         print(f"test.py: {error}", file=sys.stderr)

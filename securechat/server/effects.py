@@ -265,10 +265,11 @@ class PutOff(Effect):
 
 @value
 class DeviceEnded(Effect):
-    """For a device of ``account``, which has put it off the network. It is closed."""
+    """For a device of ``account``, which has put it off the network. It is told why, and closed."""
 
     account: str
     device: SessionId
+    reason: str
 
 
 @value

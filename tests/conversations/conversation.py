@@ -226,7 +226,7 @@ class Conversation:
             self._process = self._stack.enter_context(running)
             self._port = self._process.port
         else:
-            relay = Relay(load_config(config), on_crash=lambda: None)
+            relay = Relay(load_config(config))
             relay.start()
             self._stack.callback(_stop, relay)
             self._port = relay.addresses[0][1]

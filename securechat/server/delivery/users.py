@@ -134,7 +134,7 @@ def _sessions_changed(
 
 def _device_ended(delivery: Delivery, effect: effects.DeviceEnded, context: Context) -> None:
     for session in delivery.attached((effect.device,)):
-        session.close_soon("Disconnected by another device", logged="Ended by its account")
+        session.close_soon(effect.reason, logged="Ended by its account")
 
 
 DELIVERERS: Final[Deliverers] = {

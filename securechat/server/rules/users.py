@@ -119,7 +119,7 @@ def end_device(network: Network, event: events.EndDevice) -> list[Effect]:
     if user is None or account is None or user.account != account:
         raise no_such_device(session_label(device))
     return [
-        effects.DeviceEnded(stamp, account, device),
+        effects.DeviceEnded(stamp, account, device, _ENDED),
         *end_sessions(network, stamp, user, (device,), _ENDED),
     ]
 

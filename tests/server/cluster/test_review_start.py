@@ -64,6 +64,7 @@ def test_one_relay_too_many_says_so_at_once_and_is_gone(
 
 def test_a_relay_waits_until_nats_has_chosen_a_leader(
     relay_certificates: Certificates,
+    nats_cluster: NatsCluster,
     postgres_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -76,17 +77,13 @@ def test_a_relay_waits_until_nats_has_chosen_a_leader(
         await find(stream, wanted)
 
     monkeypatch.setattr(NatsStream, "_find_or_make_stream", try_to_find)
-    (tmp_path / "nats").mkdir()
-    with (
-        NatsCluster(tmp_path / "nats", nodes=3) as nats,
-        several(relay_certificates, nats, postgres_url, tmp_path) as relays,
-    ):
+    with several(relay_certificates, nats_cluster, postgres_url, tmp_path) as relays:
         for node in (1, 2):
-            nats.kill(node)
+            nats_cluster.kill(node)
         starting = start_thread("starts a relay", lambda: relays.start("a"))
         for _ in range(2):
             assert tries.acquire(timeout=LONG_TIMEOUT_S)  # the second, as the first was in vain
         for node in (1, 2):
-            nats.start(node)
+            nats_cluster.start(node)
         starting.join()
         assert relays.running["a"].join("ann").ask("JOIN #room")
