@@ -187,7 +187,9 @@ class NatsCluster:
 
     def pause(self, n: int) -> None:
         """Stop a node where it is: its connections stay and nothing answers."""
-        self._process(n).send_signal(signal.SIGSTOP)
+        process = self._process(n)
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)  # the signal may take effect only later
 
     def resume(self, n: int) -> None:
         """Let a paused node go on; it may not have caught up yet when this returns."""

@@ -63,7 +63,7 @@ _LEADER_S: Final = 30.0
 """How long servers may take to choose a leader before one begins, in seconds: up to 9 were seen."""
 
 _TRY_S: Final = 2.0
-"""After how long they are asked again meanwhile: what was asked when there was none is lost."""
+"""After how long they are asked again, in seconds: what was asked when there was none is lost."""
 
 _ASK_S: Final = 5.0
 """How long a server may take to answer a question about the stream, in seconds."""
@@ -103,6 +103,30 @@ all after it would wait."""
 
 _INACTIVE_S: Final = 30.0
 """When a server forgets a consumer that nobody listens to, in seconds."""
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop of one client, which has one connection at a time: it can be given up.
+
+    Before nats-py tries another server it waits until the connection is closed. A server that does
+    not answer makes that half a minute with TLS, and without TLS as long as something is unsent.
+    Attempts in which a server said nothing are never closed by it at all.
+    """
+
+    connection: asyncio.Transport | None = None
+    """The last one that was made."""
+
+    async def create_connection(self, *args: Any, **options: Any) -> Any:
+        made, protocol = await super().create_connection(*args, **options)
+        self.give_up(self.connection)
+        self.connection = made
+        return made, protocol
+
+    @staticmethod
+    def give_up(connection: asyncio.Transport | None) -> None:
+        """Close a connection at once, if it is not closed."""
+        if connection is not None:
+            connection.abort()
 
 
 @dataclass(slots=True)
@@ -158,6 +182,7 @@ class NatsStream:
         self._consumer = ""
         self._delivered = 0
         self._heard = 0.0
+        self._connected = 0.0  # anew, when; perhaps because a leader was lost
         self._complete = False  # all that the stream has was received
         self._incomplete_since = 0.0
         self._doubtful = True  # what is published now could overtake what was lost on its way
@@ -166,7 +191,8 @@ class NatsStream:
         self._failure: BaseException | None = None  # that ends the thread
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending = asyncio.Lock()
-        self._loop = asyncio.new_event_loop()
+        self._loop = _Loop()
+        self._connection: asyncio.Transport | None = None  # that is used, not one in the making
         self._ready = threading.Event()
         self._error: BaseException | None = None
         self._thread: Thread = start_thread("nats", self._run, on_crash=on_crash)
@@ -278,10 +304,8 @@ class NatsStream:
     def _run(self) -> None:
         # It complains of each connection of nats-py that ends, and of nothing else here.
         logging.getLogger("asyncio").setLevel(logging.ERROR)
-        try:
-            self._loop.run_until_complete(self._work())
-        finally:
-            self._loop.close()
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._work())
 
     async def _work(self) -> None:
         try:
@@ -333,8 +357,12 @@ class NatsStream:
         self._heard = self._loop.time()
 
     async def _disconnect(self) -> None:
-        with contextlib.suppress(NatsError, OSError, TimeoutError):
-            await asyncio.wait_for(self._client.close(), _ASK_S)
+        # CancelledError: what is closed was being waited for by an attempt to connect again, which
+        # nats-py cancels, and with it what both wait for.
+        with contextlib.suppress(NatsError, OSError, TimeoutError, asyncio.CancelledError):
+            await asyncio.wait_for(self._client.close(), _PING_S)
+        self._loop.give_up(self._loop.connection)
+        await asyncio.sleep(0)  # in which it is closed
 
     async def _make_stream(self) -> None:
         replicas = min(self._config.replicas, max(1, len(self._config.nats)))
@@ -430,6 +458,7 @@ class NatsStream:
 
     async def _reconnected(self) -> None:
         _log.info("NATS: connected to %s", self._client.connected_url)
+        self._connected = self._loop.time()
         self._begin_following()
 
     def _begin(self, work: Any) -> None:
@@ -462,8 +491,9 @@ class NatsStream:
 
     async def _follow(self, generation: int) -> None:
         """Receive anew from where the last consumer ended; soon again if that is not possible."""
+        choosing = self._loop.time() - self._connected < _LEADER_S
         try:
-            await self._make_consumer(generation)
+            await asyncio.wait_for(self._make_consumer(generation), _TRY_S if choosing else _ASK_S)
         except (NatsError, NetworkError, OSError, TimeoutError):
             if generation == self._generation:
                 self._heard = self._loop.time() - _SILENCE_S
@@ -607,6 +637,10 @@ class NatsStream:
 
     def _look(self) -> None:
         now = self._loop.time()
+        if self._client.is_connected:
+            self._connection = self._loop.connection
+        else:
+            self._loop.give_up(self._connection)
         if self._subject and self._client.is_connected and now - self._heard > _SILENCE_S:
             self._begin_following()
         waiting = list(self._outgoing.values())

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from securechat.irc.message import Message
 from securechat.server.cluster import nats_stream
-from tests.server.cluster.cluster_harness import Relays, cluster_of, log_of
-from tests.server.relay_harness import Client, RunningRelay
+from tests.server.cluster.cluster_harness import Relays, cluster_of, log_of, several
+from tests.server.relay_harness import Certificates, Client, RunningRelay
 from tests.server.waiting import until
 from tests.services.nats import NatsCluster
 from tests.services.postgres import PostgresServer
 
 CAPS = "echo-message", "labeled-response", "batch", "message-tags", "standard-replies"
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second of silence is one of many for these relays."""
-    monkeypatch.setattr(nats_stream, "_CUT_OFF_S", 1.0)
-    monkeypatch.setattr(nats_stream, "_AGAIN_S", 0.5)
-    monkeypatch.setattr(nats_stream, "_SILENCE_S", 1.5)
 
 
 def cut_off(*relays: RunningRelay) -> Callable[[], bool]:
@@ -32,6 +26,12 @@ def cut_off(*relays: RunningRelay) -> Callable[[], bool]:
 
 def together(*relays: RunningRelay) -> Callable[[], bool]:
     return lambda: not any(log_of(relay).standing.cut_off for relay in relays)
+
+
+def tries(relay: RunningRelay) -> int:
+    """Return how often a relay has tried to connect to NATS again."""
+    client = cluster_of(relay)._stream._client
+    return sum(each.reconnects for each in client._server_pool)
 
 
 def kept(server: PostgresServer, url: str) -> Counter[str]:
@@ -63,7 +63,12 @@ def hear_of(client: Client, heard: list[Message], command: str, text: str) -> Me
 
 @pytest.mark.parametrize("how", ["kill", "pause"])
 def test_nats_goes_and_comes_back(
-    relays: Relays, nats: NatsCluster, postgres: PostgresServer, postgres_url: str, how: str
+    relays: Relays,
+    nats: NatsCluster,
+    postgres: PostgresServer,
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
 ) -> None:
     a, b, alice, bob = meet(relays, *CAPS)
     carol = b.join("carol")
@@ -72,6 +77,7 @@ def test_nats_goes_and_comes_back(
     nats.pause(0)
     alice.send("@label=flying PRIVMSG #room :in flight")  # before anybody knows
     until(lambda: log_of(a).standing.on_their_way > 0, "it is not on its way")
+    monkeypatch.setattr(nats_stream, "_CUT_OFF_S", 1.0)
     if how == "kill":
         nats.kill(0)
     until(cut_off(a, b), "nobody notices")
@@ -129,6 +135,35 @@ def test_while_nats_sleeps_nobody_is_taken_for_lost(relays: Relays, nats: NatsCl
     assert bob.expect("PRIVMSG").params[1] == "still there?"
     relays.settle()
     assert {log_of(a).standing.incarnation, log_of(b).standing.incarnation} == {1, 2}
+
+
+def test_a_server_that_answers_no_more_is_left_for_another(
+    relay_certificates: Certificates,
+    nats_cluster: NatsCluster,
+    postgres_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nats_stream, "_PING_S", 0.5)
+    with several(relay_certificates, nats_cluster, postgres_url, tmp_path) as relays:
+        client = cluster_of(relays.start("a"))._stream._client
+        left = client.connected_url
+        assert left is not None
+        nats_cluster.pause([urlsplit(url).port for url in nats_cluster.urls].index(left.port))
+        until(lambda: client.stats["reconnects"] > 0, "it waits for what does not answer")
+        assert client.connected_url != left
+
+
+def test_a_relay_stops_while_nats_does_not_answer(
+    relays: Relays, nats: NatsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nats_stream, "_PING_S", 0.5)
+    a, b = relays.start("a"), relays.start("b")
+    nats.pause(0)
+    until(cut_off(a), "nobody notices")
+    relays.stop("a")
+    until(lambda: tries(b) > 1, "it does not try to connect again")
+    relays.stop("b")
 
 
 def test_people_talk_while_postgresql_is_away(
