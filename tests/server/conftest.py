@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
+from securechat.store.database import open_database
 from tests.server.relay_harness import (
     WALL_S,
     Certificates,
@@ -34,9 +36,20 @@ def relay_certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates
     return make_certificates(tmp_path_factory.mktemp("relay-certificates"))
 
 
+@pytest.fixture(scope="session")
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that no relay has used: to be copied, which is faster than making one."""
+    path = tmp_path_factory.mktemp("new-database") / "relay.db"
+    open_database(path).close()
+    return path
+
+
 @pytest.fixture
 def start_relay(
-    relay_certificates: Certificates, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    relay_certificates: Certificates,
+    new_database: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> Iterator[StartRelay]:
     caplog.set_level(logging.INFO, "securechat")
     relays: list[RunningRelay] = []
@@ -47,7 +60,10 @@ def start_relay(
         for name in ("clock", "load_config"):
             if name in changes:
                 clocks[name] = changes.pop(name)
-        config = make_config(relay_certificates, tmp_path / "relay.db", **changes)
+        path = tmp_path / "relay.db"
+        if not path.exists():
+            shutil.copy(new_database, path)
+        config = make_config(relay_certificates, path, **changes)
         relays.append(RunningRelay(config, relay_certificates, **clocks))
         running.callback(relays[-1].stop)
         return relays[-1]
