@@ -545,10 +545,15 @@ class Reload(Event):
 
 @value
 class RelayStarted(Event):
-    """A relay is there, in place of one that had its name; clients reach it at ``address``."""
+    """A relay is there, in place of one that had its name; clients reach it at ``address``.
+
+    ``known`` is the last incarnation of any relay that it knows of. A process that has ended may
+    still have its start on the way: it must not put an end to the one that was started after it.
+    """
 
     name: str
     address: str
+    known: int
 
 
 @value

@@ -66,8 +66,8 @@ class Chaos:
             relay.wait()
 
     def _do(self, relay: RelayChild, now: float) -> None:
-        kind = self._random.choice(("kill", "kill", "blink", "pause", "stop", "node"))
-        if kind == "node" and self._node_down:
+        kind = self._random.choice(("kill", "kill", "blink", "pause", "stop", "node", "freeze"))
+        if kind in ("node", "freeze") and self._node_down:
             return
         self.done[kind] += 1
         print(f"{now:.1f} {kind} {relay.name}")
@@ -89,9 +89,18 @@ class Chaos:
                 self._nats.kill(node)
                 self._node_down = True
                 self._undo.append((now + 3, lambda: self._restart(node)))
+            case "freeze":  # for longer than relays wait for an answer
+                node = self._random.randrange(3)
+                self._nats.pause(node)
+                self._node_down = True
+                self._undo.append((now + 8, lambda: self._thaw(node)))
 
     def _restart(self, node: int) -> None:
         self._nats.start(node)
+        self._node_down = False
+
+    def _thaw(self, node: int) -> None:
+        self._nats.resume(node)
         self._node_down = False
 
 

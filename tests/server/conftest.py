@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
-import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,20 +37,18 @@ def relay_certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates
     return make_certificates(tmp_path_factory.mktemp("relay-certificates"))
 
 
-@pytest.fixture(scope="session")
-def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that no relay has used: to be copied, which is faster than making one."""
-    path = tmp_path_factory.mktemp("new-database") / "relay.db"
-    open_database(path).close()
-    return path
+@functools.cache
+def new_database() -> bytes:
+    """Return a database that no relay has used: writing it is faster than making one."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "relay.db"
+        open_database(path).close()
+        return path.read_bytes()
 
 
 @pytest.fixture
 def start_relay(
-    relay_certificates: Certificates,
-    new_database: Path,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+    relay_certificates: Certificates, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> Iterator[StartRelay]:
     caplog.set_level(logging.INFO, "securechat")
     relays: list[RunningRelay] = []
@@ -62,7 +61,8 @@ def start_relay(
                 clocks[name] = changes.pop(name)
         path = tmp_path / "relay.db"
         if not path.exists():
-            shutil.copy(new_database, path)
+            path.touch(0o600)
+            path.write_bytes(new_database())
         config = make_config(relay_certificates, path, **changes)
         relays.append(RunningRelay(config, relay_certificates, **clocks))
         running.callback(relays[-1].stop)

@@ -26,6 +26,9 @@ from securechat.server.rules.presence import PRESENCE
 from securechat.server.state import Author, Channel, User
 from tests.server.network_checks import state_of
 
+EVERY_RELAY = 1_000_000
+"""A relay that is started knows of all that have, if not said otherwise."""
+
 START_MS = 1_700_000_000_000
 STEP_MS = 1_000
 
@@ -158,7 +161,9 @@ _PARSERS: dict[str, Callable[[Stamp, list[str]], Event]] = {
     "candidates": lambda s, w: events.SendCandidates(s, w[0], " ".join(w[1:])),
     "tunnel": lambda s, w: events.GrantTunnel(s, w[0], "own", "other"),
     "withdraw": lambda s, w: events.Withdraw(s, w[0], " ".join(w[1:])),
-    "relay": lambda s, w: events.RelayStarted(s, w[0], f"{w[0]}.test:6697"),
+    "relay": lambda s, w: events.RelayStarted(
+        s, w[0], f"{w[0]}.test:6697", int(w[1]) if len(w) > 1 else EVERY_RELAY
+    ),
     "lost": lambda s, w: events.RelayLost(s, w[0], int(w[1]), " ".join(w[2:])),
     "reload": lambda s, w: events.Reload(s, w[0], dict(word.split("=") for word in w[1:])),
     "privmsg": _send("PRIVMSG"),

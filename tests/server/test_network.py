@@ -2227,6 +2227,28 @@ def test_a_relay_that_starts_again_takes_the_place_of_itself() -> None:
     ]
 
 
+def test_a_start_that_comes_late_ends_nobody() -> None:
+    chat = Chat()
+    chat.play(
+        f"""
+        >> 0 relay east 0
+        << relay east
+        >> 0 relay east 1
+        << no relay east 1: It has started again
+        << relay east
+        >> {WEST + 1} attach alice
+        >> 0 relay east 1
+        !! FAIL RELAY_STARTED_SINCE
+        >> 0 relay west 0
+        << relay west
+        """
+    )
+    assert [(r.name, r.incarnation) for r in chat.network.relays.values()] == [
+        ("east", 2),
+        ("west", 3),
+    ]
+
+
 def test_there_are_only_so_many_relays() -> None:
     chat = Chat()
     for number in range(RELAY_SLOTS):

@@ -122,7 +122,7 @@ def _of_relays(number: int, world: World) -> Event | None:
     stamp, name = Stamp(0, world.count, f"relay{world.count}"), f"relay{number % 3}"
     match number % 16:
         case 0 | 1 | 2:
-            return events.RelayStarted(stamp, name, "relay.test:6697")
+            return events.RelayStarted(stamp, name, "relay.test:6697", number)
         case 3:
             known = world.network.relays.get(name)
             return events.RelayLost(stamp, name, known.incarnation if known else 0, "lost")
@@ -225,7 +225,7 @@ def full_chat(names: Names = ASCII_NAMES) -> Chat:
         chat.network.apply(parse_event(line, chat.now_ms))
         chat.now_ms += 1
     network = chat.network
-    network.apply(events.RelayStarted(Stamp(0, chat.now_ms, "r"), "relay", "relay.test:6697"))
+    network.apply(events.RelayStarted(Stamp(0, chat.now_ms, "r"), "relay", "relay.test:6697", 99))
     network.present_before["eve"] = [network.channels["#yard"]]
     return chat
 

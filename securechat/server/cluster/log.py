@@ -59,7 +59,8 @@ from securechat.server.events import (
 )
 from securechat.server.network import Network
 from securechat.server.refusals import Fail, Refusal
-from securechat.server.state import SESSION_BITS, User, relay_of
+from securechat.server.rules.relays import STARTED_SINCE
+from securechat.server.state import SESSION_BITS, Relay, User, relay_of
 
 if TYPE_CHECKING:
     from securechat.server.config import ClusterConfig
@@ -161,6 +162,8 @@ class ClusterLog(EventLog):
         self._stopping = False
         self._farewell = ""  # what people are told as it stops
         self._begins_anew = False  # when it knows what has happened since it was lost
+        self._former = 0  # the incarnation that was lost
+        self._refusal: Refusal | Fail | None = None  # of its start
         self._failure: BaseException | None = None  # because of which it never joins
         self._beginnings = 0  # how often it has joined the others
         self.tally = Tally()
@@ -436,11 +439,12 @@ class ClusterLog(EventLog):
     def _start(self) -> None:
         """Have the others know that this relay is there."""
         stamp = self._services.stamp(0)._replace(msgid=secrets.token_urlsafe(12))
-        started = RelayStarted(stamp, self._config.relay, self._config.address)
+        known = self._network.relays_started
+        started = RelayStarted(stamp, self._config.relay, self._config.address, known)
         self._propose(started, relay_context(self._services), None, self._not_started)
 
     def _not_started(self, refusal: Refusal | Fail) -> None:
-        self._cut_off = str(refusal)
+        self._refusal = refusal
 
     def _know_all(self) -> None:
         """Take note that all was received that has happened; on the stream's thread."""
@@ -456,11 +460,22 @@ class ClusterLog(EventLog):
         if self._incarnation and (found is None or found.incarnation != self._incarnation):
             self._be_lost(event)
         elif own and isinstance(event, RelayStarted) and not self._stopping:
-            if found is None:
-                raise NotTakenIn(self._cut_off)
+            self._begin_if_taken_in(found)
+        elif self._begins_anew and isinstance(event, RelayStarted) and self._is_replaced(event):
+            raise RelayTwice(self.name)
+
+    def _is_replaced(self, event: RelayStarted) -> bool:
+        """Whether another one was started in place of this one, which was asleep."""
+        return event.name == self.name and event.known >= self._former
+
+    def _begin_if_taken_in(self, found: Relay | None) -> None:
+        refusal, self._refusal = self._refusal, None
+        if refusal is None and found is not None:
             self._begin(found.incarnation, found.slot)
-        elif self._begins_anew and isinstance(event, RelayStarted) and event.name == self.name:
-            raise RelayTwice(self.name)  # in place of this one, which was asleep
+        elif isinstance(refusal, Fail) and refusal.params[1] == STARTED_SINCE:
+            self._start()  # now it knows of that one
+        else:
+            raise NotTakenIn(str(refusal))
 
     def _begin(self, incarnation: int, slot: int) -> None:
         """Be one of the relays from now on."""
@@ -474,7 +489,7 @@ class ClusterLog(EventLog):
 
     def _be_lost(self, event: RelayStarted | RelayLost) -> None:
         """The others have taken this relay for lost, and all that it had on its way for nothing."""
-        self._incarnation, self._cut_off = 0, _NOT_YET
+        self._former, self._incarnation, self._cut_off = self._incarnation, 0, _NOT_YET
         self._stream.give_up(list(self._pending))
         pending, self._pending = self._pending, {}
         for proposal in pending.values():

@@ -18,7 +18,10 @@ from securechat.server.state import RELAY_SLOTS, AlwaysOn, Relay, User, relay_of
 if TYPE_CHECKING:
     from securechat.server.network import Network
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "STARTED_SINCE"]
+
+STARTED_SINCE: Final = "RELAY_STARTED_SINCE"
+"""Why a relay is not taken in that did not know of the one that has its name: it may try again."""
 
 _AGAIN: Final = "It has started again"
 
@@ -27,6 +30,8 @@ def start_relay(network: Network, event: events.RelayStarted) -> list[Effect]:
     """Take a relay in. One that has its name, and has not been missed yet, is gone."""
     stamp, name = event.stamp, event.name
     earlier = network.relays.get(name)
+    if earlier is not None and earlier.incarnation > event.known:
+        raise Fail("*", STARTED_SINCE, text="A relay of this name has started since")
     gone = _end_relay(network, stamp, earlier, _AGAIN) if earlier is not None else []
     taken = {relay.slot for relay in network.relays.values()}
     slot = next((slot for slot in range(RELAY_SLOTS) if slot not in taken), None)

@@ -6,10 +6,16 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterator
+from typing import Any
 
+import pytest
+
+from securechat.server.cluster.event_codec import EVENTS_VERSION, encode
 from securechat.server.cluster.log import RelayTwice
+from securechat.server.cluster.nats_stream import NatsStream
+from securechat.server.cluster.subjects import state_subject
 from securechat.server.context import relay_context
-from securechat.server.events import RelayLost
+from securechat.server.events import RelayLost, RelayStarted, Stamp
 from tests.server.cluster.cluster_harness import Relays, cluster_of, log_of
 from tests.server.relay_harness import RunningRelay
 from tests.server.waiting import TIMEOUT_S, until
@@ -61,6 +67,55 @@ def test_who_was_replaced_while_asleep_ends_and_not_its_successor(relays: Relays
     relays.stop("first")
     second.join("alice").ask("JOIN #room")
     assert second.relay.crash is None
+
+
+def start_of(name: str, known: int) -> tuple[str, bytes]:
+    """Return the start of a relay as it is put into the stream: the subject and the event."""
+    event = RelayStarted(Stamp(0, 0, f"start of {name}"), name, "", known)
+    plain = {"v": EVENTS_VERSION, "relay": 0, "event": encode(event)}
+    return state_subject("securechat"), json.dumps(plain).encode()
+
+
+def test_a_start_that_comes_late_ends_nobody(relays: Relays) -> None:
+    """As that of a process which was killed while NATS did not answer."""
+    a, b = relays.start("a"), relays.start("b")
+    alice = a.join("alice")
+    subject, late = start_of("a", known=0)
+    cluster_of(b)._stream.publish(subject, "late", late)
+    relays.settle()
+    assert log_of(a).standing.incarnation == 1
+    assert alice.ask("PING still") == [":a.test PONG a.test still"]
+
+
+def test_a_start_that_comes_late_ends_nobody_who_joins_anew(relays: Relays) -> None:
+    a, b = relays.start("a"), relays.start("b")
+    subject, late = start_of("a", known=0)
+    with asleep(a):
+        give_up(b, "a")
+        cluster_of(b)._stream.publish(subject, "late", late)
+        until(lambda: "a" in b.relay.services.network.relays, "it does not come")
+    until(lambda: log_of(a).standing.incarnation == 4, "the relay does not join anew")
+    relays.settle()
+
+
+def test_who_starts_in_place_of_one_it_did_not_know_tries_again(
+    relays: Relays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b = relays.start("b")
+    publish = NatsStream.publish
+    subject, late = start_of("a", known=1)
+
+    def publish_after(stream: NatsStream, *values: Any) -> None:
+        monkeypatch.undo()
+        publish(stream, subject, "late", late)
+        publish(stream, *values)
+
+    monkeypatch.setattr(NatsStream, "publish", publish_after)
+    a = relays.start("a")
+    assert log_of(a).standing.incarnation == 3, "the other one of its name was 2"
+    a.join("alice").ask("JOIN #room")
+    b.join("bob").ask("JOIN #room")
+    relays.settle()
 
 
 def test_the_beat_of_a_dead_relay_is_not_taken_for_that_of_its_successor(relays: Relays) -> None:

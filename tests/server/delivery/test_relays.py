@@ -27,7 +27,9 @@ class OtherRelay:
         self.services: Services = relay.relay.services
         self.name = name
         with self.applying() as apply:
-            apply(RelayStarted(self.services.stamp(0), name, ""))
+            apply(
+                RelayStarted(self.services.stamp(0), name, "", self.services.network.relays_started)
+            )
         self.incarnation = self.services.network.relays[name].incarnation
         self._sessions = 0
 
