@@ -377,14 +377,8 @@ class Connector:
                 self.proposed = None
             case LoginRejected():
                 self.proposed = None
-                if not self.online and not (self._policy.interactive and event.code):
-                    link.end(
-                        LoginFailed(
-                            "login as {account} failed: {text}",
-                            account=event.account,
-                            text=event.text,
-                        )
-                    )
+                if not self.online:
+                    self._login_rejected(link, event)
             case AccountRequired() if not self._policy.interactive:
                 link.end(LoginFailed(event.text))
             case NickRejected() if not self.online:
@@ -409,6 +403,16 @@ class Connector:
                 protocol.command("JOIN", name, *([key] if key else []))
 
         link.do(rejoin)
+
+    def _login_rejected(self, link: Link, event: LoginRejected) -> None:
+        if event.is_temporary and (self.welcomed or self._policy.patient):
+            link.end(NetworkError(event.text))
+        elif event.is_temporary or not event.code or not self._policy.interactive:
+            link.end(
+                LoginFailed(
+                    "login as {account} failed: {text}", account=event.account, text=event.text
+                )
+            )
 
     def _nick_rejected(self, link: Link, event: NickRejected) -> None:
         if self.welcomed and not event.reserved:

@@ -16,6 +16,7 @@ from securechat.client.relays import RelayAddress
 from securechat.errors import SecureChatError
 from securechat.irc.message import Message
 from securechat.irc.peering import Signal
+from securechat.irc.sasl import LOGINS_BUSY, LOGINS_THROTTLED
 from securechat.peer.events import (
     FileEvent,
     PathKind,
@@ -180,6 +181,11 @@ class LoginRejected:
     account: str
     code: str
     text: str
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the server could not look whether account and password are right."""
+        return self.text in (LOGINS_BUSY, LOGINS_THROTTLED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from securechat.irc import numerics
 from securechat.irc.message import Message
 from securechat.irc.sasl import (
     EXTERNAL,
+    LOGINS_BUSY,
+    LOGINS_THROTTLED,
     PLAIN,
     SCRAM_SHA_256,
     SCRAM_SHA_256_PLUS,
@@ -117,7 +119,7 @@ class Login:
                 return self._reject("", unproved)
             self._credentials = None
             return Outcome.ACCEPTED
-        if self._mechanism == PLAIN or self._challenged:
+        if self._mechanism == PLAIN or self._challenged or text in (LOGINS_BUSY, LOGINS_THROTTLED):
             return self._reject(message.command, text)
         return self._try_next(message.command, text)
 

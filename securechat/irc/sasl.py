@@ -24,6 +24,8 @@ from securechat.errors import LocalProtocolError, MessageTooLong, RemoteProtocol
 __all__ = [
     "CHUNK_BYTES",
     "EXTERNAL",
+    "LOGINS_BUSY",
+    "LOGINS_THROTTLED",
     "PASSWORD_BYTES",
     "PLAIN",
     "RESPONSE_BYTES",
@@ -40,6 +42,10 @@ __all__ = [
     "plain_response",
     "prepare_password",
 ]
+
+LOGINS_BUSY: Final = "Logins are not possible at the moment; try again"
+LOGINS_THROTTLED: Final = "Too many failed logins; wait a minute"
+"""What our relay says with ERR_SASLFAIL where account and password may well be right."""
 
 PLAIN: Final = "PLAIN"
 SCRAM_SHA_256: Final = "SCRAM-SHA-256"

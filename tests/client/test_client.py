@@ -41,7 +41,7 @@ from securechat.errors import (
     NetworkError,
     TlsError,
 )
-from securechat.irc.sasl import ScramServer, ScramVerifier
+from securechat.irc.sasl import LOGINS_BUSY, LOGINS_THROTTLED, ScramServer, ScramVerifier
 from tests.client.scripted_server import (
     FULL_CAPS,
     TIMEOUT_S,
@@ -480,7 +480,7 @@ def test_a_bad_certificate_is_not_retried(pki: Pki, tmp_path: Path) -> None:
 # ---- login ----
 
 
-def scram_login(account: str, password: str) -> Script:
+def scram_login(account: str, password: str, *, stays: bool = True) -> Script:
     def script(peer: Peer) -> None:
         peer.expect("CAP", "LS")
         peer.say(f":irc.test CAP * LS :{FULL_CAPS}")
@@ -509,7 +509,8 @@ def scram_login(account: str, password: str) -> Script:
         )
         peer.expect("CAP", "END")
         peer.welcome()
-        peer.until_gone()
+        if stays:
+            peer.until_gone()
 
     return script
 
@@ -624,6 +625,50 @@ def test_the_old_connection_still_holds_the_nick(pki: Pki) -> None:
         assert isinstance(again, Disconnected)
         assert again.will_retry
         wait_for(client, Welcome)
+
+
+def rejects_logins(text: str) -> Script:
+    def script(peer: Peer) -> None:
+        peer.expect("CAP", "LS")
+        peer.say(f":irc.test CAP * LS :{FULL_CAPS}")
+        request = peer.expect("CAP", "REQ")
+        peer.say(f":irc.test CAP * ACK :{request.params[1]}")
+        peer.expect("AUTHENTICATE", "SCRAM-SHA-256")
+        peer.say(f":irc.test 904 * :{text}")
+        peer.until_gone()
+
+    return script
+
+
+@pytest.mark.parametrize("text", [LOGINS_BUSY, LOGINS_THROTTLED])
+@pytest.mark.parametrize("interactive", [True, False])
+def test_a_server_that_cannot_check_a_login_is_tried_again(
+    pki: Pki, text: str, interactive: bool
+) -> None:
+    first, last = (scram_login("alice", "pencil", stays=stays) for stays in (False, True))
+
+    with (
+        serving(pki, first, rejects_logins(text), last) as server,
+        make(server, pki, password="pencil", interactive=interactive) as client,
+    ):
+        client.connect(TIMEOUT_S)
+        wait_for(client, Disconnected)
+        again = wait_for(client, Disconnected)
+        assert isinstance(again, Disconnected)
+        assert (again.reason, again.will_retry) == (text, True)
+        wait_for(client, Welcome)
+        assert client.account == "alice"
+    assert not any("PLAIN" in line for line in server.peers[1].heard)
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+def test_a_server_that_cannot_check_the_first_login_says_so(pki: Pki, interactive: bool) -> None:
+    with (
+        serving(pki, rejects_logins(LOGINS_BUSY)) as server,
+        make(server, pki, password="pencil", interactive=interactive) as client,
+        pytest.raises(LoginFailed, match="not possible at the moment"),
+    ):
+        client.connect(TIMEOUT_S)
 
 
 def test_who_was_ended_by_another_device_stays_away(pki: Pki) -> None:

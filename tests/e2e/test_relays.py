@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import socket
 import ssl
 import time
@@ -31,19 +32,26 @@ PEOPLE = int(os.environ.get("SECURECHAT_CHAOS_PEOPLE", "200"))
 OWNERS = [f"owner{n}" for n in range(len(ROOMS))]
 """Accounts that have a room each, and two devices."""
 
+KINDS = ("kill", "kill", "blink", "pause", "stop", "node", "freeze", "store")
+"""What is done: to relays, but for the last three."""
+
 PACE = 0.3
 """What each person does in a second."""
 
 
 class Chaos:
-    """Does to relays and NATS nodes what happens to machines; undone by ``end``."""
+    """Does to relays and what they use what happens to machines; undone by ``end``."""
 
-    def __init__(self, relays: list[RelayChild], nats: NatsCluster, seed: int) -> None:
+    def __init__(
+        self, relays: list[RelayChild], nats: NatsCluster, postgres: PostgresServer, seed: int
+    ) -> None:
         self._relays = relays
         self._nats = nats
+        self._postgres = postgres
         self._random = random.Random(seed)
         self._undo: list[tuple[float, Callable[[], None]]] = []
         self._node_down = False
+        self._store_down = False
         self.done: Counter[str] = Counter()
 
     def go_on(self, now: float) -> None:
@@ -66,8 +74,10 @@ class Chaos:
             relay.wait()
 
     def _do(self, relay: RelayChild, now: float) -> None:
-        kind = self._random.choice(("kill", "kill", "blink", "pause", "stop", "node", "freeze"))
+        kind = self._random.choice(KINDS)
         if kind in ("node", "freeze") and self._node_down:
+            return
+        if kind == "store" and self._store_down:
             return
         self.done[kind] += 1
         print(f"{now:.1f} {kind} {relay.name}")
@@ -94,6 +104,15 @@ class Chaos:
                 self._nats.pause(node)
                 self._node_down = True
                 self._undo.append((now + 8, lambda: self._thaw(node)))
+
+            case "store":
+                self._postgres.stop(self._random.choice((signal.SIGINT, signal.SIGKILL)))
+                self._store_down = True
+                self._undo.append((now + self._random.choice((0, 2, 6)), self._restore))
+
+    def _restore(self) -> None:
+        self._postgres.start()
+        self._store_down = False
 
     def _restart(self, node: int) -> None:
         self._nats.start(node)
@@ -136,7 +155,7 @@ def test_nothing_is_lost_or_twice_whatever_happens_to_machines(
         try:
             wait_for(lambda: crowd.here == PEOPLE, crowd.absent)
             crowd.quiet = False
-            chaos = Chaos(relays, nats_cluster, SEED)
+            chaos = Chaos(relays, nats_cluster, postgres, SEED)
             began = time.monotonic()
             while (now := time.monotonic() - began) < CHAOS_S:
                 chaos.go_on(now)

@@ -404,7 +404,7 @@ class Chat:
                     self._ask_for_nick()
             case AccountRequired():
                 self._ask_for_account()
-            case LoginRejected() if not self._welcomed:
+            case LoginRejected() if not self._welcomed and not event.is_temporary:
                 self.ask_to_log_in(event.account)
             case Failure(command="REGISTER") if self._registering and not self._welcomed:
                 self._registering = False

@@ -22,6 +22,8 @@ from securechat.irc import numerics
 from securechat.irc.message import Message
 from securechat.irc.sasl import (
     EXTERNAL,
+    LOGINS_BUSY,
+    LOGINS_THROTTLED,
     PLAIN,
     SCRAM_SHA_256_PLUS,
     ScramServer,
@@ -52,9 +54,7 @@ from securechat.server.telemetry.counters import LoginResult
 from securechat.store.accounts import Account
 
 __all__ = [
-    "BUSY",
     "SECOND_FACTOR",
-    "TRY_LATER",
     "announce_login",
     "apply_login",
     "log_in",
@@ -64,9 +64,6 @@ __all__ = [
 
 SECOND_FACTOR: Final = "second-factor"
 """The setting of an account by which a password is not enough: "on" or not."""
-
-TRY_LATER: Final = "Too many failed logins; wait a minute"
-BUSY: Final = "Logins are not possible at the moment; try again"
 
 
 @command("AUTHENTICATE", least=1, early=True)
@@ -242,7 +239,7 @@ def _check_throttle(context: Context, exchange: SaslExchange) -> None:
     if not context.services.authenticator.throttle.take(exchange.account, address):
         context.session.sasl = None
         _count(context, exchange, LoginResult.THROTTLED)
-        raise Refusal(numerics.ERR_SASLFAIL, text=TRY_LATER)
+        raise Refusal(numerics.ERR_SASLFAIL, text=LOGINS_THROTTLED)
 
 
 def _finish_login(context: Context, exchange: SaslExchange, outcome: Outcome[str]) -> None:
@@ -292,7 +289,7 @@ def _unavailable(context: Context, exchange: SaslExchange, error: SecureChatErro
     context.session.sasl = None
     _count(context, exchange, LoginResult.UNAVAILABLE)
     context.note(f"login not possible: {error}")
-    context.reply(numerics.ERR_SASLFAIL, BUSY)
+    context.reply(numerics.ERR_SASLFAIL, LOGINS_BUSY)
 
 
 def _fail(context: Context, exchange: SaslExchange, error: SecureChatError) -> None:

@@ -17,10 +17,10 @@ from typing import Final, NamedTuple
 from securechat.errors import LocalProtocolError, SecureChatError, StoreBusy
 from securechat.irc import numerics
 from securechat.irc.message import Message
-from securechat.irc.sasl import prepare_password
+from securechat.irc.sasl import LOGINS_THROTTLED, prepare_password
 from securechat.server.authentication import AccountSuspended, Registered
 from securechat.server.commands.accounts import INVITE_PREFIX, begin_account, end_account
-from securechat.server.commands.authentication import TRY_LATER, log_in, second_factor
+from securechat.server.commands.authentication import log_in, second_factor
 from securechat.server.context import Context
 from securechat.server.dispatch import command
 from securechat.server.hash_workers import HashersBusy
@@ -31,7 +31,7 @@ from securechat.server.telemetry.counters import PASS, LoginResult
 __all__: list[str] = []
 
 _BUSY: Final = "Passwords cannot be checked at the moment; try again"
-_RESULTS: Final = {TRY_LATER: LoginResult.THROTTLED, _BUSY: LoginResult.UNAVAILABLE}
+_RESULTS: Final = {LOGINS_THROTTLED: LoginResult.THROTTLED, _BUSY: LoginResult.UNAVAILABLE}
 
 
 class _Invited(NamedTuple):
@@ -64,7 +64,7 @@ def password(context: Context, message: Message) -> None:
         return
     throttled = account if is_login else f"password {session.address}"
     if not services.authenticator.throttle.take(throttled, session.address):
-        _refuse(context, TRY_LATER, "too often")
+        _refuse(context, LOGINS_THROTTLED, "too often")
         return
     if not demanded:
         _try_login(context, account, own)
@@ -97,7 +97,7 @@ def _come_in(context: Context, invited: _Invited) -> None:
         if services.authenticator.throttle.take(account, context.session.address):
             _try_login(context, account, invited.password)
         else:
-            _refuse(context, TRY_LATER, "too often")
+            _refuse(context, LOGINS_THROTTLED, "too often")
         return
 
     def finish(outcome: Outcome[Registered]) -> None:

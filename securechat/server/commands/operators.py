@@ -9,10 +9,9 @@ from securechat.errors import LocalProtocolError, SecureChatError
 from securechat.irc import numerics
 from securechat.irc.masks import matches
 from securechat.irc.message import Message
-from securechat.irc.sasl import prepare_password
+from securechat.irc.sasl import LOGINS_BUSY, LOGINS_THROTTLED, prepare_password
 from securechat.irc.text import cut_text
 from securechat.server.caretaker import CaretakerBusy
-from securechat.server.commands.authentication import BUSY, TRY_LATER
 from securechat.server.context import Context
 from securechat.server.dispatch import command
 from securechat.server.events import GrantOperator, Kill, Wallops
@@ -36,7 +35,7 @@ def oper(context: Context, message: Message) -> None:
         raise Refusal(numerics.ERR_NOOPERHOST)
     key = f"operator {name}"
     if not services.authenticator.throttle.take(key, session.address):
-        raise Refusal(numerics.ERR_PASSWDMISMATCH, text=TRY_LATER)
+        raise Refusal(numerics.ERR_PASSWDMISMATCH, text=LOGINS_THROTTLED)
 
     def finish(right: bool) -> None:
         context.resume(lambda: _operator(context, key, right))
@@ -48,7 +47,7 @@ def oper(context: Context, message: Message) -> None:
     except LocalProtocolError as error:
         raise Refusal(numerics.ERR_PASSWDMISMATCH) from error
     except HashersBusy as error:
-        raise Refusal(numerics.ERR_PASSWDMISMATCH, text=BUSY) from error
+        raise Refusal(numerics.ERR_PASSWDMISMATCH, text=LOGINS_BUSY) from error
     context.hold()
 
 
