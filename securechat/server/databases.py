@@ -13,10 +13,13 @@ from securechat.store.sqlite_database import SqliteDatabase
 __all__ = ["database_of", "postgres_url"]
 
 
-def database_of(store: StoreConfig, *, alone: bool = False) -> Database:
+def database_of(
+    store: StoreConfig, *, alone: bool = False, start_timeout_s: float = 0.0
+) -> Database:
     """Return the database that ``StoreThread`` is to open; nothing is opened yet.
 
     :param alone: whether nobody else may use a PostgreSQL; a file nobody else ever may.
+    :param start_timeout_s: how long ``open`` waits for a PostgreSQL that cannot be reached.
 
     Reads the file with the password, if there is one; raises ``ConfigError`` if it cannot.
     """
@@ -25,7 +28,8 @@ def database_of(store: StoreConfig, *, alone: bool = False) -> Database:
     # Only here: what is imported with it is an extra.
     from securechat.store.postgres_database import PostgresDatabase
 
-    return PostgresDatabase(postgres_url(store.url, store.password_file), alone=alone)
+    url = postgres_url(store.url, store.password_file)
+    return PostgresDatabase(url, alone=alone, start_timeout_s=start_timeout_s)
 
 
 def postgres_url(url: PostgresUrl, password_file: Path | None) -> PostgresUrl:

@@ -54,6 +54,9 @@ _MakeHandler = Callable[[Callable[[Connection], Session], Connection], Connectio
 _CROWDED_NAP_S: Final = 0.005
 """How long to wait, in seconds, before a new connection is given to an I/O thread that has many."""
 
+_STORE_START_S: Final = 30.0
+"""How long a PostgreSQL may take that is started together with the relay, in seconds."""
+
 _GOODBYE_S: Final = 1.5
 """How long the last lines to the clients may take when the relay stops, in seconds."""
 
@@ -96,7 +99,9 @@ class Relay:
             self._listen("accept", config.server.listen, chat, self._on_chat)
             if config.websocket.listen:
                 self._listen("accept-websocket", config.websocket.listen, web, self._on_web)
-            database = database_of(config.store, alone=not config.cluster.nats)
+            database = database_of(
+                config.store, alone=not config.cluster.nats, start_timeout_s=_STORE_START_S
+            )
             self._store = StoreThread(database, on_crash=self.note_crash)
             undo.callback(self._store.close)
             self._cluster = self._make_cluster()

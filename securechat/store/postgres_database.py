@@ -57,6 +57,9 @@ _LIFETIME_S: Final = 1800.0
 _MOMENT_S: Final = 0.05
 """How often ``idle`` is called while one waits for a connection, in seconds."""
 
+_CONNECT_EVERY_S: Final = 1.0
+"""How often a server that is to be waited for is tried when the database is opened, in seconds."""
+
 _TRY_EVERY_S: Final = 0.5
 """How often one in a hurry waits for such a moment: the pool only connects while it is asked."""
 
@@ -106,6 +109,7 @@ class PostgresDatabase:
 
     :param alone: whether it is refused to open a database that others use (``postgres_use``). Who
         comes later may be let in nevertheless: they too have to ask.
+    :param start_timeout_s: how long ``open`` waits for a server that lets nobody in.
     """
 
     def __init__(
@@ -113,11 +117,13 @@ class PostgresDatabase:
         url: PostgresUrl,
         *,
         alone: bool = False,
+        start_timeout_s: float = 0.0,
         reach_timeout_s: float = REACH_TIMEOUT_S,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
         self._url = url
         self._alone = alone
+        self._start_timeout_s = start_timeout_s
         self._reach_timeout_s = reach_timeout_s
         self._answer_timeout_s = answer_timeout_s
         self._writer = secrets.token_hex(16)
@@ -136,7 +142,7 @@ class PostgresDatabase:
         # What goes wrong is said here once, and not for each attempt.
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
         with store_errors(f"open the database {self._url}"):
-            connection = connect(self._url)
+            connection = self._connect()
             try:
                 use(connection)
                 migrate(connection)
@@ -270,6 +276,24 @@ class PostgresDatabase:
         if self._pool is not None:
             self._pool.close(timeout=self._reach_timeout_s)
             self._pool = None
+
+    def _connect(self) -> PostgresConnection:
+        """Connect for the first time: the server may still be starting, as after a power cut."""
+        deadline = time.monotonic() + self._start_timeout_s
+        told = False
+        while True:
+            try:
+                return connect(self._url)
+            except DatabaseError as error:
+                if not error.lost or time.monotonic() >= deadline:
+                    raise
+                if not told:
+                    _log.warning("waiting for the database: %s", error)
+                    told = True
+            again = time.monotonic() + _CONNECT_EVERY_S
+            while time.monotonic() < again:
+                time.sleep(_MOMENT_S)
+                self._idle()
 
     def _configure(self, raw: AnsweringConnection) -> None:
         """Prepare a new connection; on the thread of the pool."""

@@ -191,6 +191,8 @@ class Person:
             case "433" | "432" if not self.here:
                 self._tries += 1
                 self._give_nick()
+            case "904":
+                self._send("QUIT")  # the store is away: perhaps it is back by then
             case "FAIL" if not self.here and "RELAY_ISOLATED" in message.params:
                 self._send("QUIT")  # perhaps another relay is none
             case "JOIN" if message.nick == hearing.nick:

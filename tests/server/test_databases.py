@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from contextlib import closing
 
 import pytest
 
 from securechat.errors import ConfigError, StoreError
+from securechat.net.threads import start_thread
 from securechat.server.config import StoreConfig
 from securechat.server.databases import database_of, postgres_url
 from securechat.server.store_thread import StoreThread
 from securechat.store.postgres_url import parse_postgres_url
 from securechat.store.settings import AccountSettings
+from tests.server.waiting import TIMEOUT_S
 
 URL = parse_postgres_url("postgresql://relay@localhost/chat")
 
@@ -46,6 +50,24 @@ def test_a_server_that_is_not_there_is_said_at_once(tmp_path):
     url = parse_postgres_url(f"postgresql:///chat?host={tmp_path}")
     with pytest.raises(StoreError, match=r"cannot open the database postgresql://\[socket\]/chat"):
         StoreThread(database_of(StoreConfig(tmp_path / "chat.db", url)))
+
+
+def test_a_relay_waits_for_a_server_that_is_still_starting(postgres_url, postgres, tmp_path):
+    config = StoreConfig(tmp_path / "chat.db", parse_postgres_url(postgres_url))
+    tries, opened = threading.Semaphore(0), queue.SimpleQueue()
+    database = database_of(config, start_timeout_s=TIMEOUT_S)
+    open_database = database.open
+
+    def open_telling(idle):
+        open_database(lambda: (tries.release(), idle()))
+
+    database.open = open_telling
+    postgres.stop()
+    start_thread("starting", lambda: opened.put(StoreThread(database)))
+    assert tries.acquire(timeout=TIMEOUT_S), "it does not wait"
+    postgres.start()
+    with closing(opened.get(timeout=TIMEOUT_S)) as store:
+        assert store.call(lambda connection: AccountSettings(connection).load()) == {}
 
 
 @pytest.mark.parametrize(
