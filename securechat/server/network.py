@@ -98,6 +98,7 @@ class Network:
         self.relays: dict[str, Relay] = {}
         """Those that make this chat by name, who came first in front; without others none."""
         self.relays_started = 0  # ever
+        self.log_hash = 0  # of all events so far, where there are several relays
         self.restored_users = 0  # ever
         self.most_users = 0
         self.mode_counts: Counter[str] = Counter()  # users with each user mode

@@ -130,6 +130,7 @@ _AS_READ: Final[Mapping[str, Form]] = {
         "pairs": dict[str, Pair],
         "relays": dict[str, Relay],
         "relays_started": int,
+        "log_hash": int,
         "restored_users": int,
         "most_users": int,
     }.items()

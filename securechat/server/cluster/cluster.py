@@ -92,7 +92,7 @@ class Cluster:
         self._services = services
         self.members.serve(services, self.event_log)
         self._snapshots = SnapshotMaker(
-            services, self.event_log, self.state, self._stream, self._made
+            services, self.event_log, self.state, self._stream, self.members, self._made
         )
         if not self._stream.works:
             raise NetworkError("the connection to NATS has ended before the relay could begin")

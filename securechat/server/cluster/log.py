@@ -12,6 +12,7 @@ others in the room see, and all see it in one order.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import secrets
@@ -66,7 +67,15 @@ if TYPE_CHECKING:
     from securechat.server.config import ClusterConfig
     from securechat.server.services import Services
 
-__all__ = ["PROPOSALS", "ClusterLog", "NotTakenIn", "RelayTwice", "Standing"]
+__all__ = [
+    "PROPOSALS",
+    "ClusterLog",
+    "LogsDiffer",
+    "Mark",
+    "NotTakenIn",
+    "RelayTwice",
+    "Standing",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -85,9 +94,14 @@ _CUT_OFF: Final = "This relay was cut off from the others for too long; connect 
 _VOID_TRIES: Final = 16
 """How often something is said again that a further relay had come to need meanwhile."""
 
+_MARKS: Final = 16_384
+"""Events for which a relay remembers what it had heard up to there: others tell every second, and
+may be some seconds behind, or ahead."""
+
 _WITHOUT_SESSION: Final = (Attach, Detach, CreateAccount, CloseAccount, LetIn)
 """What may be proposed for a session that is not, or no longer, in the chat."""
 
+_HASH_BYTES: Final = 7  # a snapshot holds numbers of 63 bits
 _MS_NS: Final = 1_000_000
 _PLACES: Final = 1 << 16
 
@@ -125,6 +139,13 @@ class Standing(NamedTuple):
     cut_off: str
     applied: int
     on_their_way: int
+
+
+class Mark(NamedTuple):
+    """What a relay has heard up to an event that changes the state: equal for equal logs."""
+
+    event: int
+    log_hash: int
 
 
 class ClusterLog(EventLog):
@@ -166,6 +187,8 @@ class ClusterLog(EventLog):
         self._refusal: Refusal | Fail | None = None  # of its start
         self._failure: BaseException | None = None  # because of which it never joins
         self._beginnings = 0  # how often it has joined the others
+        self._marks: dict[int, int] = {}  # event → hash, in their order
+        self._mark = Mark(0, 0)
         self.tally = Tally()
         self._count_slots()
 
@@ -178,6 +201,20 @@ class ClusterLog(EventLog):
     def standing(self) -> Standing:
         """How this relay stands with the others. Safe from any thread, a moment old then."""
         return Standing(self._incarnation, self._cut_off, self._applied, len(self._pending))
+
+    @property
+    def mark(self) -> Mark:
+        """What this relay has heard, for others to compare. Safe from any thread."""
+        return self._mark
+
+    def contradicts(self, mark: Mark) -> bool:
+        """Whether another relay has heard something else up to an event that is known to both.
+
+        NATS gives all relays the same log. It has been seen not to: after one of its servers had
+        been suspended for some seconds, 2.9.10 had other events in it under the same numbers.
+        """
+        known = self._marks.get(mark.event)
+        return known is not None and known != mark.log_hash
 
     # ---- begin and end; without the lock ----
 
@@ -373,6 +410,8 @@ class ClusterLog(EventLog):
         if received.sequence <= self._applied:
             return
         self._applied = received.sequence
+        if type(event) is not SendMessage:  # these, all relays receive
+            self._note_mark(received)
         proposal = self._pending.pop(received.id, None)
         self.tally.taken += 1
         if proposal is not None:
@@ -394,6 +433,16 @@ class ClusterLog(EventLog):
         if isinstance(event, RelayStarted | RelayLost):
             self._count_slots()
             self._look_for_oneself(event, own=proposal is not None)
+
+    def _note_mark(self, received: Received) -> None:
+        network, sequence = self._network, received.sequence
+        heard = f"{network.log_hash} {sequence} {received.at_ns} {received.id}".encode()
+        digest = hashlib.blake2b(heard, digest_size=_HASH_BYTES).digest()
+        network.log_hash = int.from_bytes(digest)
+        self._mark = Mark(sequence, network.log_hash)
+        self._marks[sequence] = network.log_hash
+        if len(self._marks) > _MARKS:
+            del self._marks[next(iter(self._marks))]
 
     def _settle(self, arrived: _Arrived, proposal: _Proposal | None) -> None:
         """Apply an event as all relays do; a bug in that must not part this one from them."""
@@ -514,6 +563,18 @@ class NotTakenIn(SecureChatError):
 
     def __init__(self, why: str) -> None:
         super().__init__("the other relays do not take this one in: {why}", why=why)
+
+
+class LogsDiffer(SecureChatError):
+    """NATS has not given all relays the same log."""
+
+    def __init__(self, keeper: str, event: int) -> None:
+        super().__init__(
+            "NATS has told this relay other events than {keeper}, up to event {event}: it must "
+            "start again. Its servers may need to be newer, or one of them is damaged",
+            keeper=keeper,
+            event=event,
+        )
 
 
 class RelayTwice(SecureChatError):

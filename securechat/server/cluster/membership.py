@@ -18,7 +18,7 @@ from securechat.errors import StoreError
 from securechat.net.locks import make_lock
 from securechat.server.caretaker import CaretakerBusy
 from securechat.server.cluster.keeping import HELD_WRITES, StateStore
-from securechat.server.cluster.log import ClusterLog
+from securechat.server.cluster.log import ClusterLog, LogsDiffer, Mark
 from securechat.server.cluster.nats_stream import NatsStream
 from securechat.server.context import Context, relay_context
 from securechat.server.effects import Effect, RelayCame, RelayGone, Reloaded
@@ -56,7 +56,8 @@ class Neighbour(NamedTuple):
     """How another relay does, as it has said at ``heard_s`` (monotonic, in seconds).
 
     ``applied`` is the last event that it knows; ``history`` and ``state`` are the events up to
-    which it has written what it is to write. ``sessions`` are registered ones.
+    which it has written what it is to write. ``sessions`` are registered ones; ``mark`` is what it
+    has heard.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Neighbour(NamedTuple):
     sessions: int
     cut_off: str
     version: str
+    mark: Mark
 
 
 class Membership:
@@ -89,6 +91,7 @@ class Membership:
         self._given_up: dict[int, float] = {}  # incarnation → when it was proposed to be lost
         self._mark = 0, 0  # a ticket of the history, and the event that was the last then
         self._history = 0  # the event up to which the history of this relay is written
+        self._strays: set[int] = set()  # incarnations that have another log than this keeper
         self._full = False  # what is held of others is as much as may be
         self._news: list[tuple[int, str]] = []  # levels and lines for the log; network lock
 
@@ -131,6 +134,7 @@ class Membership:
             services.registry.people.sessions,
             standing.cut_off,
             __version__,
+            self._event_log.mark,
         )
 
     @property
@@ -179,7 +183,7 @@ class Membership:
             for neighbour in self.neighbours:
                 services.history.spare.written(neighbour.incarnation, neighbour.history)
             self._forget_written_state()
-            own = self.own
+            own, keeper = self.own, self.keeper
             relays = list(services.network.relays.values())
             news, self._news = self._news, []
         for level, text in news:
@@ -189,10 +193,18 @@ class Membership:
         self._full = full
         if news:
             announce_relays(services)
+        self._compare_logs(keeper, relays)
         self._stream.beat(_write(own))
         if not standing.cut_off:
             others = [each for each in relays if each.incarnation != standing.incarnation]
             self._find_lost(others, now)
+
+    @property
+    def strays(self) -> int:
+        """How many relays have been seen to have another log than this one, which was the keeper.
+        Safe from any thread.
+        """
+        return len(self._strays)
 
     # ---- for tools; without a lock ----
 
@@ -238,6 +250,24 @@ class Membership:
             if silent_s > self._lease_s and (proposed is None or now - proposed > self._lease_s):
                 self._given_up[relay.incarnation] = now
                 self._give_up(relay.name, relay.incarnation, silent_s)
+
+    def _compare_logs(self, keeper: str, relays: Sequence[Relay]) -> None:
+        """See whether NATS has told all relays the same. If not, what the keeper writes is right.
+
+        :raises LogsDiffer: this is another one.
+        """
+        names = {each.incarnation: each.name for each in relays}
+        for neighbour in self.neighbours:
+            event, _ = neighbour.mark
+            if neighbour.incarnation not in names or neighbour.incarnation in self._strays:
+                continue
+            if not self._event_log.contradicts(neighbour.mark):
+                continue
+            if neighbour.name == keeper:
+                raise LogsDiffer(keeper, event)
+            if keeper == self._event_log.name:
+                self._strays.add(neighbour.incarnation)
+                _log.error("NATS has told relay %s another log: it ends", neighbour.name)
 
     def _heard_at(self) -> dict[int, float]:
         """Return when each relay (incarnation) was heard last, in seconds."""
@@ -319,6 +349,7 @@ def _read(data: bytes, heard_s: float) -> Neighbour | None:
             int(plain["sessions"]),
             str(plain["cut_off"]),
             str(plain["version"]),
+            Mark(*map(int, plain["mark"])),
         )
     except (ValueError, KeyError, TypeError):
         return None

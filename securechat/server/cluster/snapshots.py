@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from securechat.errors import SecureChatError, StoreError
 from securechat.server.cluster.keeping import StateStore
 from securechat.server.cluster.log import ClusterLog
+from securechat.server.cluster.membership import Membership
 from securechat.server.cluster.nats_stream import NatsStream
 from securechat.server.cluster.nats_values import StreamInfo
 from securechat.server.network import Network
@@ -91,6 +92,7 @@ class SnapshotMaker:
         event_log: ClusterLog,
         state: StateStore,
         stream: NatsStream,
+        members: Membership,
         made: str,
     ) -> None:
         """``made`` is that of the stream."""
@@ -98,6 +100,8 @@ class SnapshotMaker:
         self._event_log = event_log
         self._state = state
         self._stream = stream
+        self._members = members
+        self._strays = 0  # for whom there is a snapshot
         self._made = made
         self._last = event_log.standing.applied
         self._last_s = services.clock()
@@ -125,6 +129,8 @@ class SnapshotMaker:
         full = self._stream.info().full
         new = self._event_log.standing.applied - self._last
         due = new >= SNAPSHOT_EVENTS or (new > 0 and now - self._last_s >= SNAPSHOT_S)
+        strays = self._members.strays  # they begin after what they have heard otherwise
+        due = due or (new > 0 and strays > self._strays)
         if not (due or (new > 0 and full >= _CROWDED) or full >= _FULL):
             return
         self._last_s = now
@@ -137,7 +143,7 @@ class SnapshotMaker:
         oldest = services.store.call(lambda connection: _save(Snapshots(connection), saved, kept))
         if oldest:  # before the first event there is nothing; NATS would take all of them
             self._stream.purge(oldest + 1)
-        self._last = sequence
+        self._last, self._strays = sequence, strays
         _log.info("snapshot at event %d: %d KiB", sequence, len(data) // 1024)
 
 
