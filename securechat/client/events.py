@@ -16,7 +16,7 @@ from securechat.client.relays import RelayAddress
 from securechat.errors import SecureChatError
 from securechat.irc.message import Message
 from securechat.irc.peering import Signal
-from securechat.irc.sasl import LOGINS_BUSY, LOGINS_THROTTLED
+from securechat.irc.sasl import LOGINS_NOT_NOW
 from securechat.peer.events import (
     FileEvent,
     PathKind,
@@ -185,7 +185,7 @@ class LoginRejected:
     @property
     def is_temporary(self) -> bool:
         """Whether the server could not look whether account and password are right."""
-        return self.text in (LOGINS_BUSY, LOGINS_THROTTLED)
+        return self.text in LOGINS_NOT_NOW
 
 
 @dataclass(frozen=True, slots=True)

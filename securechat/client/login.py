@@ -23,8 +23,7 @@ from securechat.irc import numerics
 from securechat.irc.message import Message
 from securechat.irc.sasl import (
     EXTERNAL,
-    LOGINS_BUSY,
-    LOGINS_THROTTLED,
+    LOGINS_NOT_NOW,
     PLAIN,
     SCRAM_SHA_256,
     SCRAM_SHA_256_PLUS,
@@ -119,7 +118,7 @@ class Login:
                 return self._reject("", unproved)
             self._credentials = None
             return Outcome.ACCEPTED
-        if self._mechanism == PLAIN or self._challenged or text in (LOGINS_BUSY, LOGINS_THROTTLED):
+        if self._mechanism == PLAIN or self._challenged or text in LOGINS_NOT_NOW:
             return self._reject(message.command, text)
         return self._try_next(message.command, text)
 

@@ -25,6 +25,7 @@ __all__ = [
     "CHUNK_BYTES",
     "EXTERNAL",
     "LOGINS_BUSY",
+    "LOGINS_NOT_NOW",
     "LOGINS_THROTTLED",
     "PASSWORD_BYTES",
     "PLAIN",
@@ -45,6 +46,7 @@ __all__ = [
 
 LOGINS_BUSY: Final = "Logins are not possible at the moment; try again"
 LOGINS_THROTTLED: Final = "Too many failed logins; wait a minute"
+LOGINS_NOT_NOW: Final = frozenset({LOGINS_BUSY, LOGINS_THROTTLED})
 """What our relay says with ERR_SASLFAIL where account and password may well be right."""
 
 PLAIN: Final = "PLAIN"

@@ -256,15 +256,14 @@ class Membership:
 
         :raises LogsDiffer: this is another one.
         """
-        names = {each.incarnation: each.name for each in relays}
+        there = {each.incarnation for each in relays} - self._strays
         for neighbour in self.neighbours:
-            event, _ = neighbour.mark
-            if neighbour.incarnation not in names or neighbour.incarnation in self._strays:
+            if neighbour.incarnation not in there:
                 continue
             if not self._event_log.contradicts(neighbour.mark):
                 continue
             if neighbour.name == keeper:
-                raise LogsDiffer(keeper, event)
+                raise LogsDiffer(keeper, neighbour.mark.event)
             if keeper == self._event_log.name:
                 self._strays.add(neighbour.incarnation)
                 _log.error("NATS has told relay %s another log: it ends", neighbour.name)
