@@ -457,7 +457,8 @@ class NatsStream:
             _log.warning("NATS: the connection is lost")
 
     async def _reconnected(self) -> None:
-        _log.info("NATS: connected to %s", self._client.connected_url)
+        url = self._client.connected_url
+        _log.info("NATS: connected to %s", url.netloc.rpartition("@")[2] if url is not None else "")
         self._connected = self._loop.time()
         self._begin_following()
 
