@@ -28,6 +28,15 @@ def relays(
 
 
 @pytest.fixture
+def relays_on_three(
+    relay_certificates: Certificates, nats_cluster: NatsCluster, postgres_url: str, tmp_path: Path
+) -> Iterator[Relays]:
+    """Relays whose stream is on three servers of NATS."""
+    with several(relay_certificates, nats_cluster, postgres_url, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
 def time_of_relays(relays: Relays) -> FakeClock:
     """The clock of all relays that are started."""
     clock = FakeClock()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from securechat.irc.message import Message
 from securechat.server.cluster import nats_stream
-from tests.server.cluster.cluster_harness import Relays, cluster_of, log_of, several
-from tests.server.relay_harness import Certificates, Client, RunningRelay
+from tests.server.cluster.cluster_harness import Relays, cluster_of, log_of
+from tests.server.relay_harness import Client, RunningRelay
 from tests.server.waiting import until
 from tests.services.nats import NatsCluster
 from tests.services.postgres import PostgresServer
@@ -138,20 +137,15 @@ def test_while_nats_sleeps_nobody_is_taken_for_lost(relays: Relays, nats: NatsCl
 
 
 def test_a_server_that_answers_no_more_is_left_for_another(
-    relay_certificates: Certificates,
-    nats_cluster: NatsCluster,
-    postgres_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    relays_on_three: Relays, nats_cluster: NatsCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nats_stream, "_PING_S", 0.5)
-    with several(relay_certificates, nats_cluster, postgres_url, tmp_path) as relays:
-        client = cluster_of(relays.start("a"))._stream._client
-        left = client.connected_url
-        assert left is not None
-        nats_cluster.pause([urlsplit(url).port for url in nats_cluster.urls].index(left.port))
-        until(lambda: client.stats["reconnects"] > 0, "it waits for what does not answer")
-        assert client.connected_url != left
+    client = cluster_of(relays_on_three.start("a"))._stream._client
+    left = client.connected_url
+    assert left is not None
+    nats_cluster.pause([urlsplit(url).port for url in nats_cluster.urls].index(left.port))
+    until(lambda: client.stats["reconnects"] > 0, "it waits for what does not answer")
+    assert client.connected_url != left
 
 
 def test_a_relay_stops_while_nats_does_not_answer(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from pathlib import Path
 
 import pytest
 from nats.js.api import StreamConfig
@@ -15,8 +14,8 @@ from securechat.server.cluster.event_codec import EVENTS_VERSION, UnknownVersion
 from securechat.server.cluster.nats_stream import NatsStream
 from securechat.server.cluster.subjects import state_subject
 from securechat.server.relay import Relay
-from tests.server.cluster.cluster_harness import Relays, cluster_of, log_of, several
-from tests.server.relay_harness import LONG_TIMEOUT_S, Certificates
+from tests.server.cluster.cluster_harness import Relays, cluster_of, log_of
+from tests.server.relay_harness import LONG_TIMEOUT_S
 from tests.services.nats import NatsCluster
 
 
@@ -63,11 +62,7 @@ def test_one_relay_too_many_says_so_at_once_and_is_gone(
 
 
 def test_a_relay_waits_until_nats_has_chosen_a_leader(
-    relay_certificates: Certificates,
-    nats_cluster: NatsCluster,
-    postgres_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    relays_on_three: Relays, nats_cluster: NatsCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries = threading.Semaphore(0)
     find = NatsStream._find_or_make_stream
@@ -77,13 +72,12 @@ def test_a_relay_waits_until_nats_has_chosen_a_leader(
         await find(stream, wanted)
 
     monkeypatch.setattr(NatsStream, "_find_or_make_stream", try_to_find)
-    with several(relay_certificates, nats_cluster, postgres_url, tmp_path) as relays:
-        for node in (1, 2):
-            nats_cluster.kill(node)
-        starting = start_thread("starts a relay", lambda: relays.start("a"))
-        for _ in range(2):
-            assert tries.acquire(timeout=LONG_TIMEOUT_S)  # the second, as the first was in vain
-        for node in (1, 2):
-            nats_cluster.start(node)
-        starting.join()
-        assert relays.running["a"].join("ann").ask("JOIN #room")
+    for node in (1, 2):
+        nats_cluster.kill(node)
+    starting = start_thread("starts a relay", lambda: relays_on_three.start("a"))
+    for _ in range(2):
+        assert tries.acquire(timeout=LONG_TIMEOUT_S)  # the second, as the first was in vain
+    for node in (1, 2):
+        nats_cluster.start(node)
+    starting.join()
+    assert relays_on_three.running["a"].join("ann").ask("JOIN #room")
