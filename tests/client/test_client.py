@@ -480,14 +480,19 @@ def test_a_bad_certificate_is_not_retried(pki: Pki, tmp_path: Path) -> None:
 # ---- login ----
 
 
+def begin_login(peer: Peer) -> None:
+    """Take a client that logs in, up to its first choice."""
+    peer.expect("CAP", "LS")
+    peer.say(f":irc.test CAP * LS :{FULL_CAPS}")
+    peer.nick = peer.expect("NICK").params[0]
+    request = peer.expect("CAP", "REQ")
+    peer.say(f":irc.test CAP {peer.nick} ACK :{request.params[1]}")
+    peer.expect("AUTHENTICATE", "SCRAM-SHA-256")
+
+
 def scram_login(account: str, password: str, *, stays: bool = True) -> Script:
     def script(peer: Peer) -> None:
-        peer.expect("CAP", "LS")
-        peer.say(f":irc.test CAP * LS :{FULL_CAPS}")
-        peer.nick = peer.expect("NICK").params[0]
-        request = peer.expect("CAP", "REQ")
-        peer.say(f":irc.test CAP {peer.nick} ACK :{request.params[1]}")
-        peer.expect("AUTHENTICATE", "SCRAM-SHA-256")
+        begin_login(peer)
         scram = ScramServer("servernonce")
         peer.say("AUTHENTICATE +")
         assert scram.begin(base64.b64decode(peer.expect("AUTHENTICATE").params[0])) == account
@@ -629,12 +634,8 @@ def test_the_old_connection_still_holds_the_nick(pki: Pki) -> None:
 
 def rejects_logins(text: str) -> Script:
     def script(peer: Peer) -> None:
-        peer.expect("CAP", "LS")
-        peer.say(f":irc.test CAP * LS :{FULL_CAPS}")
-        request = peer.expect("CAP", "REQ")
-        peer.say(f":irc.test CAP * ACK :{request.params[1]}")
-        peer.expect("AUTHENTICATE", "SCRAM-SHA-256")
-        peer.say(f":irc.test 904 * :{text}")
+        begin_login(peer)
+        peer.say(f":irc.test 904 {peer.nick} :{text}")
         peer.until_gone()
 
     return script

@@ -51,8 +51,7 @@ class Chaos:
         self._postgres = postgres
         self._random = random.Random(seed)
         self._undo: list[tuple[float, Callable[[], None]]] = []
-        self._node_down = False
-        self._store_down = False
+        self._down: set[str] = set()  # kinds of which there is one already
         self.done: Counter[str] = Counter()
 
     def go_on(self, now: float) -> None:
@@ -76,9 +75,7 @@ class Chaos:
 
     def _do(self, relay: RelayChild, now: float) -> None:
         kind = self._random.choice(KINDS)
-        if kind == "node" and self._node_down:
-            return
-        if kind == "store" and self._store_down:
+        if kind in self._down:
             return
         self.done[kind] += 1
         print(f"{now:.1f} {kind} {relay.name}")
@@ -98,21 +95,19 @@ class Chaos:
             case "node":
                 node = self._random.randrange(3)
                 self._nats.kill(node)
-                self._node_down = True
-                self._undo.append((now + 3, lambda: self._restart(node)))
-
+                self._start_again(now + 3, kind, lambda: self._nats.start(node))
             case "store":
                 self._postgres.stop(self._random.choice((signal.SIGINT, signal.SIGKILL)))
-                self._store_down = True
-                self._undo.append((now + self._random.choice((0, 2, 6)), self._restore))
+                due = now + self._random.choice((0, 2, 6))
+                self._start_again(due, kind, self._postgres.start)
 
-    def _restore(self) -> None:
-        self._postgres.start()
-        self._store_down = False
+    def _start_again(self, due: float, kind: str, start: Callable[[], None]) -> None:
+        def undo() -> None:
+            start()
+            self._down.discard(kind)
 
-    def _restart(self, node: int) -> None:
-        self._nats.start(node)
-        self._node_down = False
+        self._down.add(kind)
+        self._undo.append((due, undo))
 
 
 def make_rooms(ca: Path, relay: RelayChild) -> None:

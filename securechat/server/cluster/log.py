@@ -188,7 +188,6 @@ class ClusterLog(EventLog):
         self._failure: BaseException | None = None  # because of which it never joins
         self._beginnings = 0  # how often it has joined the others
         self._marks: dict[int, int] = {}  # event → hash, in their order
-        self._mark = Mark(0, 0)
         self.tally = Tally()
         self._count_slots()
 
@@ -204,8 +203,9 @@ class ClusterLog(EventLog):
 
     @property
     def mark(self) -> Mark:
-        """What this relay has heard, for others to compare. Safe from any thread."""
-        return self._mark
+        """What this relay has heard, for others to compare. Requires holding the network lock."""
+        event = next(reversed(self._marks), 0)
+        return Mark(event, self._marks.get(event, 0))
 
     def contradicts(self, mark: Mark) -> bool:
         """Whether another relay has heard something else up to an event that is known to both.
@@ -439,7 +439,6 @@ class ClusterLog(EventLog):
         heard = f"{network.log_hash} {sequence} {received.at_ns} {received.id}".encode()
         digest = hashlib.blake2b(heard, digest_size=_HASH_BYTES).digest()
         network.log_hash = int.from_bytes(digest)
-        self._mark = Mark(sequence, network.log_hash)
         self._marks[sequence] = network.log_hash
         if len(self._marks) > _MARKS:
             del self._marks[next(iter(self._marks))]

@@ -121,6 +121,13 @@ class Membership:
             return list(self._heard.values())
 
     @property
+    def strays(self) -> int:
+        """How many relays have been seen to have another log than this one, which was the keeper.
+        Safe from any thread.
+        """
+        return len(self._strays)
+
+    @property
     def own(self) -> Neighbour:
         """How this relay does itself. Requires holding the network lock."""
         services, standing = self._services, self._event_log.standing
@@ -199,13 +206,6 @@ class Membership:
             others = [each for each in relays if each.incarnation != standing.incarnation]
             self._find_lost(others, now)
 
-    @property
-    def strays(self) -> int:
-        """How many relays have been seen to have another log than this one, which was the keeper.
-        Safe from any thread.
-        """
-        return len(self._strays)
-
     # ---- for tools; without a lock ----
 
     def await_writes(self) -> None:
@@ -258,9 +258,8 @@ class Membership:
         """
         there = {each.incarnation for each in relays} - self._strays
         for neighbour in self.neighbours:
-            if neighbour.incarnation not in there:
-                continue
-            if not self._event_log.contradicts(neighbour.mark):
+            known = neighbour.incarnation in there
+            if not known or not self._event_log.contradicts(neighbour.mark):
                 continue
             if neighbour.name == keeper:
                 raise LogsDiffer(keeper, neighbour.mark.event)

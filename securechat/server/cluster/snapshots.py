@@ -128,10 +128,9 @@ class SnapshotMaker:
     def _make_if_due(self, now: float) -> None:
         full = self._stream.info().full
         new = self._event_log.standing.applied - self._last
-        due = new >= SNAPSHOT_EVENTS or (new > 0 and now - self._last_s >= SNAPSHOT_S)
         strays = self._members.strays  # they begin after what they have heard otherwise
-        due = due or (new > 0 and strays > self._strays)
-        if not (due or (new > 0 and full >= _CROWDED) or full >= _FULL):
+        due = now - self._last_s >= SNAPSHOT_S or full >= _CROWDED or strays > self._strays
+        if not (new >= SNAPSHOT_EVENTS or (new > 0 and due) or full >= _FULL):
             return
         self._last_s = now
         services, kept = self._services, _KEPT if full < _FULL else 1

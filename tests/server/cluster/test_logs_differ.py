@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from securechat.server.cluster.log import LogsDiffer, Mark
 from tests.server.cluster.cluster_harness import Relays, cluster_of, log_of, state_of
 from tests.server.relay_harness import RunningRelay
@@ -33,7 +31,7 @@ def test_equal_logs_have_equal_marks(relays: Relays) -> None:
 
 
 def test_who_has_heard_something_else_than_the_keeper_ends_and_starts_again(
-    relays: Relays, caplog: pytest.LogCaptureFixture
+    relays: Relays,
 ) -> None:
     a, b = relays.start("a"), relays.start("b")
     alice = a.join("alice")
