@@ -34,6 +34,7 @@ from tests.server.relay_harness import (
     RunningRelay,
     make_config,
 )
+from tests.server.waiting import until
 
 RELAYS = tuple(
     RelayFigures(
@@ -125,6 +126,8 @@ def test_what_is_there_and_what_has_passed(relay: RunningRelay) -> None:
     bob.send("PRIVMSG #room :hello")
     for client in (alice, carol):
         client.expect("PRIVMSG")
+    # A client may have read a line before the relay has counted that it is sent.
+    until(lambda: Metrics(relay)("queue_bytes") == 0, "something waits in a queue for good")
     after = Metrics(relay)
     assert after("deliveries_total") - before("deliveries_total") == 2
     assert after("messages_total", direction="in") - before("messages_total", direction="in") == 1
