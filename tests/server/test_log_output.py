@@ -194,10 +194,11 @@ def test_a_reader_that_sleeps_keeps_nobody_waiting(pipe: tuple[int, int]) -> Non
     awake.join(LONG_TIMEOUT_S)
     lines = found.decode().splitlines()
     numbers = [int(line.partition(" ")[0]) for line in lines if line.endswith(long)]
-    assert numbers == list(range(len(numbers)))  # the first ones, and none twice
-    told = len(numbers)
-    assert lines[told] == f"{50 - told} lines of the log were lost: nobody read them"
-    assert lines[told + 1] == "next"
+    assert numbers == sorted(set(numbers))
+    lost = [line.partition(" ")[0] for line in lines if line.endswith("nobody read them")]
+    # More than once, if its thread began only when some had been lost already.
+    assert sum(map(int, lost)) >= 50 - len(numbers) > 0
+    assert lines[-1] == "next"
 
 
 def test_a_descriptor_that_does_not_block_is_waited_for(pipe: tuple[int, int]) -> None:

@@ -24,9 +24,10 @@ from securechat.peer.events import (
     PeerOpened,
     PeerTyping,
 )
+from securechat.peer.hub import Hub
 from tests.client.tui.screens import Screen, account, at_screen, run
 from tests.peer.people import Person
-from tests.server.relay_harness import RunningRelay
+from tests.server.relay_harness import LONG_TIMEOUT_S, RunningRelay
 
 ENDLESS_BYTES = 1 << 31
 """Of a file that is still on its way when a test has seen that: a sparse one."""
@@ -232,13 +233,19 @@ def test_a_text_that_a_session_could_not_deliver_is_told(
     async def scene() -> None:
         async with at_home(relay, tmp_path) as ann:
             await with_session(ann, bob)
-            asleep = threading.Event()
-            sleeper = asyncio.create_task(off(bob.on_thread, lambda hub: asleep.wait()))
+            asleep, awake = threading.Event(), threading.Event()
+
+            def sleep(hub: Hub) -> None:
+                asleep.set()
+                awake.wait(LONG_TIMEOUT_S)
+
+            sleeper = asyncio.create_task(off(bob.on_thread, sleep))
+            assert await off(asleep.wait, LONG_TIMEOUT_S)
             await ann.say("too late")
             await ann.say("/close bob")
             await ann.until(lambda: ann.entry("too late").state == "refused")
             await ann.see("too late", "✗")
-            asleep.set()
+            awake.set()
             await sleeper
 
     run(scene())

@@ -80,8 +80,11 @@ def test_a_start_that_comes_late_ends_nobody(relays: Relays) -> None:
     """As that of a process which was killed while NATS did not answer."""
     a, b = relays.start("a"), relays.start("b")
     alice = a.join("alice")
+    relays.settle()
+    before = log_of(b).standing.applied
     subject, late = start_of("a", known=0)
     cluster_of(b)._stream.publish(subject, "late", late)
+    until(lambda: log_of(b).standing.applied > before, "it does not come")
     relays.settle()
     assert log_of(a).standing.incarnation == 1
     assert alice.ask("PING still") == [":a.test PONG a.test still"]
