@@ -22,14 +22,14 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "": frozenset(),  # securechat/__init__.py
     "errors": frozenset(),
     "values": frozenset(),
-    "irc": frozenset({"errors"}),
+    "irc": frozenset({"errors", "values"}),
     "net": frozenset({"errors"}),
     "invite_link": frozenset({"errors"}),
     "pki": frozenset({"errors"}),
     "store": frozenset({"errors"}),
-    "peer": frozenset({"errors", "irc", "net", "pki"}),
+    "peer": frozenset({"errors", "irc", "net", "pki", "values"}),
     "server": frozenset({"errors", "invite_link", "irc", "net", "pki", "store", "values"}),
-    "client": frozenset({"errors", "invite_link", "irc", "net", "peer", "pki"}),
+    "client": frozenset({"errors", "invite_link", "irc", "net", "peer", "pki", "values"}),
 }
 """What each part of the project may import of it, beside itself. A part that is not here has no
 place in the house yet."""

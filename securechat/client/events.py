@@ -1,4 +1,4 @@
-"""What a client hears: one frozen dataclass for each kind of news.
+"""What a client hears: one kind of value for each kind of news.
 
 Those of peers and of files between them are in ``securechat.peer.events``.
 
@@ -8,7 +8,6 @@ them on a terminal only after ``safe_text.make_safe``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -28,6 +27,7 @@ from securechat.peer.events import (
     PeerReachable,
     PeerTyping,
 )
+from securechat.values import value
 
 __all__ = [
     "AccountChanged",
@@ -86,7 +86,7 @@ TextKind = Literal["message", "notice", "action", "ctcp"]
 # ---- the connection ----
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Connected:
     """TLS is up and the server's certificate has been verified; registration begins."""
 
@@ -96,7 +96,7 @@ class Connected:
     cipher: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Welcome:
     """Registration is complete: we are on the network, under ``nick``."""
 
@@ -106,7 +106,7 @@ class Welcome:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Disconnected:
     """The connection is over, or could not be made.
 
@@ -123,7 +123,7 @@ class Disconnected:
     next_relay: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RelaysAnnounced:
     """The server has said which relays the chat has; none: it says so no more.
 
@@ -137,7 +137,7 @@ class RelaysAnnounced:
 # ---- who we are ----
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NickRejected:
     """The server refuses the nick. ``reserved``: it is registered; a login makes it usable.
 
@@ -149,14 +149,14 @@ class NickRejected:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AccountRequired:
     """The server lets in only who is logged in, and waits for that."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LoggedIn:
     """The server has accepted the login (or the registration logged us in)."""
 
@@ -164,14 +164,14 @@ class LoggedIn:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LoggedOut:
     """The server has ended the login."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LoginRejected:
     """The login failed: wrong password, no such account, or no mechanism in common.
 
@@ -188,7 +188,7 @@ class LoginRejected:
         return self.text in LOGINS_NOT_NOW
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Registered:
     """A new account was made; we are logged in to it."""
 
@@ -196,7 +196,7 @@ class Registered:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VerificationRequired:
     """A new account was made but must be verified first; ``text`` says how."""
 
@@ -207,7 +207,7 @@ class VerificationRequired:
 # ---- texts ----
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TextReceived:
     """Somebody, or we ourselves on this or another device, said something.
 
@@ -241,7 +241,7 @@ class TextReceived:
     mark: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Redacted:
     """The text ``msgid`` of a conversation was deleted by ``by``: it should not be shown again."""
 
@@ -251,7 +251,7 @@ class Redacted:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reacted:
     """Somebody reacted to the text ``msgid`` of a conversation, or (``removed``) does no more."""
 
@@ -265,7 +265,7 @@ class Reacted:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Typing:
     """Somebody else is typing a text to a conversation, pauses, or has stopped.
 
@@ -278,7 +278,7 @@ class Typing:
     state: Literal["active", "paused", "done"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReadMarked:
     """We have read a conversation up to ``time``, here or on another device; ``None``: nothing."""
 
@@ -290,7 +290,7 @@ HistoryItem = TextReceived | Reacted | Redacted
 """What a page of history holds; each is ``replayed``, but for ``Redacted``, which has no time."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HistoryReceived:
     """The answer to ``Client.history``: a page of a conversation, oldest first.
 
@@ -307,7 +307,7 @@ class HistoryReceived:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TargetsReceived:
     """The answer to ``Client.history_targets``: conversations and when they were spoken in last."""
 
@@ -315,7 +315,7 @@ class TargetsReceived:
     targets: tuple[tuple[str, datetime], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Found:
     """The answer to ``Client.search``: texts in ascending order of time."""
 
@@ -323,7 +323,7 @@ class Found:
     texts: tuple[TextReceived, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RequestFailed:
     """There is no answer to ``history``, ``history_targets`` or ``search``: it was refused, or the
     connection ended before (``code`` is ``CONNECTION_LOST``).
@@ -334,14 +334,14 @@ class RequestFailed:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Delivered:
     """The server has taken the text of that ``delivery`` (what ``Client.send`` returned)."""
 
     delivery: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NotDelivered:
     """The text of that ``delivery`` was refused, or the connection ended before an answer."""
 
@@ -354,7 +354,7 @@ class NotDelivered:
 # ---- channels and people ----
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MemberSnapshot:
     """One member of a channel. ``marks`` are the prefixes of the ranks, highest first (``@+``).
 
@@ -366,7 +366,7 @@ class MemberSnapshot:
     away: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Joined:
     """Somebody joined. ``people`` counts the members after it.
 
@@ -381,7 +381,7 @@ class Joined:
     realname: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Parted:
     """Somebody left a channel. ``people`` counts the members after it; 0 when it is ``own``."""
 
@@ -392,7 +392,7 @@ class Parted:
     own: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Kicked:
     """Somebody was thrown out of a channel by ``by``."""
 
@@ -404,7 +404,7 @@ class Kicked:
     own: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Quit:
     """Somebody left the network. ``channels``: each shared channel with its members after it."""
 
@@ -413,7 +413,7 @@ class Quit:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeopleLost:
     """A relay of the network was lost, and with it people: each has ``Quit``, in the order told.
 
@@ -424,7 +424,7 @@ class PeopleLost:
     quits: tuple[Quit, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeopleBack:
     """People are back with a relay that was lost: each has ``Joined``, once for each channel.
 
@@ -435,7 +435,7 @@ class PeopleBack:
     joins: tuple[Joined, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NickChanged:
     """Somebody has another nick. ``channels`` are those of ours where it is a member."""
 
@@ -445,7 +445,7 @@ class NickChanged:
     channels: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChannelRenamed:
     """A channel that we are in has another name."""
 
@@ -455,7 +455,7 @@ class ChannelRenamed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TopicChanged:
     """The topic of a channel. ``by`` is ``None`` when it is told and not changed now."""
 
@@ -464,7 +464,7 @@ class TopicChanged:
     by: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NamesReceived:
     """The members of a channel, complete. ``joined``: this ends our own join."""
 
@@ -473,7 +473,7 @@ class NamesReceived:
     joined: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PresenceReceived:
     """The answer to ``Client.ask_presence``: ``members`` say who is away."""
 
@@ -481,7 +481,7 @@ class PresenceReceived:
     members: tuple[MemberSnapshot, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModeChanged:
     """Modes of a channel or of a user changed; ``modes`` is the mode string and its parameters."""
 
@@ -490,7 +490,7 @@ class ModeChanged:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Invited:
     """``nick`` was invited to a channel; ``own`` when that is us."""
 
@@ -500,7 +500,7 @@ class Invited:
     own: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AwayChanged:
     """Somebody is away (``message``) or back (``None``)."""
 
@@ -508,7 +508,7 @@ class AwayChanged:
     message: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AccountChanged:
     """Somebody logged in to ``account``, or out (``None``)."""
 
@@ -516,7 +516,7 @@ class AccountChanged:
     account: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RealnameChanged:
     """Somebody changed the real name."""
 
@@ -524,7 +524,7 @@ class RealnameChanged:
     realname: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HostChanged:
     """Somebody is now seen at another ``user@host``."""
 
@@ -536,7 +536,7 @@ class HostChanged:
 # ---- answers and the rest ----
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reply:
     """An informational answer that has no event of its own (MOTD, WHOIS, LIST, …).
 
@@ -548,7 +548,7 @@ class Reply:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Failure:
     """The server refused something. ``code`` is the numeric or the word of a standard reply.
 
@@ -562,14 +562,14 @@ class Failure:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeerSignalled:
     """The relay tells of a peer; the client takes it itself (``securechat.irc.peering``)."""
 
     signal: Signal
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RawReceived:
     """A message that this client does not interpret; nothing is lost."""
 

@@ -101,12 +101,12 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from securechat.errors import LocalProtocolError, RemoteProtocolError
 from securechat.irc.message import Message
 from securechat.irc.text import cut_text
+from securechat.values import value
 
 __all__ = [
     "CANDIDATES_PER_SIGNAL",
@@ -240,7 +240,7 @@ class RelayPlace(NamedTuple):
 # ---- what the relay tells a client ----
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Announced:
     """We can be reached now. The relay sees us come from there, from port 0 if it does not know."""
 
@@ -249,7 +249,7 @@ class Announced:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeviceFound:
     """A device of an account; ``nick`` is empty when that is not on the network.
 
@@ -264,7 +264,7 @@ class DeviceFound:
     last_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reachable:
     """Somebody can be reached as a peer, or no longer."""
 
@@ -273,7 +273,7 @@ class Reachable:
     now: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class End:
     """The answer to ``LOOKUP`` (of ``name``) or ``LIST`` is complete."""
 
@@ -281,7 +281,7 @@ class End:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Offer:
     """Somebody, by nick and account, wants a session between that device and ours."""
 
@@ -291,7 +291,7 @@ class Offer:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """The offer was accepted, by that device."""
 
@@ -301,7 +301,7 @@ class Answer:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Candidates:
     """Where the other side can be reached directly; nowhere, if there are none."""
 
@@ -309,7 +309,7 @@ class Candidates:
     candidates: tuple[Candidate, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Token:
     """What opens our side of a tunnel, once; ``None``: at the relay that we are connected to."""
 
@@ -318,7 +318,7 @@ class Token:
     relay: RelayPlace | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Withdraw:
     """The offer or pair is over."""
 

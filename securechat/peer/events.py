@@ -1,4 +1,4 @@
-"""What peers tell: one frozen dataclass for each kind of news.
+"""What peers tell: one kind of value for each kind of news.
 
 ``account`` names the other side, ``nick`` is how it was called last. Names, texts and reasons are
 as they came from the network: show them on a terminal only after they were made safe.
@@ -6,12 +6,12 @@ as they came from the network: show them on a terminal only after they were made
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from securechat.peer.known_peers import Safety
+from securechat.values import value
 
 __all__ = [
     "FileAccepted",
@@ -44,7 +44,7 @@ PeerState = Literal["reachable", "asking", "asked", "connecting", "open", "lost"
 """``asking``: we ask; ``asked``: we are asked; ``lost``: without a path, and looking for one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeerSnapshot:
     """Somebody who can be reached, or with whom there is something. Immutable.
 
@@ -64,7 +64,7 @@ class PeerSnapshot:
 # ---- sessions ----
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeerReachable:
     """Somebody can be reached as a peer from now on, or (not ``now``) no longer."""
 
@@ -73,7 +73,7 @@ class PeerReachable:
     now: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeerAsked:
     """Somebody asks for a session, and waits for ``accept`` or ``decline``.
 
@@ -86,7 +86,7 @@ class PeerAsked:
     safety: Safety
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeerIdentityChanged:
     """The device of a contact is another than those that are known.
 
@@ -99,7 +99,7 @@ class PeerIdentityChanged:
     blocked: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeerOpened:
     """A session has a path: it is open, or (``again``) open again after it was lost."""
 
@@ -112,7 +112,7 @@ class PeerOpened:
     again: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeerLost:
     """A session has lost its path. It tries to get another; texts wait meanwhile."""
 
@@ -121,7 +121,7 @@ class PeerLost:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeerClosed:
     """A session is over, or did not come about."""
 
@@ -131,7 +131,7 @@ class PeerClosed:
     was_open: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeerText:
     """The other side, or (``own``) we ourselves, said something inside a session."""
 
@@ -144,7 +144,7 @@ class PeerText:
     path: PathKind
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeerTyping:
     """The other side is typing, pauses, or has stopped."""
 
@@ -153,14 +153,14 @@ class PeerTyping:
     state: Literal["active", "paused", "done"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeerDelivered:
     """The device of the other side has the text of that ``delivery``."""
 
     delivery: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeerNotDelivered:
     """The text was not sent, or it is not known whether it arrived; it will not be sent again."""
 
@@ -174,7 +174,7 @@ class PeerNotDelivered:
 # ---- files ----
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileOffered:
     """The other side offers a file. ``name`` is its own, ``safe_name`` the one it would get here.
 
@@ -192,7 +192,7 @@ class FileOffered:
     accepted_before: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileSending:
     """We offer a file; the other side is asked."""
 
@@ -203,7 +203,7 @@ class FileSending:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileAccepted:
     """A transfer begins (or goes on) at ``offset``."""
 
@@ -216,7 +216,7 @@ class FileAccepted:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileProgress:
     """How far a transfer is; about once a second. ``left_s`` is ``None`` where nothing moves."""
 
@@ -230,7 +230,7 @@ class FileProgress:
     left_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileFinished:
     """A file has arrived whole: both sides have the same SHA-256. ``path`` is where it is here."""
 
@@ -244,7 +244,7 @@ class FileFinished:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileEnded:
     """A transfer ended without the whole file: declined, cancelled, failed.
 

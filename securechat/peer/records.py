@@ -11,10 +11,11 @@ import re
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, ClassVar, Final, Literal
 
 from securechat.errors import LocalProtocolError, RemoteProtocolError
+from securechat.values import value
 
 __all__ = [
     "ALPN",
@@ -143,7 +144,7 @@ _CHECKS: Final[dict[str, _Check]] = {
 # ---- the records ----
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Record:
     """A record. Immutable. ``KIND`` is its number on the wire, ``LIMIT`` that of its body."""
 
@@ -151,7 +152,7 @@ class _Record:
     LIMIT: ClassVar[int] = CONTROL_BYTES
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ready(_Record):
     """The answerer can use this path, and knows these versions of the format."""
 
@@ -159,7 +160,7 @@ class Ready(_Record):
     versions: list[int]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Pick(_Record):
     """The offerer takes this path, with that version."""
 
@@ -167,7 +168,7 @@ class Pick(_Record):
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Hello(_Record):
     """The first of a session on a path; ``you`` is empty where we know no incarnation."""
 
@@ -177,7 +178,7 @@ class Hello(_Record):
     received: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ack(_Record):
     """So many numbered records have been received."""
 
@@ -185,21 +186,21 @@ class Ack(_Record):
     received: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ping(_Record):
     """Are you there?"""
 
     KIND = 5
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Pong(_Record):
     """Yes."""
 
     KIND = 6
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Close(_Record):
     """The session is over; nothing follows."""
 
@@ -207,14 +208,14 @@ class Close(_Record):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Numbered(_Record):
     """A record that arrives once and in order, whatever becomes of the paths."""
 
     n: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Text(Numbered):
     """Somebody says something. ``id`` is the sender's own name for it."""
 
@@ -226,7 +227,7 @@ class Text(Numbered):
     time_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileOffer(Numbered):
     """A file can be had: its ``file`` number, chosen by its sender, names it from here on."""
 
@@ -237,7 +238,7 @@ class FileOffer(Numbered):
     modified_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileAccept(Numbered):
     """Send it from ``offset`` on; what is before has the SHA-256 ``prefix`` (empty at 0)."""
 
@@ -247,7 +248,7 @@ class FileAccept(Numbered):
     prefix: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileEnd(Numbered):
     """No, or no more: declined, cancelled or failed, by either side."""
 
@@ -256,7 +257,7 @@ class FileEnd(Numbered):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileDone(Numbered):
     """All of it has been sent; the whole has this SHA-256."""
 
@@ -265,7 +266,7 @@ class FileDone(Numbered):
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileReceived(Numbered):
     """All of it has been received and is kept; the whole has this SHA-256."""
 
@@ -274,7 +275,7 @@ class FileReceived(Numbered):
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Chunk(_Record):
     """A piece of a file."""
 
@@ -285,7 +286,7 @@ class Chunk(_Record):
     data: bytes | memoryview
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChunkAck(_Record):
     """The file has arrived, and is written, up to ``offset``."""
 
@@ -294,7 +295,7 @@ class ChunkAck(_Record):
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Typing(_Record):
     """Whether the other one is typing."""
 
