@@ -47,9 +47,10 @@ NICENESS: Final = 19
 """Of the process that attacks, so that it has what processor time the relay and the audience leave:
 elsewhere an attacker brings his own."""
 
-SETTLE_S: Final = 6.0
+SETTLE_S: Final = 20.0
 """How long the relay may take to be rid of an attack, before its connections count as left behind:
-one that it has ended may linger for two seconds, and passwords may wait to be hashed for three."""
+one that it has ended may linger for two seconds, and passwords may wait to be hashed for three. The
+rest is for a machine that has more to do."""
 
 _SETTLE_STEP_S: Final = 0.02
 _BUSY: Final = 0.1
