@@ -18,9 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import _venv
 
-WORKERS = min(4, (os.cpu_count() or 1) + 1)
-"""One more than there are processors: much of a test is waiting, for processes to start, say. More
-than four would wait for each other's."""
+WORKERS = min(4, 2 * (os.cpu_count() or 1))
+"""Two for each processor: much of a test is waiting, for processes to start, say. More than four
+would wait for each other's."""
 
 STEPS = {
     "ruff check": ["ruff", "check"],

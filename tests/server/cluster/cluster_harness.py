@@ -17,11 +17,11 @@ from securechat.server.context import relay_context
 from securechat.server.events import RelayLost
 from securechat.server.snapshot import digest
 from securechat.store.postgres_url import parse_postgres_url
-from tests.server.relay_harness import Certificates, FakeClock, RunningRelay, make_config
+from tests.server.relay_harness import Certificates, Client, FakeClock, RunningRelay, make_config
 from tests.server.waiting import TIMEOUT_S, until
 from tests.services.nats import NatsCluster
 
-__all__ = ["Relays"]
+__all__ = ["Relays", "cluster_of", "log_of", "replies", "several", "state_of"]
 
 
 class Relays:
@@ -139,6 +139,14 @@ class Relays:
 
     def digests(self) -> set[str]:
         return {state_of(relay) for relay in self.running.values()}
+
+
+def replies(client: Client, line: str) -> list[str]:
+    """Send ``line``; return what has come when it is done, but for news of where relays are.
+
+    That a relay has come is told about a second later, among whatever is answered then.
+    """
+    return [found for found in client.ask(line) if "securechat/RELAYS" not in found]
 
 
 def cluster_of(relay: RunningRelay) -> Cluster:

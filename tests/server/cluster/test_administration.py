@@ -22,7 +22,7 @@ from securechat.store.passwords import Argon2Parameters, hash_password
 from securechat.store.postgres import connect
 from securechat.store.postgres_url import parse_postgres_url
 from tests.server.administration.administrator import Administrator
-from tests.server.cluster.cluster_harness import Relays, cluster_of
+from tests.server.cluster.cluster_harness import Relays, cluster_of, replies
 from tests.server.commands.operators import as_operator
 from tests.server.relay_harness import PASSWORD, Client, RunningRelay, commands
 from tests.server.waiting import until
@@ -255,7 +255,7 @@ def test_a_reload_is_done_by_all(relays: Relays, at: At) -> None:
     ann.sync()
     for name in ("#1", "#2", "#3"):
         ann.ask(f"JOIN {name}")
-    assert commands(ann.ask("JOIN #4")) == ["405"]
+    assert commands(replies(ann, "JOIN #4")) == ["405"]
     relays.settle()
 
 

@@ -16,7 +16,7 @@ from securechat.server.cluster.nats_stream import NatsStream
 from securechat.server.cluster.subjects import state_subject
 from securechat.server.context import relay_context
 from securechat.server.events import RelayLost, RelayStarted, Stamp
-from tests.server.cluster.cluster_harness import Relays, cluster_of, log_of
+from tests.server.cluster.cluster_harness import Relays, cluster_of, log_of, replies
 from tests.server.relay_harness import RunningRelay
 from tests.server.waiting import TIMEOUT_S, until
 
@@ -87,7 +87,7 @@ def test_a_start_that_comes_late_ends_nobody(relays: Relays) -> None:
     until(lambda: log_of(b).standing.applied > before, "it does not come")
     relays.settle()
     assert log_of(a).standing.incarnation == 1
-    assert alice.ask("PING still") == [":a.test PONG a.test still"]
+    assert replies(alice, "PING still") == [":a.test PONG a.test still"]
 
 
 def test_a_start_that_comes_late_ends_nobody_who_joins_anew(relays: Relays) -> None:

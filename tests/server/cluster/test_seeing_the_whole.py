@@ -17,7 +17,7 @@ from securechat.server.administration.console import run_tool
 from securechat.server.cluster.nats_values import Link
 from securechat.server.telemetry.cluster_figures import ClusterFigures, cluster_figures
 from tests.server.administration.command_line import parse
-from tests.server.cluster.cluster_harness import Relays, log_of
+from tests.server.cluster.cluster_harness import Relays, log_of, replies
 from tests.server.relay_harness import Client, FakeClock, RunningRelay, commands, short
 from tests.server.telemetry.test_exporter import LISTEN, Metrics, get
 from tests.server.waiting import until
@@ -37,12 +37,8 @@ def announced(client: Client) -> str:
 
 
 def ask(client: Client, line: str) -> list[str]:
-    """Return the answers as short lines, without the name of the relay.
-
-    That a relay has come is told about a second later, among whatever is answered then.
-    """
-    answers = [found for found in client.ask(line) if TOKEN not in found]
-    return [re.sub(r"^:[ab]\.test ", "", found) for found in answers]
+    """Return the answers as short lines, without the name of the relay."""
+    return [re.sub(r"^:[ab]\.test ", "", found) for found in replies(client, line)]
 
 
 def pass_time_until_kept(relays: Relays, clock: FakeClock, keeper: RunningRelay) -> None:

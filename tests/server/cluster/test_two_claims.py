@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.server.cluster.cluster_harness import Relays, log_of
+from tests.server.cluster.cluster_harness import Relays, log_of, replies
 from tests.server.relay_harness import LONG_TIMEOUT_S, PASSWORD, Client, commands
 
 CLAIMS = 50
@@ -86,8 +86,8 @@ def test_a_nick_that_is_given_up_is_free_on_the_other_relay(relays: Relays, firs
     a, b = relays.start("a"), relays.start("b")
     one, other = (a, b) if first == "a" else (b, a)
     holder, heir = one.join("shared"), other.join("heir")
-    assert commands(heir.ask("NICK shared")) == ["433"]
+    assert commands(replies(heir, "NICK shared")) == ["433"]
     holder.quit()
     relays.catch_up()
-    assert heir.ask("NICK shared") == [":heir NICK shared"]
+    assert replies(heir, "NICK shared") == [":heir NICK shared"]
     assert log_of(a).standing.on_their_way == 0
