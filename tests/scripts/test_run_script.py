@@ -371,7 +371,7 @@ class TestTest:
         assert steps == [
             "-m ruff check",
             "-m ruff format --check",
-            f"-m pytest -n {min(4, (os.cpu_count() or 1) + 1)} --dist worksteal",
+            f"-m pytest -n {min(4, 2 * (os.cpu_count() or 1))} --dist worksteal",
         ]
         lines = done.stdout.splitlines()
         assert lines[lines.index("== results") :] == [
