@@ -19,6 +19,8 @@ def value(made: type[T]) -> type[T]:
     and make a value five times as slow to make: microseconds for each message. It also takes four
     times as long for the class itself, since ``dataclass`` compiles each method: with hundreds of
     classes that was a fifth of what our programs take to start. Here it compiles ``__init__``.
+
+    A field may say ``repr`` and ``compare``; its hash is that of what is compared.
     """
     if TYPE_CHECKING:
         return made

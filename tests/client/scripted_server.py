@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import ssl
 import threading
@@ -13,8 +12,9 @@ from pathlib import Path
 import trustme
 
 from securechat.irc.message import Message
+from tests.timeouts import LONG_TIMEOUT_S
 
-TIMEOUT_S = 20.0 * float(os.environ.get("SECURECHAT_TEST_TIMEOUT_SCALE", "1"))
+TIMEOUT_S = LONG_TIMEOUT_S
 """For what must happen; how long it takes is of no interest."""
 
 FULL_CAPS = (

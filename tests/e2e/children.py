@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from securechat.net.threads import start_thread
+from tests.timeouts import LONG_TIMEOUT_S
 
 ROOT = Path(__file__).parents[2]
 """Of the project: where ``python -m tests.…`` can be run."""
 
-TIMEOUT_S = 30 * float(os.environ.get("TEST_TIMEOUT_SCALE", "1"))
+TIMEOUT_S = LONG_TIMEOUT_S
 """How long a child may take for one thing; far more than it needs on a busy machine."""
 
 STOP_S = 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import select
 import socket
@@ -22,11 +21,9 @@ from securechat.net.pipe import Pipe
 from securechat.net.threads import Thread, start_thread
 from securechat.net.timers import Deadline
 from securechat.net.tls_pipe import TlsPipe
+from tests.timeouts import LONG_TIMEOUT_S
 
 T = TypeVar("T")
-
-LONG_TIMEOUT_S = 30 * float(os.environ.get("SECURECHAT_TIMEOUT_SCALE", "1"))
-"""How long a test waits for what must happen: only ever used up by a test that fails."""
 
 HANDSHAKE_TIMEOUT_S = 1_000.0
 LINGERS_S = 1_000.0

@@ -27,10 +27,10 @@ from securechat.peer.known_peers import (
     Safety,
     safety_of,
 )
+from tests.timeouts import LONG_TIMEOUT_S
 
 ROOT = Path(securechat.__file__).parents[1]
 RELAY = "chat.example.org:6697"
-LONG_TIMEOUT_S = 30 * float(os.environ.get("SECURECHAT_TIMEOUT_SCALE", "1"))
 
 OLD, NEW = b"the certificate of an old device", b"the certificate of a new one"
 

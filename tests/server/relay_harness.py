@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
-import os
 import secrets
 import socket
 import ssl
@@ -36,9 +35,7 @@ from securechat.server.config import (
 )
 from securechat.server.relay import Relay
 from securechat.server.session import Session
-
-LONG_TIMEOUT_S = 30 * float(os.environ.get("SECURECHAT_TIMEOUT_SCALE", "1"))
-"""How long a test waits for what must happen: only ever used up by a test that fails."""
+from tests.timeouts import LONG_TIMEOUT_S
 
 NAME = "relay.test"
 NETWORK = "TestNet"

@@ -29,9 +29,10 @@ from securechat.server.config_file import load_config
 from securechat.store.database import open_database
 from securechat.store.passwords import verify_password
 from tests.server.relay_harness import LONG_TIMEOUT_S, PASSWORD, Certificates, Client
+from tests.timeouts import TIMEOUT_SCALE
 
 ROOT = Path(securechat.__file__).parents[1]
-STOP_TIMEOUT_S = 5.0 * float(os.environ.get("SECURECHAT_TIMEOUT_SCALE", "1"))
+STOP_TIMEOUT_S = 5.0 * TIMEOUT_SCALE
 """The promise: "exit 0 within 5 s"."""
 
 NOT_A_KEY = "securechat-server cert make makes a certificate and its key."

@@ -1,4 +1,3 @@
-import os
 import sqlite3
 import subprocess
 import sys
@@ -20,9 +19,9 @@ from securechat.store.database import open_database
 from securechat.store.engine import Database
 from securechat.store.postgres_url import parse_postgres_url
 from securechat.store.sqlite_database import SqliteDatabase
+from tests.timeouts import LONG_TIMEOUT_S
 
 ROOT = Path(securechat.__file__).parents[1]
-LONG_TIMEOUT_S = 30 * float(os.environ.get("SECURECHAT_TEST_TIMEOUT_SCALE", "1"))
 
 
 class Gate:

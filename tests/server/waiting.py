@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from tests.timeouts import LONG_TIMEOUT_S
+
 __all__ = ["until"]
 
-TIMEOUT_S = 20.0
-"""How long a test waits: only ever used up by one that fails."""
+TIMEOUT_S = LONG_TIMEOUT_S
 
 ASK_AGAIN_S = 0.005
 """Between two looks, in seconds."""
