@@ -210,7 +210,7 @@ def test_a_file_that_is_declined(run: Run, bob: Person, tmp_path: Path) -> None:
     assert not sender.result()
     assert sender.screen.getvalue() == f"{line_of(wanted)}\n"
     assert "(other.txt) was not sent: declined" in sender.problems.getvalue()
-    bob.wait(FileFinished)
+    assert bob.seen_of(FileFinished) or bob.wait(FileFinished)  # maybe before the second offer
 
 
 def test_a_session_that_is_declined(run: Run, bob: Person, tmp_path: Path) -> None:
@@ -416,8 +416,10 @@ def test_no_more_than_was_asked_for(
     bob.wait_open("alice")
     for name in ("1.txt", "2.txt"):
         bob.peers.send_file("alice", make_file(tmp_path, name))
-    bob.wait(FileEnded)
-    bob.wait(FileFinished)
+    over = [
+        bob.wait(object, lambda event: isinstance(event, FileEnded | FileFinished)) for _ in "12"
+    ]
+    assert {type(event) for event in over} == {FileEnded, FileFinished}
     bob.peers.close("alice")
     assert receiver.result()
     assert len(list((tmp_path / "there").glob("*.txt"))) == 1
