@@ -7,7 +7,7 @@ import typing
 
 import securechat.client
 from securechat.client import events
-from securechat.values import value
+from tests.values import check_value
 
 
 def test_all_is_exported_and_documented() -> None:
@@ -27,8 +27,7 @@ def test_every_event_is_exported_a_value_and_part_of_event() -> None:
         if isinstance(thing, type) and name != "MemberSnapshot":
             assert thing in kinds
             assert dataclasses.fields(thing)
-            assert vars(thing)["__hash__"].__module__ == value.__module__
-            assert hasattr(thing, "__slots__")
+            check_value(thing)
 
 
 def test_what_peers_tell_is_exported() -> None:

@@ -263,8 +263,8 @@ def test_what_cannot_be_kept_is_refused_until_it_can(
             assert said(ann.ask("PRIVMSG #den :after")) == ["after"]
             assert writable(relay)
         assert relay.stop() == 0
-    for text in ("the store cannot write: ", "the store can write again", "that were lost: "):
-        assert len([line for line in relay.log if text in line]) == 1, text
+    for text in ("the store cannot write: ", "the store can write again", "were lost: [1-9]"):
+        assert len([line for line in relay.log if re.search(text, line)]) == 1, text
     with place.relay() as relay:
         with people(relay, "ann") as [ann]:
             assert "332 ann #den meanwhile" in ann.ask("TOPIC #den")

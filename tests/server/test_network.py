@@ -20,11 +20,11 @@ from securechat.server.refusals import Banned, Fail, NickReserved, Refusal
 from securechat.server.rules import belonging
 from securechat.server.rules.table import RULES
 from securechat.server.state import RELAY_SLOTS, SESSION_BITS, Author
-from securechat.values import value
 from tests.server.network_checks import state_of
 from tests.server.network_transcripts import LIMITS, START_MS, STEP_MS, Chat, parse_event
 from tests.server.test_names import LOOKALIKES, NAMES
 from tests.server.test_peer_rules import TRANSCRIPTS as PEER_TRANSCRIPTS
+from tests.values import check_value
 
 RULE_MODULES = [
     importlib.import_module(f"{rules.__name__}.{found.name}")
@@ -1843,12 +1843,6 @@ def test_the_transcripts_have_every_event_every_effect_and_every_refusal() -> No
 
 def test_there_is_a_rule_for_every_event() -> None:
     assert set(RULES) == _kinds(events, Event)
-
-
-def check_value(kind: type) -> None:
-    """Fail if it is not made by ``securechat.values``: that these do not change, mypy holds."""
-    assert vars(kind)["__hash__"].__module__ == value.__module__
-    assert "__slots__" in vars(kind)
 
 
 @pytest.mark.parametrize("kind", sorted(_kinds(events, Event), key=lambda kind: kind.__name__))
